@@ -1,0 +1,2 @@
+//! onestep
+fn main() {}

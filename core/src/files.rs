@@ -1,0 +1,264 @@
+//! Files that are there whole or not at all.
+//!
+//! [`atomic_write`] writes to a temporary name in the target's own folder, flushes it
+//! to the disk and renames it over the target. Invariant: whatever happens in between
+//! (a full disk, an error of the writer, a panic), the target is the old file or the
+//! new one, never a part of it, and no temporary file stays behind.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: wanted to {action}, got \"{got}\"; {fix}")]
+pub struct FileError {
+    /// The file that was wanted (never the temporary name).
+    pub path: PathBuf,
+    /// The step that failed.
+    pub action: &'static str,
+    /// What the system said.
+    pub got: io::Error,
+    /// What the user can do about it.
+    pub fix: String,
+}
+
+impl FileError {
+    /// An error of `action` on `path`, with the fix that fits the kind of `got`.
+    pub fn new(path: &Path, action: &'static str, got: io::Error) -> Self {
+        let folder = folder_of(path).display().to_string();
+        let fix = match got.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "free some space on that disk or choose another folder".into()
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                "choose a folder that you may write to".into()
+            }
+            ErrorKind::NotFound => format!("create the folder {folder} first"),
+            ErrorKind::NotADirectory => format!("{folder} is not a folder; choose another one"),
+            ErrorKind::IsADirectory => "that is a folder; give the name of a file in it".into(),
+            _ => "check the path and the disk".into(),
+        };
+        Self {
+            path: path.to_path_buf(),
+            action,
+            got,
+            fix,
+        }
+    }
+}
+
+/// A file in the making. Dropped without [`AtomicFile::commit`], it leaves no trace.
+#[derive(Debug)]
+pub struct AtomicFile {
+    target: PathBuf,
+    temporary: PathBuf,
+    // `None` once closed: Windows can't rename or remove an open file.
+    writer: Option<BufWriter<File>>,
+}
+
+impl AtomicFile {
+    /// Opens a new temporary file beside `target`, whose folder must exist.
+    pub fn create(target: impl AsRef<Path>) -> Result<Self, FileError> {
+        let target = target.as_ref();
+        let fail = |got: io::Error| FileError::new(target, "create the file", got);
+        if target.is_dir() {
+            return Err(fail(ErrorKind::IsADirectory.into()));
+        }
+        let Some(name) = target.file_name() else {
+            return Err(fail(io::Error::new(
+                ErrorKind::InvalidInput,
+                "no file name",
+            )));
+        };
+        // The process id keeps two programs apart, the counter two threads of one.
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let process = if cfg!(target_family = "wasm") {
+            0 // there are no process ids, asking for one panics
+        } else {
+            std::process::id()
+        };
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{process}-{count}.tmp"));
+        let temporary = folder_of(target).join(hidden);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(fail)?;
+        Ok(Self {
+            target: target.to_path_buf(),
+            temporary,
+            writer: Some(BufWriter::with_capacity(1 << 16, file)),
+        })
+    }
+
+    /// Flushes to the disk and takes the target's name.
+    pub fn commit(mut self) -> Result<(), FileError> {
+        let writer = self.writer.take().expect("only commit and drop take it");
+        let fail = |got| FileError::new(&self.target, "write the file", got);
+        let file = writer.into_inner().map_err(|e| fail(e.into_error()))?;
+        file.sync_all().map_err(fail)?;
+        drop(file);
+        fs::rename(&self.temporary, &self.target)
+            .map_err(|got| FileError::new(&self.target, "replace the file", got))?;
+        // The rename is in the folder's own data. Not every file system can flush that,
+        // and the file is complete either way, so a failure here is no failure.
+        #[cfg(unix)]
+        let _ = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
+    fn open_writer(&mut self) -> io::Result<&mut BufWriter<File>> {
+        self.writer
+            .as_mut()
+            .ok_or_else(|| ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.open_writer()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.open_writer()?.flush()
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            drop(writer.into_parts().0); // closes without flushing what is not wanted any more
+        }
+        let _ = fs::remove_file(&self.temporary); // gone already after a commit
+    }
+}
+
+/// Writes `path` whole or not at all; `write` gets a buffered writer.
+///
+/// # Examples
+/// ```
+/// use std::io::Write;
+/// let path = std::env::temp_dir().join("onestep-doc-atomic-write.txt");
+/// onestep_core::files::atomic_write(&path, |file| file.write_all(b"whole")).unwrap();
+/// assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+/// # std::fs::remove_file(&path).unwrap();
+/// ```
+pub fn atomic_write(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let mut file = AtomicFile::create(path)?;
+    write(&mut file).map_err(|got| FileError::new(path, "write the file", got))?;
+    file.commit()
+}
+
+/// The folder that holds `path`; `.` for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn writes_and_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        atomic_write(&path, |file| file.write_all(b"one")).unwrap();
+        atomic_write(&path, |file| file.write_all(b"two")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn full_disk_keeps_the_old_file_and_leaves_no_temporary() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        atomic_write(&path, |file| file.write_all(b"old")).unwrap();
+        let error = atomic_write(&path, |file| {
+            file.write_all(&[0; 1 << 20])?;
+            Err(ErrorKind::StorageFull.into())
+        })
+        .unwrap_err();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["a.txt"]);
+        let text = error.to_string();
+        assert!(
+            text.contains("a.txt") && text.contains("free some space"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn panic_in_the_writer_leaves_no_temporary() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let outcome = std::panic::catch_unwind(|| {
+            atomic_write(&path, |file| {
+                file.write_all(b"part")?;
+                panic!("on purpose")
+            })
+        });
+        assert!(outcome.is_err());
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn absent_folder_file_as_folder_and_folder_as_file_are_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let absent = folder.path().join("absent/a.txt");
+        let text = atomic_write(&absent, |_| Ok(())).unwrap_err().to_string();
+        assert!(
+            text.contains("a.txt") && text.contains("create the folder"),
+            "{text}"
+        );
+
+        let file = folder.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let text = atomic_write(file.join("a.txt"), |_| Ok(()))
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("a.txt"), "{text}");
+
+        let text = atomic_write(folder.path(), |_| Ok(()))
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("that is a folder"), "{text}");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    // Unlike a read-only folder, /proc refuses even the superuser.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn unwritable_folder_is_an_error_that_names_the_path() {
+        let text = atomic_write("/proc/onestep.txt", |_| Ok(()))
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("/proc/onestep.txt"), "{text}");
+    }
+
+    #[test]
+    fn bare_name_belongs_to_the_current_folder() {
+        assert_eq!(folder_of(Path::new("a.txt")), Path::new("."));
+        assert_eq!(folder_of(Path::new("b/a.txt")), Path::new("b"));
+    }
+}

@@ -1,0 +1,149 @@
+//! The operator set: small, and closed under differentiation.
+
+/// Pointwise functions of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// `-x`
+    Neg,
+    /// `e^x`; the argument is clamped to [-87, 88] so that the result is finite.
+    Exp,
+    /// Natural logarithm of `max(x, 1e-38)`.
+    Log,
+    /// Square root of `max(x, 0)`.
+    Sqrt,
+    /// `1 / x`
+    Recip,
+    /// `1 / (1 + e^-x)`
+    Sigmoid,
+    /// `log(1 + e^x)`, stable for any x.
+    Softplus,
+    /// Sine, accurate for |x| up to 10^4.
+    Sin,
+    /// Cosine, accurate for |x| up to 10^4.
+    Cos,
+    /// `|x|`
+    Abs,
+    /// -1, 0 or 1.
+    Sign,
+    /// Largest integer that is not above x.
+    Floor,
+}
+
+/// Pointwise functions of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a * b`
+    Mul,
+    /// `a / b`
+    Div,
+    /// The larger.
+    Max,
+    /// The smaller.
+    Min,
+    /// 1 if `a < b`, else 0.
+    Less,
+}
+
+/// Distribution of random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Distribution {
+    /// Standard normal.
+    Normal,
+    /// Uniform in (0, 1).
+    Uniform,
+}
+
+/// Where a leaf lives: a range of a named store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Name of the store, such as `generator.param`.
+    pub store: String,
+    /// First element; a multiple of [`crate::plan::SLOT_ALIGN`].
+    pub offset: usize,
+}
+
+/// What a node computes from its inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Content of a store.
+    Input(Place),
+    /// A number, shape `[]`.
+    Const(f32),
+    /// A number that the host passes at each run, shape `[]`.
+    Scalar(String),
+    /// Counter-based random numbers: key (seed, stream), counter (step, element).
+    Random {
+        /// Which distribution.
+        distribution: Distribution,
+        /// Second word of the key; different streams are independent.
+        stream: u32,
+        /// Whether the numbers change from step to step.
+        per_step: bool,
+    },
+    /// 0, 1, 2, ... in row-major order.
+    Iota,
+    /// The same value, a constant to differentiation.
+    Detach,
+    /// One pointwise function.
+    Unary(UnaryOp),
+    /// Two operands of the same shape.
+    Binary(BinaryOp),
+    /// The same elements in row-major order under another shape.
+    Reshape,
+    /// Axis `i` of the result is axis `perm[i]` of the operand.
+    Permute(Vec<usize>),
+    /// Axes of size 1 repeated to the node's shape.
+    Broadcast,
+    /// `start .. start + len` of one axis, `len` from the node's shape.
+    Slice {
+        /// Which axis.
+        axis: usize,
+        /// First kept position.
+        start: usize,
+    },
+    /// Zeros before and after along one axis.
+    Pad {
+        /// Which axis.
+        axis: usize,
+        /// Zeros in front; those behind follow from the node's shape.
+        before: usize,
+    },
+    /// Sum over the axes that are `true`; they stay, with size 1.
+    Sum(Vec<bool>),
+    /// Mean and reciprocal standard deviation over the axes that are `true`: the operand's shape
+    /// with those at 1, and a last axis of 2 (mean, rstd). Population variance plus `eps`.
+    Moments {
+        /// Axes that are averaged.
+        axes: Vec<bool>,
+        /// Bits of eps.
+        eps: f32,
+    },
+    /// Batched product of `[G, M, K]` and `[G, K, N]`, each stored transposed if flagged.
+    MatMul {
+        /// First operand is `[G, K, M]`.
+        ta: bool,
+        /// Second operand is `[G, N, K]`.
+        tb: bool,
+    },
+    /// `x [B, H, W, Ci]`, `w [k, k, Ci, Co]` to `[B, H, W, Co]`; stride 1, zero padding k / 2.
+    Conv2d,
+    /// `d_y [B, H, W, Co]`, `w [k, k, Ci, Co]` to `d_x [B, H, W, Ci]`.
+    Conv2dGradInput,
+    /// `x [B, H, W, Ci]`, `d_y [B, H, W, Co]` to `d_w [k, k, Ci, Co]`.
+    Conv2dGradWeight,
+    /// Softmax over the last axis.
+    Softmax,
+    /// `table [N, E]`, `index [B]` to `[B, E]`.
+    Gather,
+    /// `d [B, E]`, `index [B]` to `[N, E]`.
+    ScatterAdd,
+    /// Bytes `[N, E]` of a store, `index [B]` to `[B, E]`, values 0 to 255.
+    GatherBytes {
+        /// Rows of the table.
+        rows: usize,
+    },
+}

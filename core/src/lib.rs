@@ -1,0 +1,12 @@
+//! The engine of onestep: from a loss to a device in three plain steps.
+//!
+//! [`graph`] says *what* to compute, [`plan`] *how*, [`exec`] *where*. Networks
+//! ([`nets`]) and methods are functions that build graphs; nothing above [`exec`]
+//! knows which device runs. ARCHITECTURE.md walks through one training step.
+
+pub mod eval;
+pub mod exec;
+pub mod graph;
+pub mod plan;
+pub mod random;
+

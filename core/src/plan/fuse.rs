@@ -1,0 +1,204 @@
+//! Which values live in memory, and which launch computes each.
+//!
+//! Contractions, reductions and gathers are always launches of their own. A pointwise value or
+//! a change of shape is *virtual*: whoever reads it computes it on the way. It is stored only
+//! where that would cost more than a trip through memory, or where a reader wants plain memory.
+//! A contraction also takes over what follows it, as long as nobody else needs the result in
+//! between: bias, time embedding and residual become its epilogue.
+
+use std::collections::BTreeSet;
+
+use super::PlanError;
+use crate::graph::{Node, Op, UnaryOp};
+
+/// A virtual value with two readers is stored if it costs more than this many simple operations.
+/// Norm and activation (about 14) stay below it, the gradient of both (about 30) does not; on
+/// the CPU executor 12 to 30 give the same step time within 3 %.
+const STORE_ABOVE: u32 = 20;
+
+/// Operators that are launches, and what is in memory.
+pub(super) struct Fusion {
+    /// Nodes that some output depends on.
+    pub live: Vec<bool>,
+    /// Nodes whose values are in memory.
+    pub stored: Vec<bool>,
+    /// For a contraction that took over what follows it, the last node of its epilogue.
+    pub exit: Vec<Option<usize>>,
+}
+
+/// Whether the operator is a launch of its own.
+pub(super) fn is_root(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Sum(_)
+            | Op::Moments { .. }
+            | Op::MatMul { .. }
+            | Op::Conv2d
+            | Op::Conv2dGradInput
+            | Op::Conv2dGradWeight
+            | Op::Softmax
+            | Op::Gather
+            | Op::ScatterAdd
+            | Op::GatherBytes { .. }
+    )
+}
+
+/// Whether the operator can end in an epilogue.
+fn takes_epilogue(op: &Op) -> bool {
+    matches!(op, Op::MatMul { .. } | Op::Conv2d | Op::Conv2dGradInput)
+}
+
+/// The operand itself where a node only renames it.
+pub(super) fn resolve(nodes: &[Node], mut id: usize) -> usize {
+    while matches!(nodes[id].op, Op::Reshape | Op::Detach) {
+        id = nodes[id].inputs[0];
+    }
+    id
+}
+
+/// Operands that must be plain memory, by position.
+fn plain_operands(op: &Op) -> &'static [usize] {
+    match op {
+        Op::MatMul { .. } | Op::Conv2d | Op::Conv2dGradInput => &[1],
+        Op::Softmax => &[0],
+        Op::Gather | Op::ScatterAdd | Op::GatherBytes { .. } => &[0, 1],
+        _ => &[],
+    }
+}
+
+/// Decides what is stored. `outputs` must be in memory; so must `extra`.
+pub(super) fn fuse(nodes: &[Node], outputs: &[usize], extra: &BTreeSet<usize>) -> Result<Fusion, PlanError> {
+    let mut live = vec![false; nodes.len()];
+    for &id in outputs {
+        live[id] = true;
+    }
+    for id in (0..nodes.len()).rev() {
+        if live[id] {
+            for &input in &nodes[id].inputs {
+                live[input] = true;
+            }
+        }
+    }
+    let mut stored: Vec<bool> = nodes.iter().map(|n| is_root(&n.op) || matches!(n.op, Op::Input(_))).collect();
+    let mut demanded: BTreeSet<usize> = outputs.iter().chain(extra).map(|&id| resolve(nodes, id)).collect();
+    for (node, _) in nodes.iter().zip(&live).filter(|(_, live)| **live) {
+        for &position in plain_operands(&node.op) {
+            demanded.insert(resolve(nodes, node.inputs[position]));
+        }
+        if matches!(node.op, Op::GatherBytes { .. }) && !matches!(nodes[node.inputs[0]].op, Op::Input(_)) {
+            return Err(PlanError::BytesNotInStore { label: node.label.clone() });
+        }
+    }
+    for &id in &demanded {
+        stored[id] = true;
+    }
+    let users = users(nodes, &live);
+    let mut exit = vec![None; nodes.len()];
+    // Later contractions first: they can load what an earlier one has already computed.
+    let mut claimed = vec![false; nodes.len()];
+    for root in (0..nodes.len()).rev() {
+        if live[root] && takes_epilogue(&nodes[root].op) && !demanded.contains(&root) {
+            let region = grow(nodes, &users, &stored, &claimed, root);
+            if let Some(&last) = region.last() {
+                stored[root] = false;
+                stored[last] = true;
+                exit[root] = Some(last);
+                for id in region {
+                    claimed[id] = true;
+                }
+            }
+        }
+    }
+    store_shared(nodes, &users, &live, &claimed, &mut stored);
+    Ok(Fusion { live, stored, exit })
+}
+
+fn users(nodes: &[Node], live: &[bool]) -> Vec<Vec<usize>> {
+    let mut users = vec![Vec::new(); nodes.len()];
+    for (id, node) in nodes.iter().enumerate().filter(|(id, _)| live[*id]) {
+        for &input in &node.inputs {
+            if users[input].last() != Some(&id) {
+                users[input].push(id);
+            }
+        }
+    }
+    users
+}
+
+/// The pointwise nodes after `root` that its launch can compute, the last of which is the only
+/// one that anybody else reads.
+fn grow(nodes: &[Node], users: &[Vec<usize>], stored: &[bool], claimed: &[bool], root: usize) -> Vec<usize> {
+    const LONGEST: usize = 48;
+    let len: usize = nodes[root].shape.iter().product();
+    let mut region: Vec<usize> = Vec::new();
+    let mut best = 0;
+    let mut frontier: BTreeSet<usize> = users[root].iter().copied().collect();
+    while let Some(id) = frontier.pop_first() {
+        let node = &nodes[id];
+        let pointwise = matches!(node.op, Op::Unary(_) | Op::Binary(_) | Op::Reshape | Op::Detach);
+        if !pointwise || claimed[id] || node.shape.iter().product::<usize>() != len || region.len() == LONGEST {
+            break;
+        }
+        region.push(id);
+        let inside = |u: &usize| region.contains(u);
+        let leaves = |n: usize| !users[n].iter().all(inside) || users[n].is_empty();
+        let others_stay = region[..region.len() - 1].iter().all(|&n| !leaves(n) && !stored[n]);
+        if !leaves(root) && others_stay {
+            best = region.len();
+        }
+        if stored[id] {
+            break;
+        }
+        frontier.extend(users[id].iter().copied());
+    }
+    region.truncate(best);
+    // A change of shape at the end adds nothing: its readers see through it.
+    while region.last().is_some_and(|&id| matches!(nodes[id].op, Op::Reshape | Op::Detach) && !stored[id]) {
+        region.pop();
+    }
+    region
+}
+
+/// Stores virtual nodes that several launches would compute again at some cost.
+fn store_shared(nodes: &[Node], users: &[Vec<usize>], live: &[bool], claimed: &[bool], stored: &mut [bool]) {
+    // The launches that would compute each node, each by the node that it ends in.
+    let mut sinks: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); nodes.len()];
+    for id in (0..nodes.len()).rev().filter(|&id| live[id]) {
+        for &user in &users[id] {
+            if stored[user] || is_root(&nodes[user].op) {
+                sinks[id].insert(user);
+            } else {
+                let beyond = sinks[user].clone();
+                sinks[id].extend(beyond);
+            }
+        }
+        let virtual_value = !stored[id] && !claimed[id] && !is_root(&nodes[id].op);
+        let computes = matches!(nodes[id].op, Op::Unary(_) | Op::Binary(_) | Op::Random { .. });
+        if virtual_value && computes && sinks[id].len() > 1 && cost(nodes, stored, id) > STORE_ABOVE {
+            stored[id] = true;
+        }
+    }
+}
+
+/// Simple operations that it takes to compute a virtual node from memory, each shared node once.
+fn cost(nodes: &[Node], stored: &[bool], id: usize) -> u32 {
+    fn visit(nodes: &[Node], stored: &[bool], id: usize, seen: &mut BTreeSet<usize>) -> u32 {
+        if !seen.insert(id) {
+            return 0;
+        }
+        if stored[id] || is_root(&nodes[id].op) {
+            return 1;
+        }
+        let own = match nodes[id].op {
+            Op::Random { .. } => 40,
+            Op::Unary(UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Sign | UnaryOp::Floor) | Op::Binary(_) => 1,
+            Op::Unary(_) => 4,
+            _ => 0,
+        };
+        own + nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, seen)).sum::<u32>()
+    }
+    let mut seen = BTreeSet::new();
+    // The node itself may be marked; look below it.
+    nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, &mut seen)).sum::<u32>()
+        + if matches!(nodes[id].op, Op::Random { .. }) { 40 } else { 1 }
+}

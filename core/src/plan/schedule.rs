@@ -1,0 +1,264 @@
+//! Launches in order, each with its code, before anything has an address.
+//!
+//! A launch runs when its operands are there, the one that was made first going first. Sums over
+//! the same axes of the same shape that are ready together share one launch.
+
+use std::collections::BTreeSet;
+
+use super::expand::{Accumulator, Context, Expanded, Failure, expand};
+use super::fuse::{Fusion, is_root, resolve};
+use super::ir::{Body, ConvShape, Inst, Kernel, MAX_BINDINGS};
+use super::PlanError;
+use crate::graph::{Node, Op};
+
+/// A launch whose operands are nodes.
+pub(super) struct Draft {
+    pub kernel: Kernel,
+    pub inputs: Vec<usize>,
+    pub outputs: Vec<usize>,
+    pub label: String,
+}
+
+/// Sums that one launch may compute.
+const SUMS_PER_LAUNCH: usize = 4;
+
+pub(super) fn schedule(
+    nodes: &[Node],
+    fusion: &Fusion,
+    scalars: &[String],
+) -> Result<Result<Vec<Draft>, Failure>, PlanError> {
+    let context = Context { nodes, stored: &fusion.stored, scalars };
+    // A job is named by the node that it leaves in memory; `origin` is the contraction before it.
+    let mut origin: Vec<Option<usize>> = vec![None; nodes.len()];
+    for (root, exit) in fusion.exit.iter().enumerate() {
+        if let Some(exit) = exit {
+            origin[*exit] = Some(root);
+        }
+    }
+    let jobs: Vec<usize> = (0..nodes.len())
+        .filter(|&id| fusion.live[id] && fusion.stored[id] && !matches!(nodes[id].op, Op::Input(_)))
+        .collect();
+    let needs: Vec<BTreeSet<usize>> = jobs.iter().map(|&id| needs(nodes, fusion, id)).collect();
+    let mut done = vec![false; nodes.len()];
+    let mut waiting: Vec<usize> = (0..jobs.len()).collect();
+    let mut drafts = Vec::new();
+    while !waiting.is_empty() {
+        let ready = |job: &usize| needs[*job].iter().all(|&n| done[n]);
+        let first = waiting.iter().position(ready).expect("a graph has no cycle");
+        let job = jobs[waiting[first]];
+        let mut group = vec![job];
+        if let Op::Sum(axes) = &nodes[job].op {
+            let shape = &nodes[nodes[job].inputs[0]].shape;
+            let alike = waiting[first + 1..].iter().filter(|w| ready(w)).map(|&w| jobs[w]).filter(|&other| {
+                matches!(&nodes[other].op, Op::Sum(a) if a == axes) && nodes[nodes[other].inputs[0]].shape == *shape
+            });
+            group.extend(alike.take(SUMS_PER_LAUNCH - 1));
+        }
+        let draft = loop {
+            match draft(&context, &group, origin[job]) {
+                Ok(draft) if bindings(&draft) <= MAX_BINDINGS => break draft,
+                // Fewer sums may fit; a single launch that does not has to read something stored.
+                Ok(_) | Err(_) if group.len() > 1 => {
+                    group.pop();
+                }
+                Ok(draft) => match heaviest_operand(nodes, fusion, job) {
+                    Some(id) => return Ok(Err(Failure::Store(id))),
+                    None => {
+                        let (label, got) = (draft.label.clone(), bindings(&draft));
+                        return Err(PlanError::TooManyOperands { label, got, limit: MAX_BINDINGS });
+                    }
+                },
+                Err(failure) => return Ok(Err(failure)),
+            }
+        };
+        for &id in &group {
+            done[id] = true;
+        }
+        waiting.retain(|&w| !group.contains(&jobs[w]));
+        drafts.push(draft);
+    }
+    Ok(Ok(drafts))
+}
+
+fn bindings(draft: &Draft) -> usize {
+    draft.inputs.len() + draft.outputs.len()
+}
+
+/// Stored nodes that the launch which ends in `id` reads.
+fn needs(nodes: &[Node], fusion: &Fusion, id: usize) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut stack = nodes[id].inputs.clone();
+    let mut seen = BTreeSet::new();
+    while let Some(n) = stack.pop() {
+        if !seen.insert(n) {
+            continue;
+        }
+        if fusion.stored[n] {
+            if !matches!(nodes[n].op, Op::Input(_)) {
+                found.insert(n);
+            }
+        } else {
+            stack.extend(&nodes[n].inputs);
+        }
+    }
+    found
+}
+
+/// The virtual node below `job` that gathers the most buffers, without being all of it.
+fn heaviest_operand(nodes: &[Node], fusion: &Fusion, job: usize) -> Option<usize> {
+    let mut stack = nodes[job].inputs.clone();
+    let mut seen = BTreeSet::new();
+    let mut best: Option<(usize, usize)> = None;
+    while let Some(id) = stack.pop() {
+        if fusion.stored[id] || !seen.insert(id) {
+            continue;
+        }
+        stack.extend(&nodes[id].inputs);
+        let computes = matches!(nodes[id].op, Op::Unary(_) | Op::Binary(_));
+        let reads = buffers(nodes, fusion, id);
+        let epilogue = is_root(&nodes[id].op) || below_root(nodes, fusion, id);
+        if computes && !epilogue && (2..MAX_BINDINGS).contains(&reads) && best.is_none_or(|(most, _)| reads > most) {
+            best = Some((reads, id));
+        }
+    }
+    best.map(|(_, id)| id)
+}
+
+/// Whether the value depends on a contraction that is not stored, and so belongs to its epilogue.
+fn below_root(nodes: &[Node], fusion: &Fusion, id: usize) -> bool {
+    !fusion.stored[id]
+        && (is_root(&nodes[id].op) || nodes[id].inputs.iter().any(|&i| below_root(nodes, fusion, i)))
+}
+
+fn buffers(nodes: &[Node], fusion: &Fusion, id: usize) -> usize {
+    let mut stack = nodes[id].inputs.clone();
+    let mut seen = BTreeSet::new();
+    let mut count = 0;
+    while let Some(n) = stack.pop() {
+        if seen.insert(n) {
+            if fusion.stored[n] {
+                count += 1;
+            } else {
+                stack.extend(&nodes[n].inputs);
+            }
+        }
+    }
+    count
+}
+
+/// The code of the launch that leaves `group` in memory.
+fn draft(context: &Context<'_>, group: &[usize], origin: Option<usize>) -> Result<Draft, Failure> {
+    let nodes = context.nodes;
+    let exit = group[0];
+    let root = origin.unwrap_or(exit);
+    let node = &nodes[root];
+    let mut inputs = Vec::new();
+    let operand = |i: usize| node.inputs[i];
+    let plain = |i: usize, inputs: &mut Vec<usize>| {
+        let id = resolve(nodes, operand(i));
+        if !inputs.contains(&id) {
+            inputs.push(id);
+        }
+    };
+    let shape_of = |i: usize| &nodes[operand(i)].shape;
+    let flat = |id: usize| vec![false; nodes[id].shape.len()];
+    let value = |id: usize, inputs: &mut Vec<usize>| {
+        expand(context, &[id], &flat(id), Accumulator(None), false, inputs).map(|e| e.body)
+    };
+    let epilogue = |inputs: &mut Vec<usize>| -> Result<Body, Failure> {
+        if exit == root {
+            return Ok(Body::acc(&node.shape));
+        }
+        expand(context, &[exit], &flat(exit), Accumulator(Some(root)), true, inputs).map(|e| e.body)
+    };
+    let kernel = match &node.op {
+        Op::Sum(axes) => {
+            let summed: Vec<usize> = group.iter().map(|&id| nodes[id].inputs[0]).collect();
+            let Expanded { body, reduced } = expand(context, &summed, axes, Accumulator(None), false, &mut inputs)?;
+            Kernel::Reduce { body, reduced }
+        }
+        Op::Moments { axes, eps } => {
+            let Expanded { body, reduced } =
+                expand(context, &[operand(0)], axes, Accumulator(None), false, &mut inputs)?;
+            Kernel::Moments { body, reduced, eps: *eps }
+        }
+        Op::MatMul { ta, tb } => {
+            plain(1, &mut inputs);
+            let a = shape_of(0);
+            let (m, n) = (node.shape[1], node.shape[2]);
+            let k = if *ta { a[1] } else { a[2] };
+            let prologue = value(operand(0), &mut inputs)?;
+            let epilogue = epilogue(&mut inputs)?;
+            Kernel::MatMul { batch: a[0], m, n, k, ta: *ta, tb: *tb, prologue, epilogue }
+        }
+        Op::Conv2d | Op::Conv2dGradInput => {
+            plain(1, &mut inputs);
+            let x = shape_of(0);
+            let (ci, co, k) = (x[3], node.shape[3], shape_of(1)[0]);
+            let shape = ConvShape { b: x[0], h: x[1], w: x[2], ci, co, k };
+            let prologue = value(operand(0), &mut inputs)?;
+            let epilogue = epilogue(&mut inputs)?;
+            Kernel::Conv2d { shape, flip: node.op == Op::Conv2dGradInput, prologue, epilogue }
+        }
+        Op::Conv2dGradWeight => {
+            let (x, d) = (shape_of(0), shape_of(1));
+            let shape = ConvShape { b: x[0], h: x[1], w: x[2], ci: x[3], co: d[3], k: node.shape[0] };
+            let prologue = value(operand(0), &mut inputs)?;
+            let prologue_d = value(operand(1), &mut inputs)?;
+            Kernel::Conv2dGradWeight { shape, prologue, prologue_d }
+        }
+        Op::Softmax => {
+            plain(0, &mut inputs);
+            let cols = *node.shape.last().expect("softmax has an axis");
+            Kernel::Softmax { rows: node.shape.iter().product::<usize>() / cols, cols }
+        }
+        Op::Gather | Op::ScatterAdd | Op::GatherBytes { .. } => {
+            plain(0, &mut inputs);
+            plain(1, &mut inputs);
+            let (rows, width) = (nodes[operand(1)].shape[0], node.shape[1]);
+            match node.op {
+                Op::Gather => Kernel::Gather { rows, width, table: shape_of(0)[0] },
+                Op::ScatterAdd => Kernel::ScatterAdd { rows, width, table: node.shape[0] },
+                Op::GatherBytes { rows: table } => Kernel::GatherBytes { rows, width, table },
+                _ => unreachable!("matched above"),
+            }
+        }
+        _ => {
+            let expanded = expand(context, &[exit], &flat(exit), Accumulator(None), true, &mut inputs)?;
+            Kernel::Pointwise { body: expanded.body }
+        }
+    };
+    Ok(Draft { kernel, inputs, outputs: group.to_vec(), label: nodes[exit].label.clone() })
+}
+
+impl Draft {
+    /// Floating-point operations: two per multiply-add of a contraction, one per instruction of a
+    /// body and point.
+    pub fn flops(&self) -> u64 {
+        let ops = |body: &Body| {
+            let computes = body.insts.iter().filter(|i| matches!(i, Inst::Unary(..) | Inst::Binary(..))).count();
+            (computes * body.points()) as u64
+        };
+        match &self.kernel {
+            Kernel::Pointwise { body } => ops(body),
+            Kernel::Reduce { body, .. } => ops(body) + (body.points() * body.results.len()) as u64,
+            Kernel::Moments { body, .. } => ops(body) + 4 * body.points() as u64,
+            Kernel::MatMul { batch, m, n, k, prologue, epilogue, .. } => {
+                2 * (batch * m * n * k) as u64 + ops(prologue) + ops(epilogue)
+            }
+            Kernel::Conv2d { shape, prologue, epilogue, .. } => shape.flops() + ops(prologue) + ops(epilogue),
+            Kernel::Conv2dGradWeight { shape, prologue, prologue_d } => shape.flops() + ops(prologue) + ops(prologue_d),
+            Kernel::Softmax { rows, cols } => 5 * (rows * cols) as u64,
+            Kernel::ScatterAdd { rows, width, .. } => (rows * width) as u64,
+            Kernel::Gather { .. } | Kernel::GatherBytes { .. } | Kernel::Record { .. } => 0,
+            Kernel::Adam { len, .. } => 14 * *len as u64,
+        }
+    }
+}
+
+impl ConvShape {
+    /// Two per multiply-add, the padding counted.
+    pub fn flops(&self) -> u64 {
+        2 * (self.b * self.h * self.w * self.k * self.k * self.ci * self.co) as u64
+    }
+}
