@@ -40,14 +40,12 @@ impl FileError {
             ErrorKind::IsADirectory => "that is a folder; give the name of a file in it".into(),
             _ => "check the path and the disk".into(),
         };
-        Self {
-            path: path.to_path_buf(),
-            action,
-            got,
-            fix,
-        }
+        Self { path: path.to_path_buf(), action, got, fix }
     }
 }
+
+/// Temporary files that this process has made so far.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// A file in the making. Dropped without [`AtomicFile::commit`], it leaves no trace.
 #[derive(Debug)]
@@ -67,13 +65,9 @@ impl AtomicFile {
             return Err(fail(ErrorKind::IsADirectory.into()));
         }
         let Some(name) = target.file_name() else {
-            return Err(fail(io::Error::new(
-                ErrorKind::InvalidInput,
-                "no file name",
-            )));
+            return Err(fail(io::Error::new(ErrorKind::InvalidInput, "no file name")));
         };
         // The process id keeps two programs apart, the counter two threads of one.
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
         let process = if cfg!(target_family = "wasm") {
             0 // there are no process ids, asking for one panics
         } else {
@@ -84,16 +78,8 @@ impl AtomicFile {
         hidden.push(name);
         hidden.push(format!(".{process}-{count}.tmp"));
         let temporary = folder_of(target).join(hidden);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .map_err(fail)?;
-        Ok(Self {
-            target: target.to_path_buf(),
-            temporary,
-            writer: Some(BufWriter::with_capacity(1 << 16, file)),
-        })
+        let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(fail)?;
+        Ok(Self { target: target.to_path_buf(), temporary, writer: Some(BufWriter::with_capacity(1 << 16, file)) })
     }
 
     /// Flushes to the disk and takes the target's name.
@@ -113,9 +99,7 @@ impl AtomicFile {
     }
 
     fn open_writer(&mut self) -> io::Result<&mut BufWriter<File>> {
-        self.writer
-            .as_mut()
-            .ok_or_else(|| ErrorKind::BrokenPipe.into())
+        self.writer.as_mut().ok_or_else(|| ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -171,10 +155,8 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -195,17 +177,14 @@ mod tests {
         let path = folder.path().join("a.txt");
         atomic_write(&path, |file| file.write_all(b"old")).unwrap();
         let error = atomic_write(&path, |file| {
-            file.write_all(&[0; 1 << 20])?;
+            file.write_all(&vec![0; 1 << 20])?;
             Err(ErrorKind::StorageFull.into())
         })
         .unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.txt"]);
         let text = error.to_string();
-        assert!(
-            text.contains("a.txt") && text.contains("free some space"),
-            "{text}"
-        );
+        assert!(text.contains("a.txt") && text.contains("free some space"), "{text}");
     }
 
     #[test]
@@ -227,21 +206,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("absent/a.txt");
         let text = atomic_write(&absent, |_| Ok(())).unwrap_err().to_string();
-        assert!(
-            text.contains("a.txt") && text.contains("create the folder"),
-            "{text}"
-        );
+        assert!(text.contains("a.txt") && text.contains("create the folder"), "{text}");
 
         let file = folder.path().join("file");
         fs::write(&file, b"").unwrap();
-        let text = atomic_write(file.join("a.txt"), |_| Ok(()))
-            .unwrap_err()
-            .to_string();
+        let text = atomic_write(file.join("a.txt"), |_| Ok(())).unwrap_err().to_string();
         assert!(text.contains("a.txt"), "{text}");
 
-        let text = atomic_write(folder.path(), |_| Ok(()))
-            .unwrap_err()
-            .to_string();
+        let text = atomic_write(folder.path(), |_| Ok(())).unwrap_err().to_string();
         assert!(text.contains("that is a folder"), "{text}");
         assert_eq!(names(folder.path()), ["file"]);
     }
@@ -250,9 +222,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn unwritable_folder_is_an_error_that_names_the_path() {
-        let text = atomic_write("/proc/onestep.txt", |_| Ok(()))
-            .unwrap_err()
-            .to_string();
+        let text = atomic_write("/proc/onestep.txt", |_| Ok(())).unwrap_err().to_string();
         assert!(text.contains("/proc/onestep.txt"), "{text}");
     }
 

@@ -4,9 +4,14 @@
 //! ([`nets`]) and methods are functions that build graphs; nothing above [`exec`]
 //! knows which device runs. ARCHITECTURE.md walks through one training step.
 
+pub mod data;
 pub mod eval;
 pub mod exec;
+pub mod files;
 pub mod graph;
+pub mod model;
+pub mod nets;
 pub mod plan;
 pub mod random;
+pub mod train;
 

@@ -14,19 +14,14 @@ const PARITY: u32 = 0x1BD1_1BDA;
 /// Threefry-2x32-20: two random 32-bit words for a key and a counter.
 pub fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let schedule = [key[0], key[1], PARITY ^ key[0] ^ key[1]];
-    let mut x = [
-        counter[0].wrapping_add(schedule[0]),
-        counter[1].wrapping_add(schedule[1]),
-    ];
+    let mut x = [counter[0].wrapping_add(schedule[0]), counter[1].wrapping_add(schedule[1])];
     for round in 0..20 {
         x[0] = x[0].wrapping_add(x[1]);
         x[1] = x[1].rotate_left(ROTATIONS[round % 8]) ^ x[0];
         if round % 4 == 3 {
             let injection = round / 4 + 1;
             x[0] = x[0].wrapping_add(schedule[injection % 3]);
-            x[1] = x[1]
-                .wrapping_add(schedule[(injection + 1) % 3])
-                .wrapping_add(injection as u32);
+            x[1] = x[1].wrapping_add(schedule[(injection + 1) % 3]).wrapping_add(injection as u32);
         }
     }
     x
@@ -56,18 +51,10 @@ mod tests {
         let cases = [
             ([0; 2], [0; 2], [0x6b200159, 0x99ba4efe]),
             ([u32::MAX; 2], [u32::MAX; 2], [0x1cb996fc, 0xbb002be7]),
-            (
-                [0x13198a2e, 0x03707344],
-                [0x243f6a88, 0x85a308d3],
-                [0xc4923a9c, 0x483df7a0],
-            ),
+            ([0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3], [0xc4923a9c, 0x483df7a0]),
         ];
         for (key, counter, wanted) in cases {
-            assert_eq!(
-                threefry2x32(key, counter),
-                wanted,
-                "key {key:x?}, counter {counter:x?}"
-            );
+            assert_eq!(threefry2x32(key, counter), wanted, "key {key:x?}, counter {counter:x?}");
         }
     }
 

@@ -1,2 +1,57 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: what developers and CI run, as one program, so that nobody needs a shell script.
+//!
+//! Each command is a module; [`step`] runs the programs that they start. Exit codes: 0 done,
+//! 1 something failed, 2 wrong usage.
+
+mod fixtures;
+mod lint;
+mod mutate;
+mod runtime_dir;
+mod step;
+mod summary;
+mod test;
+mod vulkan;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The project's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need (Debian), check style, run every test
+    Test(test::Options),
+    /// Check formatting and clippy's lints
+    Lint,
+    /// Check that the engine builds for browsers
+    WasmCheck,
+    /// Break every shader on purpose and see that a test notices
+    Mutate(mutate::Options),
+    /// Make the embedded data set again from the original files
+    Fixtures(fixtures::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Test(options) => test::run(&options),
+        Task::Lint => lint::run(),
+        Task::WasmCheck => wasm::run(),
+        Task::Mutate(options) => mutate::run(&options),
+        Task::Fixtures(options) => fixtures::run(&options),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -3,6 +3,12 @@
 //! `cpu` and `gpu` run the same [`Plan`](crate::plan::Plan) and offer the same methods; nothing above this module knows
 //! which of them is at work.
 
+pub mod cpu;
+mod executor;
+pub mod gpu;
+
+pub use executor::Executor;
+
 /// Numbers that a run passes to its plan.
 #[derive(Clone, Copy, Debug)]
 pub struct RunArgs<'a> {

@@ -239,7 +239,8 @@ impl<'g> Var<'g> {
     pub fn mean(self, axes: &[usize]) -> Self {
         let shape = self.shape();
         let count: usize = axes.iter().filter_map(|&a| shape.get(a)).product();
-        self.sum(axes) * (1.0 / count as f32)
+        // Scaled first, so that a sum that is an output needs no launch after it.
+        (self * (1.0 / count as f32)).sum(axes)
     }
 
     /// Sum of all elements, shape `[]`.
@@ -249,7 +250,7 @@ impl<'g> Var<'g> {
 
     /// Mean of all elements, shape `[]`.
     pub fn mean_all(self) -> Self {
-        self.sum_all() * (1.0 / self.len() as f32)
+        (self * (1.0 / self.len() as f32)).sum_all()
     }
 
     /// Mean and `1 / sqrt(variance + eps)` over `axes`: see [`Op::Moments`].

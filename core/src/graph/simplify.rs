@@ -27,7 +27,7 @@ impl Graph {
         match op {
             Op::Binary(op) => self.rewrite_binary(*op, inputs, shape),
             Op::Unary(UnaryOp::Neg) if inner.op == Op::Unary(UnaryOp::Neg) => Some(below()),
-            Op::Unary(UnaryOp::Neg) => Some(self.full(-self.uniform_value(x.id)?, shape)),
+            Op::Unary(op) => Some(self.full(super::reference::unary(*op, self.uniform_value(x.id)?.into()) as f32, shape)),
             Op::Detach if matches!(inner.op, Op::Detach | Op::Const(_) | Op::Scalar(_) | Op::Random { .. }) => Some(x),
             Op::Reshape if inner.shape == shape => Some(x),
             Op::Reshape if inner.op == Op::Reshape => Some(below().reshape(shape)),

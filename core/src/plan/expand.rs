@@ -289,7 +289,7 @@ impl Expander<'_, '_> {
     fn may_blow_up(&self, id: usize) -> bool {
         let node = &self.context.nodes[id];
         !self.context.stored[id]
-            && (matches!(node.op, Op::Unary(UnaryOp::Recip | UnaryOp::Log) | Op::Binary(BinaryOp::Div))
+            && (matches!(node.op, Op::Unary(UnaryOp::Recip) | Op::Binary(BinaryOp::Div))
                 || node.inputs.iter().any(|&i| self.may_blow_up(i)))
     }
 

@@ -6,15 +6,20 @@
 //! A contraction also takes over what follows it, as long as nobody else needs the result in
 //! between: bias, time embedding and residual become its epilogue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::PlanError;
 use crate::graph::{Node, Op, UnaryOp};
 
-/// A virtual value with two readers is stored if it costs more than this many simple operations.
-/// Norm and activation (about 14) stay below it, the gradient of both (about 30) does not; on
-/// the CPU executor 12 to 30 give the same step time within 3 %.
-const STORE_ABOVE: u32 = 20;
+/// What a launch costs, and what one element costs on its way to memory or back, in simple
+/// operations. A launch of 5 us is worth far more on a fast GPU; the figure is kept small for the
+/// CPU executor. With 8 per element, norm and activation (about 14 operations, two readers) stay
+/// virtual, and the gradient of both (about 30) is stored.
+const LAUNCH: usize = 1_000_000;
+/// See [`LAUNCH`].
+const TRAFFIC: usize = 8;
+/// Simple operations of a value that is computed again at every point rather than stored for one reader.
+const CHEAP: usize = 12;
 
 /// Operators that are launches, and what is in memory.
 pub(super) struct Fusion {
@@ -159,30 +164,41 @@ fn grow(nodes: &[Node], users: &[Vec<usize>], stored: &[bool], claimed: &[bool],
     region
 }
 
-/// Stores virtual nodes that several launches would compute again at some cost.
+/// Stores virtual nodes that would cost more to compute again than to write and read: because
+/// several launches read them, or one that repeats them along a broadcast axis.
 fn store_shared(nodes: &[Node], users: &[Vec<usize>], live: &[bool], claimed: &[bool], stored: &mut [bool]) {
-    // The launches that would compute each node, each by the node that it ends in.
-    let mut sinks: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); nodes.len()];
+    // The launches that would compute each node, each by the node that it ends in, and the number
+    // of points at which it would.
+    let mut sinks: Vec<BTreeMap<usize, usize>> = vec![BTreeMap::new(); nodes.len()];
+    let len = |id: usize| nodes[id].shape.iter().product::<usize>();
     for id in (0..nodes.len()).rev().filter(|&id| live[id]) {
         for &user in &users[id] {
-            if stored[user] || is_root(&nodes[user].op) {
-                sinks[id].insert(user);
+            let beyond = if stored[user] || is_root(&nodes[user].op) {
+                BTreeMap::from([(user, if is_root(&nodes[user].op) { len(id) } else { len(user) })])
             } else {
-                let beyond = sinks[user].clone();
-                sinks[id].extend(beyond);
+                sinks[user].clone()
+            };
+            for (sink, points) in beyond {
+                let most = sinks[id].entry(sink).or_default();
+                *most = points.max(*most);
             }
         }
         let virtual_value = !stored[id] && !claimed[id] && !is_root(&nodes[id].op);
         let computes = matches!(nodes[id].op, Op::Unary(_) | Op::Binary(_) | Op::Random { .. });
-        if virtual_value && computes && sinks[id].len() > 1 && cost(nodes, stored, id) > STORE_ABOVE {
-            stored[id] = true;
+        if virtual_value && computes {
+            let again = sinks[id].values().sum::<usize>().saturating_sub(len(id));
+            let memory = TRAFFIC * len(id) * (1 + sinks[id].len()) + LAUNCH;
+            let cost = cost(nodes, stored, id);
+            // One reader that repeats it: worth a launch for a function or a random number, not for a product.
+            let worth_it = sinks[id].len() > 1 || cost > CHEAP;
+            stored[id] = worth_it && cost * again > memory;
         }
     }
 }
 
 /// Simple operations that it takes to compute a virtual node from memory, each shared node once.
-fn cost(nodes: &[Node], stored: &[bool], id: usize) -> u32 {
-    fn visit(nodes: &[Node], stored: &[bool], id: usize, seen: &mut BTreeSet<usize>) -> u32 {
+fn cost(nodes: &[Node], stored: &[bool], id: usize) -> usize {
+    fn visit(nodes: &[Node], stored: &[bool], id: usize, seen: &mut BTreeSet<usize>) -> usize {
         if !seen.insert(id) {
             return 0;
         }
@@ -195,10 +211,10 @@ fn cost(nodes: &[Node], stored: &[bool], id: usize) -> u32 {
             Op::Unary(_) => 4,
             _ => 0,
         };
-        own + nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, seen)).sum::<u32>()
+        own + nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, seen)).sum::<usize>()
     }
     let mut seen = BTreeSet::new();
     // The node itself may be marked; look below it.
-    nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, &mut seen)).sum::<u32>()
+    nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, &mut seen)).sum::<usize>()
         + if matches!(nodes[id].op, Op::Random { .. }) { 40 } else { 1 }
 }

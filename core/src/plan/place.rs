@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::fuse::resolve;
-use super::ir::{Arena, ArenaKind, Body, Inst, Kernel, Launch, Plan, SLOT_ALIGN, Slot, View};
+use super::ir::{Arena, ArenaKind, Body, Inst, Kernel, Launch, MAX_BINDINGS, Plan, SLOT_ALIGN, Slot, View};
 use super::program::{Adam, Program};
 use super::schedule::Draft;
 use crate::graph::{BinaryOp, Node, Op, Place};
@@ -52,12 +52,23 @@ pub(super) fn place(program: &Program<'_>, nodes: &[Node], drafts: Vec<Draft>, s
             wanted.entry(base).or_insert(place);
         }
     }
+    // A value that a launch reads which itself writes to that store has to be in scratch as well.
+    for draft in &drafts {
+        let written: HashSet<String> =
+            draft.outputs.iter().filter_map(|o| wanted.get(o)).map(|place| place.store.clone()).collect();
+        for input in &draft.inputs {
+            if wanted.get(input).is_some_and(|place| written.contains(&place.store)) {
+                wanted.remove(input);
+            }
+        }
+    }
     for draft in drafts {
         placer.add_draft(nodes, draft, &wanted);
     }
     for (id, place) in &program.outputs {
         let value = placer.value(nodes, resolve(nodes, *id));
-        if placer.values[value].home.as_ref() != Some(place) {
+        let is_there = placer.values[value].home.as_ref() == Some(place);
+        if !is_there && (read.contains(place.store.as_str()) || !placer.write_twice(value, place)) {
             placer.copy(value, place.clone(), &nodes[*id].label);
         }
     }
@@ -119,6 +130,26 @@ impl Placer {
             outputs.push(value);
         }
         self.step(draft.kernel, inputs, outputs, flops, &draft.label);
+    }
+
+    /// Lets the launch that makes `value` leave it at `place`, too, if its kernel can.
+    fn write_twice(&mut self, value: usize, place: &Place) -> bool {
+        let Some(at) = self.steps.iter().position(|s| s.outputs.contains(&value)) else { return false };
+        let reads_there = |&i: &usize| self.values[i].home.as_ref().is_some_and(|h| h.store == place.store);
+        if self.steps[at].inputs.iter().any(reads_there)
+            || self.steps[at].inputs.len() + self.steps[at].outputs.len() >= MAX_BINDINGS
+        {
+            return false;
+        }
+        let out = self.values.len();
+        let step = &mut self.steps[at];
+        let (Kernel::Pointwise { body } | Kernel::Reduce { body, .. }) = &mut step.kernel else { return false };
+        let which = step.outputs.iter().position(|&o| o == value).expect("found by it");
+        body.results.push(body.results[which]);
+        step.outputs.push(out);
+        let len = self.values[value].len;
+        self.add_value(len, Some(place.clone()));
+        true
     }
 
     fn copy(&mut self, from: usize, to: Place, label: &str) {

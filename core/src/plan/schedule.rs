@@ -1,7 +1,8 @@
 //! Launches in order, each with its code, before anything has an address.
 //!
 //! A launch runs when its operands are there, the one that was made first going first. Sums over
-//! the same axes of the same shape that are ready together share one launch.
+//! the same axes of the same shape share one launch; those that nothing in the plan reads (the
+//! gradients of biases and scales) wait until a few are together.
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,9 @@ pub(super) struct Draft {
 
 /// Sums that one launch may compute.
 const SUMS_PER_LAUNCH: usize = 4;
+/// Sums that nobody waits for are computed when so many of a kind are ready: scale and shift of a
+/// norm, and the bias before it. More would keep their operands alive for longer.
+const PATIENT_SUMS: usize = 3;
 
 pub(super) fn schedule(
     nodes: &[Node],
@@ -39,38 +43,40 @@ pub(super) fn schedule(
         .filter(|&id| fusion.live[id] && fusion.stored[id] && !matches!(nodes[id].op, Op::Input(_)))
         .collect();
     let needs: Vec<BTreeSet<usize>> = jobs.iter().map(|&id| needs(nodes, fusion, id)).collect();
+    let read: BTreeSet<usize> = needs.iter().flatten().copied().collect();
+    let patient = |id: usize| matches!(nodes[id].op, Op::Sum(_)) && !read.contains(&id);
+    let alike = |a: usize, b: usize| {
+        let shape = |id: usize| &nodes[nodes[id].inputs[0]].shape;
+        matches!(nodes[a].op, Op::Sum(_)) && nodes[a].op == nodes[b].op && shape(a) == shape(b)
+    };
     let mut done = vec![false; nodes.len()];
     let mut waiting: Vec<usize> = (0..jobs.len()).collect();
     let mut drafts = Vec::new();
     while !waiting.is_empty() {
-        let ready = |job: &usize| needs[*job].iter().all(|&n| done[n]);
-        let first = waiting.iter().position(ready).expect("a graph has no cycle");
-        let job = jobs[waiting[first]];
+        let is_ready = |job: &&usize| needs[**job].iter().all(|&n| done[n]);
+        let ready: Vec<usize> = waiting.iter().filter(is_ready).map(|&job| jobs[job]).collect();
+        let together = |id: usize| ready.iter().filter(|&&other| alike(id, other)).count();
+        let urgent = ready.iter().find(|&&id| !patient(id) || together(id) >= PATIENT_SUMS);
+        let job = *urgent.or(ready.first()).expect("a graph has no cycle");
         let mut group = vec![job];
-        if let Op::Sum(axes) = &nodes[job].op {
-            let shape = &nodes[nodes[job].inputs[0]].shape;
-            let alike = waiting[first + 1..].iter().filter(|w| ready(w)).map(|&w| jobs[w]).filter(|&other| {
-                matches!(&nodes[other].op, Op::Sum(a) if a == axes) && nodes[nodes[other].inputs[0]].shape == *shape
-            });
-            group.extend(alike.take(SUMS_PER_LAUNCH - 1));
-        }
-        let draft = loop {
-            match draft(&context, &group, origin[job]) {
-                Ok(draft) if bindings(&draft) <= MAX_BINDINGS => break draft,
-                // Fewer sums may fit; a single launch that does not has to read something stored.
-                Ok(_) | Err(_) if group.len() > 1 => {
-                    group.pop();
+        let mut draft = match draft(&context, &group, origin[job]) {
+            Ok(draft) if bindings(&draft) <= MAX_BINDINGS => draft,
+            Ok(draft) => match heaviest_operand(nodes, fusion, job) {
+                Some(id) => return Ok(Err(Failure::Store(id))),
+                None => {
+                    let (label, got) = (draft.label.clone(), bindings(&draft));
+                    return Err(PlanError::TooManyOperands { label, got, limit: MAX_BINDINGS });
                 }
-                Ok(draft) => match heaviest_operand(nodes, fusion, job) {
-                    Some(id) => return Ok(Err(Failure::Store(id))),
-                    None => {
-                        let (label, got) = (draft.label.clone(), bindings(&draft));
-                        return Err(PlanError::TooManyOperands { label, got, limit: MAX_BINDINGS });
-                    }
-                },
-                Err(failure) => return Ok(Err(failure)),
-            }
+            },
+            Err(failure) => return Ok(Err(failure)),
         };
+        for &other in ready.iter().filter(|&&other| other != job && alike(job, other)) {
+            group.push(other);
+            match self::draft(&context, &group, None) {
+                Ok(larger) if bindings(&larger) <= MAX_BINDINGS && group.len() <= SUMS_PER_LAUNCH => draft = larger,
+                _ => drop(group.pop()),
+            }
+        }
         for &id in &group {
             done[id] = true;
         }

@@ -1,0 +1,231 @@
+//! A folder or zip archive of PNG and JPEG images.
+//!
+//! Invariant: the order of the images is the order of their paths, part by part, and so
+//! the same on every system and for a folder and its archive. Reading is sequential,
+//! decoding uses all cores, memory grows by what is kept.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use zip::ZipArchive;
+
+use super::decode::{Decoded, decode};
+use super::layout::arrange;
+use super::{DataError, Dataset, LoadOptions, pixels, read};
+
+/// Files read before they are decoded together: enough work for every core.
+const CHUNK: usize = 256;
+/// Largest image file, in bytes.
+const MAX_FILE: u64 = 256 << 20;
+/// Folders inside folders that are searched.
+const MAX_DEPTH: usize = 32;
+
+/// Where an image's bytes are: a file, or an entry of an archive.
+enum Place {
+    File(PathBuf),
+    Entry(usize),
+}
+
+/// Parts of the path below the root, and the place.
+type Item = (Vec<String>, Place);
+
+/// Loads all images in `folder` and its subfolders.
+pub(super) fn load_folder(folder: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let mut walk = Walk::default();
+    walk.visit(folder, &mut Vec::new())?;
+    let none = walk.others;
+    load_items(folder, walk.images, &none, false, options, |place| {
+        let Place::File(path) = place else { unreachable!("a walk finds files") };
+        let bytes = read::open(path)?.read_all(MAX_FILE, "an image")?;
+        Ok((path.clone(), bytes))
+    })
+}
+
+/// Images found so far, and the names of a few other files for messages.
+#[derive(Default)]
+struct Walk {
+    images: Vec<Item>,
+    others: Vec<String>,
+    // Real paths: a link to a folder above must not be followed for ever.
+    visited: BTreeSet<PathBuf>,
+}
+
+impl Walk {
+    fn visit(&mut self, folder: &Path, parts: &mut Vec<String>) -> Result<(), DataError> {
+        let fail = |got| read::read_error(folder, "a folder of images", got);
+        let real = fs::canonicalize(folder).map_err(fail)?;
+        if parts.len() > MAX_DEPTH || !self.visited.insert(real) {
+            return Ok(());
+        }
+        let entries = fs::read_dir(folder).map_err(fail)?;
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>, _>>().map_err(fail)?;
+        paths.sort();
+        for path in paths {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if is_hidden(&name) {
+                continue;
+            }
+            parts.push(name.clone().into_owned());
+            if path.is_dir() {
+                self.visit(&path, parts)?;
+            } else if is_image(&name) {
+                self.images.push((parts.clone(), Place::File(path.clone())));
+            } else if self.others.len() < 3 {
+                self.others.push(name.into_owned());
+            }
+            parts.pop();
+        }
+        Ok(())
+    }
+}
+
+/// Loads all images in a zip archive.
+pub(super) fn load_zip(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let fail = |inner: &str, error: zip::result::ZipError| DataError::Format {
+        path: path.join(inner),
+        wanted: "a zip archive of images".into(),
+        got: format!("one that does not unpack (\"{error}\")"),
+        fix: "get it again, or pack it anew with an ordinary zip program and no password".into(),
+    };
+    let file = File::open(path).map_err(|got| read::read_error(path, "a zip archive", got))?;
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| fail("", e))?;
+    let (mut images, mut others) = (Vec::new(), Vec::new());
+    for i in 0..zip.len() {
+        let entry = zip.by_index_data(i).map_err(|e| fail("", e))?;
+        let name = String::from_utf8_lossy(entry.name_raw()).replace('\\', "/");
+        let parts: Vec<String> =
+            name.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect();
+        if name.ends_with('/') || parts.iter().any(|part| is_hidden(part)) {
+            continue;
+        }
+        if parts.last().is_some_and(|name| is_image(name)) {
+            images.push((parts, Place::Entry(i)));
+        } else if others.len() < 3 {
+            others.push(name);
+        }
+    }
+    load_items(path, images, &others, true, options, |place| {
+        let &Place::Entry(i) = place else { unreachable!("an archive has entries") };
+        let name = zip.name_for_index(i).and_then(Result::ok);
+        let name = name.map_or_else(|| format!("entry {i}"), std::borrow::Cow::into_owned);
+        let entry = zip.by_index(i).map_err(|e| fail(&name, e))?;
+        let inner = path.join(&name);
+        let mut bytes = Vec::new();
+        let mut limited = entry.take(MAX_FILE + 1);
+        limited.read_to_end(&mut bytes).map_err(|got| read::read_error(&inner, "an image", got))?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(DataError::TooLarge {
+                path: inner,
+                limit: MAX_FILE,
+                what: "a larger file".into(),
+                fix: "take a smaller image".into(),
+            });
+        }
+        Ok((inner, bytes))
+    })
+}
+
+/// Files that systems leave behind, and those that people hide.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || name == "__MACOSX"
+}
+
+fn is_image(name: &str) -> bool {
+    let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+    ["png", "jpg", "jpeg"].iter().any(|known| known.eq_ignore_ascii_case(end))
+}
+
+/// Reads, decodes and joins the wanted ones of `items`.
+fn load_items(
+    source: &Path,
+    mut items: Vec<Item>,
+    others: &[String],
+    archive: bool,
+    options: &LoadOptions,
+    mut fetch: impl FnMut(&Place) -> Result<(PathBuf, Vec<u8>), DataError>,
+) -> Result<Dataset, DataError> {
+    if items.is_empty() {
+        let got = match others {
+            [] => "nothing".to_owned(),
+            names => format!("only {}", names.join(", ")),
+        };
+        return Err(DataError::NotFound {
+            path: source.to_path_buf(),
+            wanted: "PNG or JPEG images (.png, .jpg, .jpeg), IDX files or CIFAR-10 batches".into(),
+            got,
+            fix: "give a folder or archive that holds images".into(),
+        });
+    }
+    items.sort_by(|a, b| a.0.cmp(&b.0));
+    let (paths, places): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+    let arranged = arrange(&paths, options.split, archive, source)?;
+    let mut stack = Stack::new(source, arranged.keep.len(), options);
+    for chunk in arranged.keep.chunks(CHUNK) {
+        let files = chunk.iter().map(|&i| fetch(&places[i])).collect::<Result<Vec<_>, _>>()?;
+        // Collected before it is looked through, so that the first error in order wins.
+        let decoded: Vec<_> = files.par_iter().map(|(path, bytes)| decode(bytes, path, options)).collect();
+        for (image, (path, _)) in decoded.into_iter().zip(files) {
+            stack.push(image?, path)?;
+        }
+    }
+    let name = source.file_stem().unwrap_or_default().to_string_lossy();
+    let data = stack.finish(name.into_owned())?.with_origin(source.display().to_string(), "unknown (your own files)");
+    match arranged.labels {
+        Some(labels) => data.with_labels(labels, arranged.classes),
+        None => Ok(data),
+    }
+}
+
+/// Images of one size on top of each other; gray until the first colour comes.
+struct Stack<'a> {
+    source: &'a Path,
+    options: &'a LoadOptions,
+    expected: usize,
+    pixels: Vec<u8>,
+    n: usize,
+    channels: usize,
+    first: Option<(PathBuf, (usize, usize))>,
+}
+
+impl<'a> Stack<'a> {
+    fn new(source: &'a Path, expected: usize, options: &'a LoadOptions) -> Self {
+        Self { source, options, expected, pixels: Vec::new(), n: 0, channels: 1, first: None }
+    }
+
+    fn push(&mut self, image: Decoded, path: PathBuf) -> Result<(), DataError> {
+        let grows = image.channels > self.channels;
+        let channels = self.channels.max(image.channels);
+        let (first, size) = self.first.get_or_insert_with(|| (path.clone(), image.size));
+        if *size != image.size {
+            return Err(DataError::MixedSizes {
+                first: first.clone(),
+                first_size: *size,
+                second: path,
+                second_size: image.size,
+            });
+        }
+        if self.n == 0 || grows {
+            let shape = [self.expected, size.1, size.0, channels];
+            pixels::check_bytes(self.source, shape, self.options.max_bytes)?;
+            let gray = std::mem::take(&mut self.pixels);
+            self.pixels = pixels::convert_channels(gray, self.channels, channels);
+            self.channels = channels;
+        }
+        let bytes = pixels::convert_channels(image.pixels, image.channels, channels);
+        self.pixels.extend_from_slice(&bytes);
+        self.n += 1;
+        Ok(())
+    }
+
+    fn finish(self, name: String) -> Result<Dataset, DataError> {
+        let (width, height) = self.first.map_or((0, 0), |(_, size)| size);
+        Dataset::new(name, self.pixels, [self.n, height, width, self.channels])
+    }
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -1,0 +1,67 @@
+//! Data: images as bytes, two-dimensional densities, and the files of both.
+//!
+//! [`load`] takes whatever a user has (a name, a folder, an archive, an array) and gives
+//! a [`Dataset`]; [`embedded_mnist`] needs nothing at all. [`Density`] gives points whose
+//! exact density is known. [`save_grid`], [`write_npy_u8`] and [`write_npy_f32`] write
+//! results. Invariant: no file, however damaged, makes this code panic or take memory by
+//! what a header claims; every [`DataError`] names the file, what was wanted, what came
+//! and the fix. A browser build has the densities, the parsers and the grids, but no
+//! folders, archives or downloads.
+
+mod dataset;
+mod density;
+mod error;
+mod grid;
+pub mod idx;
+pub mod npy;
+mod npy_header;
+mod options;
+
+pub use dataset::Dataset;
+pub use density::Density;
+pub use error::{Attempt, DataError, DownloadProblem};
+pub use grid::{Picture, make_grid};
+pub use npy::{write_npy_f32, write_npy_u8};
+pub use options::{LoadOptions, Split, parse_size};
+
+#[cfg(feature = "native")]
+mod native {
+    pub use super::cache::cache_dir;
+    pub use super::download::{DownloadOptions, OnProgress, Progress, fetch};
+    pub use super::embedded::embedded_mnist;
+    pub use super::grid::save_grid;
+    pub use super::load::{load, load_path, load_with_progress};
+    pub use super::official::{Official, RemoteFile};
+}
+#[cfg(feature = "native")]
+pub use native::*;
+
+#[cfg(feature = "native")]
+mod cache;
+#[cfg(feature = "native")]
+mod cifar;
+#[cfg(feature = "native")]
+mod decode;
+#[cfg(feature = "native")]
+mod download;
+#[cfg(feature = "native")]
+mod embedded;
+#[cfg(feature = "native")]
+mod folder;
+#[cfg(feature = "native")]
+mod idx_files;
+#[cfg(feature = "native")]
+mod layout;
+#[cfg(feature = "native")]
+mod load;
+#[cfg(feature = "native")]
+mod official;
+#[cfg(feature = "native")]
+mod pixels;
+#[cfg(feature = "native")]
+mod read;
+#[cfg(feature = "native")]
+pub mod subset;
+
+#[cfg(all(test, feature = "native"))]
+mod damage_tests;

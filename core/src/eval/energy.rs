@@ -1,0 +1,112 @@
+//! The energy distance between two sets of points of the plane.
+//!
+//! `2 E|X - Y| - E|X - X'| - E|Y - Y'|`, which is 0 only for equal distributions: Szekely and Rizzo, "Energy
+//! statistics: a class of statistics based on distances" (2013). It needs no grid and no bandwidth, but all pairs of
+//! points.
+
+use rayon::prelude::*;
+
+use super::planar::check;
+use super::{EvalError, at_least};
+
+/// Points of each side that are compared by default: 75 million pairs, well below a second.
+pub const DEFAULT_POINTS: usize = 5_000;
+
+/// Rows that one task sums: a fixed number, so that the order of the sum does not depend on the threads.
+const ROW_BLOCK: usize = 64;
+
+/// Unbiased estimate of the energy distance, in the units of the points.
+///
+/// The two inner means leave out the pairs of a point with itself (a U-statistic), so the value for equal
+/// distributions scatters around 0 and may be slightly negative. Of each side at most `limit` points are used, evenly
+/// spread over the slice; both sides need at least 2.
+pub fn energy_distance(x: &[[f32; 2]], y: &[[f32; 2]], limit: usize) -> Result<f64, EvalError> {
+    check("first points", x)?;
+    check("second points", y)?;
+    let (x, y) = (thinned(x, limit), thinned(y, limit));
+    for (what, points) in [("first points used", &x), ("second points used", &y)] {
+        at_least(what, 2, points.len())?;
+    }
+    let (n, m) = (x.len() as f64, y.len() as f64);
+    let within = |points: &[[f64; 2]], n: f64| distance_sum(points, points) / (n * (n - 1.0));
+    Ok(2.0 * distance_sum(&x, &y) / (n * m) - within(&x, n) - within(&y, m))
+}
+
+/// `limit` of the points, evenly spread.
+fn thinned(points: &[[f32; 2]], limit: usize) -> Vec<[f64; 2]> {
+    let kept = limit.min(points.len());
+    (0..kept).map(|i| points[i * points.len() / kept].map(f64::from)).collect()
+}
+
+/// Sum of all distances between a point of `x` and one of `y`.
+fn distance_sum(x: &[[f64; 2]], y: &[[f64; 2]]) -> f64 {
+    let row = |a: &[f64; 2]| y.iter().map(|b| ((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sqrt()).sum::<f64>();
+    let blocks: Vec<f64> = x.par_chunks(ROW_BLOCK).map(|block| block.iter().map(row).sum()).collect();
+    blocks.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{assert_near, normal_points};
+    use super::*;
+
+    /// `E|Z|` of a Gaussian of the plane with mean of length `m` and variance `v` along each axis (Rice distribution).
+    ///
+    /// The radius is, given a Poisson number k with mean m^2 / 2v, chi with 2k + 2 degrees of freedom.
+    fn mean_length(m: f64, v: f64) -> f64 {
+        let rate = m * m / (2.0 * v);
+        let (mut weight, mut chi) = ((-rate).exp(), (std::f64::consts::PI / 2.0).sqrt());
+        let mut sum = 0.0;
+        for k in 0..200 {
+            let k = f64::from(k);
+            sum += weight * chi;
+            weight *= rate / (k + 1.0);
+            chi *= (k + 1.5) / (k + 1.0);
+        }
+        v.sqrt() * sum
+    }
+
+    #[test]
+    fn shifted_gaussians_match_the_closed_form() {
+        // |X - Y| has variance 1 + 1 along each axis and mean 1.5; the other two pairs have mean 0.
+        let wanted = 2.0 * (mean_length(1.5, 2.0) - mean_length(0.0, 2.0));
+        let x = normal_points(1, 20_000);
+        let y: Vec<[f32; 2]> = normal_points(2, 20_000).iter().map(|p| [p[0] + 0.9, p[1] - 1.2]).collect();
+        let got = energy_distance(&x, &y, DEFAULT_POINTS).unwrap();
+        // The standard error at 5,000 points is about 0.02.
+        assert_near(got, wanted, 0.08, "shifted by 1.5");
+    }
+
+    #[test]
+    fn equal_distributions_scatter_around_zero() {
+        let values: Vec<f64> = (0..8)
+            .map(|i| energy_distance(&normal_points(10 + i, 800), &normal_points(20 + i, 800), 800).unwrap())
+            .collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        assert_near(mean, 0.0, 2e-3, &format!("unbiased: {values:?}"));
+        assert!(values.iter().any(|v| *v < 0.0), "an unbiased estimate of 0 is sometimes negative: {values:?}");
+    }
+
+    #[test]
+    fn four_points_by_hand() {
+        let (x, y) = ([[0.0, 0.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 4.0]]);
+        // Between: 0, 4, 5, 3; within: 5 and 4.
+        assert_eq!(energy_distance(&x, &y, 10).unwrap(), 2.0 * 12.0 / 4.0 - 5.0 - 4.0);
+    }
+
+    #[test]
+    fn thinning_takes_points_from_everywhere() {
+        let points: Vec<[f32; 2]> = (0..10).map(|i| [i as f32, 0.0]).collect();
+        assert_eq!(thinned(&points, 3), [[0.0, 0.0], [3.0, 0.0], [6.0, 0.0]]);
+        assert_eq!(thinned(&points, 99).len(), 10);
+    }
+
+    #[test]
+    fn bad_input_is_an_error() {
+        let good = normal_points(3, 4);
+        assert!(matches!(energy_distance(&good, &[], 10), Err(EvalError::TooFew { .. })));
+        assert!(matches!(energy_distance(&good[..1], &good, 10), Err(EvalError::TooFew { wanted: 2, got: 1, .. })));
+        assert!(matches!(energy_distance(&good, &good, 1), Err(EvalError::TooFew { .. })));
+        assert!(matches!(energy_distance(&good, &[[f32::INFINITY, 0.0]], 10), Err(EvalError::NotFinite { .. })));
+    }
+}

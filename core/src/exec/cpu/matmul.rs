@@ -1,0 +1,225 @@
+//! `matmul`: batched products, split by rows of the result, or by the contracted size where the
+//! result is small and the sum long (gradients of weights).
+
+use super::body::Program;
+use super::simd;
+use super::tile::{Columns, Panels, Rows};
+use super::{par, pointwise};
+use crate::exec::RunArgs;
+use crate::plan::Body;
+
+/// Sizes and layouts of a product, as in [`crate::plan::Kernel::MatMul`].
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Independent products.
+    pub batch: usize,
+    /// Rows of A.
+    pub m: usize,
+    /// Columns of B.
+    pub n: usize,
+    /// Contracted size.
+    pub k: usize,
+    /// A is stored transposed.
+    pub ta: bool,
+    /// B is stored transposed.
+    pub tb: bool,
+}
+
+/// Contracted indices per task where the sum is split.
+const SPLIT: usize = 1024;
+
+/// `outputs[j] = epilogue(A B)`.
+pub fn matmul(
+    product: Product,
+    prologue: &Body,
+    epilogue: &Body,
+    inputs: &[&[f32]],
+    outputs: &mut [&mut [f32]],
+    args: &RunArgs,
+) {
+    let Product { batch, m, n, k, tb, .. } = product;
+    let a = Program::new(prologue, inputs, args);
+    let panels = Panels::new(n);
+    let (step, row) = if tb { (k, 1) } else { (1, n) };
+    par::with_scratch(batch * panels.packed_len(k), |packed| {
+        let parts = packed.chunks_mut(panels.packed_len(k)).enumerate().collect();
+        par::each(batch * k * n, parts, |(g, packed): (usize, &mut [f32])| {
+            panels.pack(k, &inputs[0][g * k * n..], step, |i| i * row, packed);
+        });
+        let right = Right { panels: &panels, packed };
+        // Splitting pays where there are too few rows to share out.
+        let short = batch * m.div_ceil(32) < 8;
+        if short && k >= 2 * SPLIT {
+            split(product, &a, &right, |g, sums| {
+                finish(epilogue, inputs, args, g * m * n, sums, outputs);
+            });
+        } else {
+            by_rows(product, &a, &right, epilogue, inputs, outputs, args);
+        }
+    });
+}
+
+/// The packed right operands, one after the other.
+struct Right<'a> {
+    panels: &'a Panels,
+    packed: &'a [f32],
+}
+
+impl Right<'_> {
+    fn of(&self, g: usize, k: usize) -> &[f32] {
+        let len = self.panels.packed_len(k);
+        &self.packed[g * len..][..len]
+    }
+}
+
+/// A as it is stored: the input itself, or evaluated into scratch memory.
+fn with_stored<R>(a: &Program, job: impl FnOnce(&[f32]) -> R) -> R {
+    match a.as_input() {
+        Some(stored) => job(stored),
+        None => par::with_scratch(a.points(), |scratch| {
+            pointwise::evaluate(a, &mut [&mut *scratch]);
+            job(scratch)
+        }),
+    }
+}
+
+/// Tasks of a few rows of one product each.
+fn by_rows(
+    product: Product,
+    a: &Program,
+    right: &Right,
+    epilogue: &Body,
+    inputs: &[&[f32]],
+    outputs: &mut [&mut [f32]],
+    args: &RunArgs,
+) {
+    let Product { batch, m, n, k, ta, .. } = product;
+    let epilogue_program = Program::new(epilogue, inputs, args);
+    let plain = epilogue.is_plain_acc();
+    // The rows of A and of the result that a task touches should stay in the second-level cache.
+    let rows = (48 * 1024 / (n + k)).clamp(12, 192).next_multiple_of(12).min(m);
+    let mut rest: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut **o).collect();
+    let mut tasks = Vec::new();
+    for g in 0..batch {
+        for first in (0..m).step_by(rows) {
+            let count = rows.min(m - first);
+            let outs: Vec<&mut [f32]> = rest
+                .iter_mut()
+                .map(|rest| rest.split_off_mut(..count * n).expect("outputs hold every row"))
+                .collect();
+            tasks.push((g, first, count, outs));
+        }
+    }
+    let multiply = |a: &[f32], base: usize, g: usize, count: usize, out: &mut [f32]| {
+        if ta {
+            out.fill(0.0);
+        }
+        let bases: Vec<usize> = (0..count).map(|i| base + i * k).collect();
+        for panel in right.panels.iter() {
+            let b = panel.of(right.of(g, k), k);
+            if ta {
+                let (runs, run_stride) = (1, 0);
+                let (run_len, step, m) = (k, m, count);
+                let columns =
+                    Columns { a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n };
+                simd::run(columns);
+            } else {
+                let (runs, run_stride, bases) = (1, 0, &bases);
+                simd::run(Rows { a, bases, runs, run_stride, run_len: k, panel, b, out, ld: n });
+            }
+        }
+    };
+    let run = |stored: Option<&[f32]>| {
+        let work = a.work() + epilogue_program.work() + batch * m * n * k / 16;
+        par::each(work, tasks, |(g, first, count, mut outs)| {
+            let product = |out: &mut [f32]| match stored {
+                Some(stored) if ta => multiply(stored, g * m * k + first, g, count, out),
+                Some(stored) => multiply(stored, (g * m + first) * k, g, count, out),
+                None => par::with_scratch(count * k, |a_rows| {
+                    a.eval().store((g * m + first) * k, count * k, &[], &mut [&mut *a_rows]);
+                    multiply(a_rows, 0, g, count, out);
+                }),
+            };
+            if plain {
+                product(outs[0]);
+            } else {
+                par::with_scratch(count * n, |acc| {
+                    product(acc);
+                    let start = (g * m + first) * n;
+                    epilogue_program.eval().store(start, count * n, acc, &mut outs);
+                });
+            }
+        });
+    };
+    if ta {
+        with_stored(a, |stored| run(Some(stored)));
+    } else {
+        run(a.as_input());
+    }
+}
+
+/// Tasks of [`SPLIT`] contracted indices each; calls `done(g, sums)` once per product.
+fn split(product: Product, a: &Program, right: &Right, mut done: impl FnMut(usize, &[f32])) {
+    let Product { batch, m, n, k, ta, .. } = product;
+    with_stored(a, |stored| {
+        let pieces = k.div_ceil(SPLIT);
+        par::with_scratch(pieces * m * n, |partial| {
+            for g in 0..batch {
+                let tasks = partial.chunks_mut(m * n).enumerate().collect();
+                par::each(m * n * k / 16, tasks, |(piece, out): (usize, &mut [f32])| {
+                    out.fill(0.0);
+                    let first = piece * SPLIT;
+                    let run_len = SPLIT.min(k - first);
+                    let a = &stored[g * m * k..];
+                    let bases: Vec<usize> = (0..m).map(|i| i * k + first).collect();
+                    let (runs, run_stride, bases) = (1, 0, &bases);
+                    for panel in right.panels.iter() {
+                        let b = panel.rows_of(right.of(g, k), k, first, run_len);
+                        if ta {
+                            let (base, step) = (first * m, m);
+                            let columns = Columns {
+                                a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n,
+                            };
+                            simd::run(columns);
+                        } else {
+                            let rows =
+                                Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: n };
+                            simd::run(rows);
+                        }
+                    }
+                });
+                sum_in_order(partial, m * n);
+                done(g, &partial[..m * n]);
+            }
+        });
+    });
+}
+
+/// Adds all chunks of `len` to the first, in ascending order.
+pub fn sum_in_order(partial: &mut [f32], len: usize) {
+    /// Elements per task.
+    const TASK: usize = 4096;
+    let work = partial.len();
+    let (first, rest) = partial.split_at_mut(len);
+    let rest = &*rest;
+    let tasks = first.chunks_mut(TASK).enumerate().collect();
+    par::each(work, tasks, |(i, sums): (usize, &mut [f32])| {
+        for chunk in rest.chunks(len) {
+            simd::add(sums, &chunk[i * TASK..]);
+        }
+    });
+}
+
+/// Applies the epilogue to a whole product that starts at point `start`.
+fn finish(
+    epilogue: &Body,
+    inputs: &[&[f32]],
+    args: &RunArgs,
+    start: usize,
+    acc: &[f32],
+    outputs: &mut [&mut [f32]],
+) {
+    let mut outs: Vec<&mut [f32]> =
+        outputs.iter_mut().map(|o| &mut o[start..start + acc.len()]).collect();
+    Program::new(epilogue, inputs, args).eval().store(start, acc.len(), acc, &mut outs);
+}

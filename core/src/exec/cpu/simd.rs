@@ -1,0 +1,82 @@
+//! Runs a loop with the best instruction set of the machine.
+//!
+//! The build is for plain x86-64 (or wasm), so a loop that is compiled once knows only 128-bit
+//! vectors. [`run`] compiles a job once per instruction set and picks at run time; functions
+//! inside [`vectorised!`](vectorised) are such jobs. Invariant: everything that a job calls in its
+//! hot loop is `#[inline(always)]`, or it would be compiled for the baseline again. (Which is why
+//! a job is not a closure: the compiler leaves large closures out of line.)
+
+use pulp::{Arch, WithSimd};
+use std::sync::OnceLock;
+
+/// An operand of a block: one number per point, or one for all.
+#[derive(Clone, Copy, Debug)]
+pub enum Arg<'a> {
+    /// One number per point.
+    Slice(&'a [f32]),
+    /// The same number everywhere.
+    Splat(f32),
+}
+
+/// The machine's best instruction set; detected once.
+pub fn arch() -> Arch {
+    static ARCH: OnceLock<Arch> = OnceLock::new();
+    *ARCH.get_or_init(Arch::new)
+}
+
+/// Makes functions whose bodies are compiled for each instruction set.
+macro_rules! vectorised {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {
+        $($(#[$meta])*
+        $vis fn $name($($arg: $ty),*) {
+            struct Job<A>(A);
+            impl pulp::WithSimd for Job<($($ty,)*)> {
+                type Output = ();
+                #[inline(always)]
+                fn with_simd<S: pulp::Simd>(self, _: S) {
+                    let ($($arg,)*) = self.0;
+                    $body
+                }
+            }
+            $crate::exec::cpu::simd::run(Job(($($arg,)*)));
+        })*
+    };
+}
+pub(super) use vectorised;
+
+/// Calls `job` compiled for the machine's best instruction set.
+#[inline(always)]
+pub fn run<J: WithSimd>(job: J) -> J::Output {
+    arch().dispatch(job)
+}
+
+/// `dst[i] = f(a[i])`.
+#[inline(always)]
+pub fn map1(dst: &mut [f32], a: &[f32], f: impl Fn(f32) -> f32) {
+    for (d, &x) in dst.iter_mut().zip(a) {
+        *d = f(x);
+    }
+}
+
+/// `dst[i] = f(a[i], b[i])`.
+#[inline(always)]
+pub fn map2(dst: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
+    for ((d, &x), &y) in dst.iter_mut().zip(a).zip(b) {
+        *d = f(x, y);
+    }
+}
+
+/// `acc[i] += x[i]`.
+#[inline(always)]
+pub fn add_to(acc: &mut [f32], x: &[f32]) {
+    for (a, &v) in acc.iter_mut().zip(x) {
+        *a += v;
+    }
+}
+
+vectorised! {
+    /// `acc[i] += x[i]`, compiled for each instruction set.
+    pub fn add(acc: &mut [f32], x: &[f32]) {
+        add_to(acc, x);
+    }
+}

@@ -1,0 +1,141 @@
+//! The executor's promises: stores, checks, poison, the search for the first NaN.
+
+use super::*;
+use crate::exec::ExecError;
+use crate::exec::cpu::CpuExecutor;
+use crate::plan::{Arena, ArenaKind, Plan, Slot};
+
+fn launch(label: &str, body: Body, inputs: &[usize], outputs: &[(usize, usize)]) -> Launch {
+    let len = body.points();
+    Launch {
+        kernel: Kernel::Pointwise { body },
+        inputs: inputs.iter().map(|arena| Slot { arena: *arena, offset: 0, len }).collect(),
+        outputs: outputs.iter().map(|(arena, offset)| Slot { arena: *arena, offset: *offset, len }).collect(),
+        flops: 0,
+        bytes: 0,
+        label: label.into(),
+    }
+}
+
+fn op(op: UnaryOp, n: usize) -> Body {
+    let insts = vec![load(0, View::contiguous(&[n])), Inst::Unary(op, 0)];
+    Body { dims: vec![n], insts, results: vec![1] }
+}
+
+/// `y = 1 / -x`, through scratch memory.
+fn plan(n: usize) -> Plan {
+    let arena = |kind, len| Arena { kind, len };
+    Plan {
+        name: "test".into(),
+        arenas: vec![
+            arena(ArenaKind::Store("x".into()), n),
+            arena(ArenaKind::Scratch(0), 2 * n),
+            arena(ArenaKind::Store("y".into()), n),
+        ],
+        launches: vec![
+            launch("neg", op(UnaryOp::Neg, n), &[0], &[(1, 0)]),
+            launch("recip", op(UnaryOp::Recip, n), &[1], &[(2, 0)]),
+        ],
+        scalars: Vec::new(),
+    }
+}
+
+fn no_scalars() -> RunArgs<'static> {
+    RunArgs { scalars: &[], seed: 0, step: 0 }
+}
+
+#[test]
+fn a_plan_runs_through_stores_and_scratch() {
+    let mut cpu = CpuExecutor::new();
+    cpu.poison = true;
+    cpu.create_store("x", 4);
+    cpu.create_store("y", 4);
+    cpu.write("x", 1, &[2.0, 4.0, -8.0]).unwrap();
+    cpu.write("x", 0, &[1.0]).unwrap();
+    let id = cpu.prepare(&plan(4)).unwrap();
+    cpu.run(id, &no_scalars()).unwrap();
+    let y = pollster::block_on(cpu.read("y", 0, 4)).unwrap();
+    assert_eq!(y, [-1.0, -0.5, -0.25, 0.125]);
+    assert_eq!(cpu.profile(id, &no_scalars()).unwrap().len(), 2);
+    let sizes = [("scratch 0", 32), ("x", 16), ("y", 16)].map(|(n, b)| (n.to_owned(), b));
+    assert_eq!(cpu.memory(), sizes);
+}
+
+#[test]
+fn the_first_non_finite_launch_is_named() {
+    let mut cpu = CpuExecutor::new();
+    cpu.create_store("x", 4);
+    cpu.create_store("y", 4);
+    let id = cpu.prepare(&plan(4)).unwrap();
+    let found = cpu.first_non_finite(id, &no_scalars()).unwrap();
+    assert_eq!(found, Some((1, "recip".into())));
+    cpu.write("x", 0, &[1.0; 4]).unwrap();
+    assert_eq!(cpu.first_non_finite(id, &no_scalars()).unwrap(), None);
+}
+
+#[test]
+fn missing_and_small_stores_are_refused() {
+    let mut cpu = CpuExecutor::new();
+    cpu.create_store("x", 4);
+    assert!(matches!(cpu.prepare(&plan(4)), Err(ExecError::NoStore { name }) if name == "y"));
+    cpu.create_store("y", 3);
+    let refused = cpu.prepare(&plan(4));
+    assert!(matches!(refused, Err(ExecError::StoreTooSmall { have: 3, want: 4, .. })));
+    cpu.create_store("y", 4);
+    let id = cpu.prepare(&plan(4)).unwrap();
+    let refused = cpu.run(id, &args());
+    assert!(matches!(refused, Err(ExecError::Scalars { want: 0, got: 3, .. })));
+    cpu.remove_store("y");
+    assert!(!cpu.has_store("y") && cpu.store_len("x") == Some(4));
+    assert!(matches!(cpu.run(id, &no_scalars()), Err(ExecError::NoStore { .. })));
+    assert!(cpu.write("x", 2, &[0.0; 3]).is_err());
+    assert!(pollster::block_on(cpu.read("x", 4, 1)).is_err());
+}
+
+#[test]
+fn words_keep_their_bits() {
+    let mut cpu = CpuExecutor::new();
+    cpu.create_store("x", 3);
+    // A signalling NaN, a subnormal, all ones.
+    let words = [0x7f80_0001, 0x0000_0001, 0xffff_ffff];
+    cpu.write_words("x", 0, &words).unwrap();
+    assert_eq!(pollster::block_on(cpu.read_words("x", 0, 3)).unwrap(), words);
+}
+
+#[test]
+fn outputs_may_share_an_arena() {
+    let body = Body {
+        dims: vec![64],
+        insts: vec![load(0, View::contiguous(&[64])), Inst::Unary(UnaryOp::Neg, 0)],
+        results: vec![1, 0],
+    };
+    let plan = Plan {
+        name: "shared".into(),
+        arenas: vec![
+            Arena { kind: ArenaKind::Store("x".into()), len: 64 },
+            Arena { kind: ArenaKind::Store("y".into()), len: 192 },
+        ],
+        // The first result lies behind the second.
+        launches: vec![launch("both", body, &[0], &[(1, 128), (1, 0)])],
+        scalars: Vec::new(),
+    };
+    let mut cpu = CpuExecutor::new();
+    cpu.create_store("x", 64);
+    cpu.create_store("y", 192);
+    cpu.write("x", 0, &[3.0; 64]).unwrap();
+    let id = cpu.prepare(&plan).unwrap();
+    cpu.run(id, &no_scalars()).unwrap();
+    let y = pollster::block_on(cpu.read("y", 0, 192)).unwrap();
+    assert!(y[..64] == [3.0; 64] && y[64..128] == [0.0; 64] && y[128..] == [-3.0; 64]);
+}
+
+#[test]
+#[should_panic(expected = "reads what it writes")]
+fn a_launch_that_reads_what_it_writes_is_refused() {
+    let mut cpu = CpuExecutor::new();
+    cpu.create_store("x", 4);
+    cpu.create_store("y", 4);
+    let mut plan = plan(4);
+    plan.launches[0].outputs[0].arena = 0;
+    let _ = cpu.prepare(&plan);
+}

@@ -1,0 +1,15 @@
+//! Model files: snapshots and weights in safetensors, with what is needed to use them.
+//!
+//! A file carries its network's configuration, so that whoever opens it needs nothing else.
+//! Tensors have PyTorch-style names and axes. Invariant: a [`ModelFile`] that was opened has a
+//! network that can be built and finite numbers; everything else was refused with the file's
+//! name, what is wrong, and what to do.
+
+mod error;
+mod file;
+mod header;
+mod meta;
+
+pub use error::{ModelError, ModelProblem};
+pub use file::{MAX_FILE_BYTES, ModelFile, Storage};
+pub use meta::{FORMAT, ModelKind, ModelMeta};

@@ -1,0 +1,168 @@
+//! Networks: functions over a graph and named parameters.
+//!
+//! [`NetworkConfig`] is what presets and files hold; its methods build the denoiser, the
+//! one-step generator (the same network at one noise level) and the ratio network. [`Params`]
+//! gives parameters their places, [`ParamLayout`] gives them their first values and their form
+//! in files. Adding a network: a file like [`mlp`], and a variant here.
+
+mod edm;
+mod layers;
+mod layout;
+mod mlp;
+#[cfg(test)]
+mod naive;
+mod params;
+mod ratio;
+mod sampler;
+mod spec;
+#[cfg(test)]
+mod testing;
+mod unet;
+mod unet_config;
+
+pub use edm::{Preconditioning, SIGMA_DATA, denoise, denoising_weight, generate, per_sample, ratio_logit};
+pub use layers::{
+    INIT, INIT_ATTENTION, INIT_ZERO, attention, conv, group_norm, groups, linear, linears, patchify,
+    positional_embedding, sinusoidal, unpatchify,
+};
+pub use layout::{LayoutError, ParamLayout, Tensor, Tensors};
+pub use mlp::{MlpConfig, mlp};
+pub use params::Params;
+pub use ratio::ratio;
+pub use sampler::{heun_step, karras_sigmas, last_step};
+pub use spec::{DiskLayout, Init, ParamSpec};
+pub use unet::unet;
+pub use unet_config::UnetConfig;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{Graph, Var};
+
+/// Which network, and how large: the generator's. The ratio network follows from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum NetworkConfig {
+    /// For points.
+    Mlp(MlpConfig),
+    /// For images.
+    Unet(UnetConfig),
+}
+
+/// A setting of a network that cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{network}: {field} should be {wanted}, got {got}")]
+pub struct ConfigError {
+    /// `mlp` or `unet`.
+    pub network: &'static str,
+    /// The setting.
+    pub field: &'static str,
+    /// What fits.
+    pub wanted: String,
+    /// What came.
+    pub got: usize,
+}
+
+impl ConfigError {
+    fn unless(fits: bool, network: &'static str, field: &'static str, wanted: String, got: usize) -> Result<(), Self> {
+        if fits { Ok(()) } else { Err(Self { network, field, wanted, got }) }
+    }
+}
+
+impl NetworkConfig {
+    /// Whether the network can be built. The methods below panic on one that cannot.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Mlp(config) => config.validate(),
+            Self::Unet(config) => config.validate(),
+        }
+    }
+
+    /// Sizes of one data point: `[H, W, C]` or `[D]`.
+    pub fn data_shape(&self) -> Vec<usize> {
+        match self {
+            Self::Mlp(config) => vec![config.dim],
+            Self::Unet(config) => vec![config.resolution, config.resolution, config.channels],
+        }
+    }
+
+    /// `D(x; sigma)` of data `x [B, ..]` and `sigma [N]`, N the batch or 1.
+    pub fn denoiser<'g>(&self, params: &Params<'g>, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        denoise(|x, noise| self.network(params, x, noise), x, sigma)
+    }
+
+    /// `g(z) = D(sigma_init z; sigma_init)` of a standard normal `latent [B, ..]`.
+    pub fn generator<'g>(&self, params: &Params<'g>, latent: Var<'g>, sigma_init: f32) -> Var<'g> {
+        generate(|x, noise| self.network(params, x, noise), latent, sigma_init)
+    }
+
+    /// The logit `l(x_t, sigma) [B]` of noised data `x_t [B, ..]` and `sigma [N]`, N the batch or 1.
+    pub fn ratio<'g>(&self, params: &Params<'g>, x_t: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        let batch = x_t.shape()[0];
+        let net = |x: Var<'g>, noise: Var<'g>| match self {
+            Self::Mlp(config) => mlp(params, config, x, noise, 1).reshape(&[batch]),
+            Self::Unet(config) => ratio(params, config, x, noise, None),
+        };
+        ratio_logit(net, x_t, sigma)
+    }
+
+    fn network<'g>(&self, params: &Params<'g>, x: Var<'g>, noise: Var<'g>) -> Var<'g> {
+        match self {
+            Self::Mlp(config) => mlp(params, config, x, noise, config.dim),
+            Self::Unet(config) => unet(params, config, x, noise, None),
+        }
+    }
+
+    /// Parameters of the denoiser, which are the generator's.
+    pub fn generator_layout(&self) -> ParamLayout {
+        self.layout(|params, x, sigma| self.denoiser(params, x, sigma))
+    }
+
+    /// Parameters of the ratio network.
+    pub fn ratio_layout(&self) -> ParamLayout {
+        self.layout(|params, x, sigma| self.ratio(params, x, sigma))
+    }
+
+    /// Builds a network on a graph that is then thrown away.
+    fn layout(&self, build: impl for<'g> Fn(&Params<'g>, Var<'g>, Var<'g>) -> Var<'g>) -> ParamLayout {
+        let graph = Graph::new();
+        let params = Params::new(&graph, "param");
+        let mut shape = vec![1];
+        shape.extend(self.data_shape());
+        let _ = build(&params, graph.input("x", 0, &shape), graph.input("sigma", 0, &[1]));
+        params.layout()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_are_read_and_unknown_settings_refused() {
+        let text = r#"{"type":"unet","resolution":28,"channels":1,"patch":2,"model_channels":32,
+            "channel_mult":[1,2],"num_blocks":2}"#;
+        let config: NetworkConfig = serde_json::from_str(text).unwrap();
+        config.validate().unwrap();
+        assert_eq!(config.data_shape(), [28, 28, 1]);
+        let again = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+        assert_eq!(config, again);
+        let error = serde_json::from_str::<NetworkConfig>(&text.replace("patch", "patches")).unwrap_err();
+        assert!(error.to_string().contains("unknown field `patches`"), "{error}");
+        let mlp: NetworkConfig = serde_json::from_str(r#"{"type":"mlp","width":128,"depth":3}"#).unwrap();
+        assert_eq!(mlp.data_shape(), [2]);
+        assert!(NetworkConfig::Mlp(MlpConfig { dim: 2, width: 0, depth: 1 }).validate().is_err());
+    }
+
+    #[test]
+    fn generator_and_denoiser_have_one_layout() {
+        let config = NetworkConfig::Mlp(MlpConfig { dim: 3, width: 8, depth: 2 });
+        let graph = Graph::new();
+        let params = Params::new(&graph, "p");
+        let sample = config.generator(&params, graph.input("z", 0, &[4, 3]), 80.0);
+        assert_eq!(sample.shape(), [4, 3]);
+        assert_eq!(params.layout(), config.generator_layout());
+        let logit = config.ratio(&Params::new(&graph, "r"), sample, graph.full(1.0, &[1]));
+        assert_eq!(logit.shape(), [4]);
+        graph.check().unwrap();
+    }
+}

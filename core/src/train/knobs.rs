@@ -1,0 +1,307 @@
+//! Every setting of a run, each defined once: name, help, default, bounds, and whether it may
+//! change while training. The command line, config files, the environment and the window all
+//! read this table.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::divergence::Divergence;
+
+/// A value that is refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{knob} = {value}: {problem}")]
+pub struct KnobError {
+    /// The setting.
+    pub knob: String,
+    /// What it was to become.
+    pub value: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+/// What a person can know about a setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Knob {
+    /// Field name, such as `lr_generator`; the flag is `--lr-generator`.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Smallest and largest value, if it is a number.
+    pub range: Option<(f64, f64)>,
+    /// Whether a running session accepts a new value.
+    pub live: bool,
+}
+
+macro_rules! knobs {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $live:ident $(, $lo:literal ..= $hi:literal)?;)*) => {
+        /// All settings of a run, resolved.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $name: $type,)*
+        }
+
+        /// Settings that a config file, the environment or the command line changes.
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[cfg_attr(feature = "cli", derive(clap::Args))]
+        pub struct Overrides {
+            $($(#[doc = $doc])+ #[cfg_attr(feature = "cli", arg(long, value_name = "VALUE", help_heading = "Settings of the run"))] pub $name: Option<$type>,)*
+        }
+
+        /// The table.
+        pub const KNOBS: &[Knob] = &[$(Knob {
+            name: stringify!($name),
+            help: concat!($($doc),+),
+            range: knobs!(@range $($lo, $hi)?),
+            live: knobs!(@live $live),
+        }),*];
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Config {
+            /// Takes over what is set in `overrides`.
+            pub fn apply(&mut self, overrides: &Overrides) {
+                $(if let Some(value) = &overrides.$name { self.$name = value.clone(); })*
+            }
+
+            /// Every number within its bounds.
+            fn check_ranges(&self) -> Result<(), KnobError> {
+                $($(in_range(stringify!($name), self.$name as f64, $lo as f64, $hi as f64)?;)?)*
+                Ok(())
+            }
+
+            /// Changes a setting that may change while training. On an error nothing changes.
+            pub fn set_live(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
+                let knob = KNOBS.iter().find(|k| k.name == name).ok_or_else(|| unknown(name, value))?;
+                if !knob.live {
+                    let problem = "this setting is fixed for a run; start another one".to_owned();
+                    return Err(KnobError { knob: name.to_owned(), value: value.to_owned(), problem });
+                }
+                let mut changed = self.clone();
+                let mut overrides = Overrides::default();
+                overrides.set(name, value)?;
+                changed.apply(&overrides);
+                changed.validate()?;
+                *self = changed;
+                Ok(())
+            }
+        }
+
+        impl Overrides {
+            /// Sets one setting from text.
+            pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
+                match name {
+                    $(stringify!($name) => self.$name = Some(parse(name, value)?),)*
+                    _ => return Err(unknown(name, value)),
+                }
+                Ok(())
+            }
+        }
+    };
+    (@range) => { None };
+    (@range $lo:literal, $hi:literal) => { Some(($lo as f64, $hi as f64)) };
+    (@live live) => { true };
+    (@live fixed) => { false };
+}
+
+knobs! {
+    /// What to learn: `mnist` (embedded), a 2-D density such as `gaussians`, `download:mnist|fashion-mnist|cifar10`, or a path.
+    data: String = "mnist".to_owned(), fixed;
+    /// First word of every random key.
+    seed: u32 = 42, fixed;
+    /// Images (or points) per step.
+    batch: usize = 64, fixed, 2 ..= 65536;
+    /// Steps of the warm-up, which trains the generator's network as a denoiser; 0 leaves it out.
+    warmup_steps: u64 = 2500, fixed, 0 ..= 1_000_000_000;
+    /// Generator steps of the distillation, counted from the start of the run.
+    steps: u64 = 4000, live, 0 ..= 1_000_000_000;
+    /// End after this many thousand images of the whole run, if that comes first; 0: no such limit.
+    duration: u64 = 0, live, 0 ..= 1_000_000_000;
+    /// End after this many minutes of the whole run, if that comes first; 0: no such limit.
+    minutes: f32 = 0.0, live, 0.0 ..= 1e7;
+    /// How the generator is trained.
+    method: MethodName = MethodName::Diffratio, fixed;
+    /// Which divergence between generator and data is reduced.
+    divergence: Divergence = Divergence::ReverseKl, live;
+    /// Learning rate of the warm-up.
+    lr_warmup: f32 = 2e-3, live, 0.0 ..= 1.0;
+    /// Learning rate of the generator.
+    lr_generator: f32 = 5e-4, live, 0.0 ..= 1.0;
+    /// Learning rate of the ratio network.
+    lr_ratio: f32 = 5e-4, live, 0.0 ..= 1.0;
+    /// Ratio updates per generator update.
+    ratio_steps: u32 = 1, live, 1 ..= 100;
+    /// Decay of the generator's moving average, per step.
+    ema: f32 = 0.999, live, 0.0 ..= 0.999999;
+    /// Decay of the first moment in distillation (the warm-up uses 0.9).
+    beta1: f32 = 0.0, live, 0.0 ..= 0.9999;
+    /// Decay of the second moment.
+    beta2: f32 = 0.99, live, 0.0 ..= 0.999999;
+    /// Largest norm of a network's gradient; 0: no clipping.
+    clip: f32 = 1.0, live, 0.0 ..= 1e9;
+    /// Weight of the R1 penalty on the ratio network; 0 leaves it out of the plan.
+    r1: f32 = 0.0, fixed, 0.0 ..= 1e6;
+    /// Noise level at which the generator is evaluated.
+    sigma_init: f32 = 80.0, fixed, 0.01 ..= 1000.0;
+    /// Smallest noise level at which the ratio is learned.
+    sigma_min: f32 = 0.05, fixed, 0.0001 ..= 1000.0;
+    /// Largest noise level at which the ratio is learned.
+    sigma_max: f32 = 20.0, fixed, 0.001 ..= 1000.0;
+    /// Channels of the U-Net's first level, or width of the MLP.
+    width: usize = 32, fixed, 4 ..= 4096;
+    /// Channels of each level of the U-Net, in multiples of the width; each level halves the resolution.
+    multipliers: Multipliers = Multipliers(vec![1, 2]), fixed;
+    /// Residual blocks per level of the U-Net, or hidden layers of the MLP.
+    blocks: usize = 1, fixed, 1 ..= 64;
+    /// Side of the patches that the U-Net works on, 1 or 2.
+    patch: usize = 2, fixed, 1 ..= 2;
+    /// Attention at this resolution of the U-Net; 0: none.
+    attention: usize = 0, fixed, 0 ..= 1024;
+    /// Scale all images to this size (centre crop, then resample); 0: as they are.
+    resize: usize = 0, fixed, 0 ..= 1024;
+    /// Steps between lines of statistics.
+    tick: u64 = 50, live, 1 ..= 1_000_000_000;
+    /// Steps between checkpoints, snapshots and sample grids.
+    snap: u64 = 500, live, 1 ..= 1_000_000_000;
+    /// Checkpoints to keep.
+    keep_last: usize = 3, live, 1 ..= 1_000_000;
+}
+
+/// The methods by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MethodName {
+    /// Density-ratio distillation (arXiv 2502.08005).
+    Diffratio,
+}
+
+impl FromStr for MethodName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "diffratio" => Ok(Self::Diffratio),
+            _ => Err("known methods: diffratio".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for MethodName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Diffratio => "diffratio",
+        })
+    }
+}
+
+/// Channel multipliers, written `1,2,4`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Multipliers(pub Vec<usize>);
+
+impl FromStr for Multipliers {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = |part: &str| match part.trim().parse() {
+            Ok(n @ 1..=64) => Ok(n),
+            _ => Err("write positive numbers up to 64 with commas, such as 1,2,4".to_owned()),
+        };
+        text.split(',').map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, KnobError>
+where
+    T::Err: fmt::Display,
+{
+    value.parse().map_err(|e: T::Err| KnobError {
+        knob: name.to_owned(),
+        value: value.to_owned(),
+        problem: e.to_string(),
+    })
+}
+
+fn unknown(name: &str, value: &str) -> KnobError {
+    let problem = "there is no such setting; `onestep train --help` lists them".to_owned();
+    KnobError { knob: name.to_owned(), value: value.to_owned(), problem }
+}
+
+fn in_range(name: &str, value: f64, lo: f64, hi: f64) -> Result<(), KnobError> {
+    if (lo..=hi).contains(&value) {
+        return Ok(());
+    }
+    // A number of 32 bits prints as itself, not with the digits of its 64-bit neighbour.
+    let value = if value.fract() == 0.0 { value.to_string() } else { (value as f32).to_string() };
+    Err(KnobError { knob: name.to_owned(), value, problem: format!("must be in {lo}..={hi}") })
+}
+
+impl Config {
+    /// Every bound, and what one setting asks of another.
+    pub fn validate(&self) -> Result<(), KnobError> {
+        self.check_ranges()?;
+        let refuse = |knob: &str, value: String, problem: &str| {
+            Err(KnobError { knob: knob.to_owned(), value, problem: problem.to_owned() })
+        };
+        if self.sigma_min >= self.sigma_max {
+            return refuse("sigma_min", self.sigma_min.to_string(), "must be below sigma_max");
+        }
+        if self.multipliers.0.is_empty() || self.multipliers.0.len() > 8 {
+            return refuse("multipliers", format!("{:?}", self.multipliers.0), "one to eight levels");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_survive_json() {
+        let config = Config::default();
+        config.validate().unwrap();
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn layers_override_in_order() {
+        let mut config = Config::default();
+        let mut overrides = Overrides::default();
+        overrides.set("batch", "128").unwrap();
+        overrides.set("multipliers", "1,2,4").unwrap();
+        config.apply(&overrides);
+        assert_eq!((config.batch, config.multipliers.0.len()), (128, 3));
+        assert_eq!(config.seed, 42);
+    }
+
+    #[test]
+    fn absurd_values_are_refused_by_name() {
+        let mut overrides = Overrides::default();
+        assert!(overrides.set("batch", "many").unwrap_err().to_string().starts_with("batch = many"));
+        assert!(overrides.set("bach", "64").unwrap_err().to_string().contains("no such setting"));
+        let refused = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert_eq!(refused(|c| c.batch = 0), "batch = 0: must be in 2..=65536");
+        assert!(refused(|c| c.lr_ratio = f32::NAN).starts_with("lr_ratio = NaN"));
+        assert!(refused(|c| c.sigma_min = 30.0).contains("below sigma_max"));
+    }
+
+    #[test]
+    fn only_live_settings_change_while_training() {
+        let mut config = Config::default();
+        config.set_live("lr_ratio", "0.001").unwrap();
+        assert_eq!(config.lr_ratio, 0.001);
+        assert!(config.set_live("batch", "128").unwrap_err().problem.contains("fixed"));
+        assert!(config.set_live("lr_ratio", "-1").is_err());
+        assert_eq!(config.lr_ratio, 0.001);
+    }
+}

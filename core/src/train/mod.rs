@@ -1,0 +1,14 @@
+//! Training: settings, losses, and the loop that runs their plans.
+
+mod batch;
+mod divergence;
+mod knobs;
+pub mod method;
+mod statistics;
+mod trainer;
+
+pub use batch::{DataSpec, Stream};
+pub use divergence::Divergence;
+pub use statistics::Averages;
+pub use trainer::{Counters, SAMPLE_BATCH, TrainError, Trainer, latent};
+pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Overrides};

@@ -1,0 +1,38 @@
+//! Means of what the steps record, between two lines of statistics.
+
+use std::collections::BTreeMap;
+
+use super::method::{RING, StepKind};
+
+/// Running sums by name.
+#[derive(Clone, Debug, Default)]
+pub struct Averages {
+    sums: BTreeMap<&'static str, (f64, u64)>,
+}
+
+impl Averages {
+    /// Adds the rows of a ring that the given runs wrote; returns the first value that is not finite.
+    pub(super) fn add(&mut self, kind: StepKind, ring: &[f32], runs: &[u32]) -> Option<(&'static str, f32)> {
+        let names = kind.statistics();
+        let mut bad = None;
+        for run in runs {
+            let row = &ring[*run as usize % RING * names.len()..][..names.len()];
+            for (name, &value) in names.iter().zip(row) {
+                if !value.is_finite() {
+                    bad = bad.or(Some((*name, value)));
+                }
+                // The squared norm is what is recorded.
+                let value = if name.starts_with("Grad/") { f64::from(value).sqrt() } else { f64::from(value) };
+                let (sum, count) = self.sums.entry(name).or_default();
+                *sum += value;
+                *count += 1;
+            }
+        }
+        bad
+    }
+
+    /// The means since the last call, by name.
+    pub fn take(&mut self) -> BTreeMap<&'static str, f64> {
+        std::mem::take(&mut self.sums).into_iter().map(|(name, (sum, count))| (name, sum / count as f64)).collect()
+    }
+}

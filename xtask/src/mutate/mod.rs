@@ -1,0 +1,152 @@
+//! `cargo xtask mutate`: is every shader really tested?
+//!
+//! Each edit of [`table::EDITS`] makes one kernel wrong, in a copy of the shaders under the target
+//! folder; the tests read that copy instead of the embedded text (`ONESTEP_SHADER_DIR`, see
+//! `shaders/src/lib.rs`), so nothing is built again. A test that stays green *survived* the edit: it
+//! would not notice that bug. An edit counts only if the wrong kernel is still valid WGSL, and if
+//! the same tests pass without it.
+
+mod copy;
+mod edit;
+mod table;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::runtime_dir::RuntimeDir;
+use crate::step::{self, Captured};
+use crate::summary::Summary;
+use crate::vulkan;
+use copy::Shaders;
+use edit::Edit;
+use table::EDITS;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only edits of kernels whose file name contains this
+    filter: Option<String>,
+    /// Print the edits and stop
+    #[arg(long)]
+    list: bool,
+}
+
+/// What became of an edit.
+enum Outcome {
+    Caught(Summary),
+    Survived,
+    /// The edit itself is of no use.
+    Broken(String),
+}
+
+/// Applies the edits one at a time. Whether all were caught.
+pub fn run(options: &Options) -> Result<bool> {
+    let wanted = |edit: &&Edit| options.filter.as_ref().is_none_or(|text| edit.file.contains(text.as_str()));
+    let edits: Vec<&Edit> = EDITS.iter().filter(wanted).collect();
+    if edits.is_empty() {
+        bail!("no edit is of a kernel with that name; `cargo xtask mutate --list` shows all");
+    }
+    if options.list {
+        for edit in edits {
+            println!("{:<32} {:<26} {}", edit.file, edit.tests, edit.bug);
+        }
+        return Ok(true);
+    }
+    vulkan::ensure()?;
+    let runtime_dir = RuntimeDir::ensure()?;
+    build()?;
+    let tests = Tests { runtime_dir };
+    let shaders = Shaders::copy(&step::root().join("shaders"), &step::target_dir().join("mutate/shaders"))?;
+    tests.pass_without_edits(shaders.folder(), &edits)?;
+
+    step::heading(&format!("{} edits", edits.len()));
+    let (mut caught, mut survived, mut broken) = (0, 0, 0);
+    for edit in edits {
+        let start = Instant::now();
+        let (word, detail) = match tests.judge(&shaders, edit)? {
+            Outcome::Caught(Summary { passed, failed, .. }) => {
+                caught += 1;
+                ("caught", format!("{failed} of {} tests failed", passed + failed))
+            }
+            Outcome::Survived => {
+                survived += 1;
+                ("SURVIVED", format!("every test of `{}` passed", edit.tests))
+            }
+            Outcome::Broken(why) => {
+                broken += 1;
+                ("ERROR", why)
+            }
+        };
+        println!("{word:<8}  {:<32} {:<58} {detail}, {:.0} s", edit.file, edit.bug, start.elapsed().as_secs_f64());
+    }
+    println!("\n{caught} caught, {survived} survived, {broken} errors");
+    Ok(survived + broken == 0)
+}
+
+/// Running the tests of the workspace on another folder of shaders.
+struct Tests {
+    runtime_dir: RuntimeDir,
+}
+
+const PARITY: [&str; 6] = ["test", "--release", "--package", "onestep-tests", "--test", "gpu"];
+const VALIDATION: [&str; 6] = ["test", "--release", "--package", "onestep-shaders", "--test", "validation"];
+
+fn build() -> Result<()> {
+    for tests in [PARITY, VALIDATION] {
+        let mut args = tests.to_vec();
+        args.push("--no-run");
+        if !step::run(&format!("cargo {}", args.join(" ")), &mut step::cargo(&args))? {
+            bail!("the tests don't build");
+        }
+    }
+    Ok(())
+}
+
+impl Tests {
+    fn run(&self, tests: &[&str], filter: Option<&str>, shaders: &Path) -> Result<Captured> {
+        let mut command = step::cargo(tests);
+        command.args(filter).env("ONESTEP_SHADER_DIR", shaders);
+        self.runtime_dir.pass_on(&mut command);
+        step::capture(&mut command)
+    }
+
+    /// Tests that fail anyway, or that are not there, catch nothing.
+    fn pass_without_edits(&self, shaders: &Path, edits: &[&Edit]) -> Result<()> {
+        step::heading("the same tests without edits");
+        let filters: BTreeSet<&str> = edits.iter().map(|edit| edit.tests).collect();
+        for filter in filters {
+            let run = self.run(&PARITY, Some(filter), shaders)?;
+            let summary = Summary::of(&run.stdout);
+            println!("{filter}: {summary}");
+            if !run.ok {
+                print!("{}{}", run.stdout, run.stderr);
+                bail!("the tests `{filter}` fail without any edit");
+            }
+            if summary.passed == 0 {
+                bail!("no test of the program `gpu` is called `{filter}`");
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self, shaders: &Shaders, edit: &Edit) -> Result<Outcome> {
+        let text = match edit.apply(&shaders.text(edit.file)?) {
+            Ok(text) => text,
+            Err(why) => return Ok(Outcome::Broken(why)),
+        };
+        let _edited = shaders.overwrite(edit.file, &text)?;
+        let valid = self.run(&VALIDATION, None, shaders.folder())?;
+        if !valid.ok {
+            return Ok(Outcome::Broken("the edited kernel is no valid WGSL".into()));
+        }
+        let run = self.run(&PARITY, Some(edit.tests), shaders.folder())?;
+        let summary = Summary::of(&run.stdout);
+        Ok(match (run.ok, summary.failed) {
+            (true, _) => Outcome::Survived,
+            (false, 0) => Outcome::Broken("the test program died without a report".into()),
+            (false, _) => Outcome::Caught(summary),
+        })
+    }
+}

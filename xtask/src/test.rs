@@ -1,0 +1,70 @@
+//! `cargo xtask test`: everything that has to hold, in one command.
+//!
+//! A failure does not stop what comes after it: one run shows all that is wrong.
+
+use anyhow::Result;
+
+use crate::runtime_dir::RuntimeDir;
+use crate::step;
+use crate::summary::Summary;
+use crate::{lint, vulkan, wasm};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Leave out formatting, clippy and the check for browsers
+    #[arg(long)]
+    skip_lint: bool,
+    /// Run only tests whose name contains this
+    filter: Option<String>,
+    /// Passed on to the test programs
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// Installs, checks, tests; prints one line with the number of tests at the end.
+pub fn run(options: &Options) -> Result<bool> {
+    vulkan::ensure()?;
+    let mut failures: Vec<&str> = Vec::new();
+    if !options.skip_lint {
+        failures.extend(lint::failures()?);
+        match wasm::Toolchain::find() {
+            Some(toolchain) if !toolchain.check()? => failures.push("cargo xtask wasm-check"),
+            Some(_) => {}
+            None => println!("\nnot checked for browsers: no wasm32 target here (cargo xtask wasm-check says more)"),
+        }
+    }
+    let summary = test(options)?;
+    if summary.failed > 0 {
+        failures.push("cargo test");
+    }
+    println!();
+    if summary == Summary::default() {
+        println!("no test ran: none has that name");
+    }
+    for name in &failures {
+        println!("failed: {name}");
+    }
+    println!("{summary}");
+    Ok(failures.is_empty() && summary.passed > 0)
+}
+
+fn test(options: &Options) -> Result<Summary> {
+    // Also after a failure: the counts at the end are those of all tests.
+    let mut args = vec!["test", "--release", "--workspace", "--no-fail-fast"];
+    args.extend(options.filter.as_deref());
+    if !options.args.is_empty() {
+        args.push("--");
+        args.extend(options.args.iter().map(String::as_str));
+    }
+    let mut summary = Summary::default();
+    let runtime_dir = RuntimeDir::ensure()?;
+    let mut command = step::cargo(&args);
+    runtime_dir.pass_on(&mut command);
+    let passed =
+        step::run_lines(&format!("cargo {}", args.join(" ")), &mut command, &mut |line| summary.add_line(line))?;
+    if !passed && summary.failed == 0 {
+        // Something did not build, or a test program died without a report.
+        summary.failed = 1;
+    }
+    Ok(summary)
+}
