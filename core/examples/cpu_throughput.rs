@@ -26,8 +26,7 @@ fn fastest(mut job: impl FnMut()) -> f64 {
 fn time(kernel: Kernel, inputs: &[&[f32]], lens: &[usize]) -> f64 {
     let (inputs_slots, outputs_slots) = (Vec::new(), Vec::new());
     let (flops, bytes, label) = (0, 0, String::new());
-    let launch =
-        Launch { kernel, inputs: inputs_slots, outputs: outputs_slots, flops, bytes, label };
+    let launch = Launch { kernel, inputs: inputs_slots, outputs: outputs_slots, flops, bytes, label };
     let mut outputs: Vec<Vec<f32>> = lens.iter().map(|len| vec![0.0; *len]).collect();
     fastest(|| {
         let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut o[..]).collect();
@@ -49,8 +48,25 @@ fn peer(m: usize, n: usize, k: usize) -> f64 {
             // SAFETY: the three slices hold rows x n, rows x k and k x n elements.
             unsafe {
                 gemm::gemm(
-                    rows, n, k, c.as_mut_ptr(), 1, n_, false, a.as_ptr(), 1, k_, b.as_ptr(), 1, n_,
-                    0.0, 1.0, false, false, false, parallelism,
+                    rows,
+                    n,
+                    k,
+                    c.as_mut_ptr(),
+                    1,
+                    n_,
+                    false,
+                    a.as_ptr(),
+                    1,
+                    k_,
+                    b.as_ptr(),
+                    1,
+                    n_,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    parallelism,
                 );
             }
         });
@@ -84,29 +100,36 @@ fn norm_silu(first: usize, b: usize, pixels: usize, groups: usize, channels: usi
 
 fn convolutions() {
     println!("GFLOP/s               gemm   conv  +norm   flip  grad_w");
-    for (b, h, c) in [(64, 28, 16), (64, 14, 32), (64, 7, 64), (8, 32, 128)] {
-        let shape = ConvShape { b, h, w: h, ci: c, co: c, k: 3 };
-        let (x, w) = (vec![0.5; b * h * h * c], vec![0.1; 9 * c * c]);
-        let (moments, affine) = (vec![0.3; b * 8], vec![0.2; c]);
+    for (b, h, ci, co) in [
+        (64, 28, 1, 16),
+        (64, 28, 16, 16),
+        (64, 28, 16, 1),
+        (64, 14, 32, 32),
+        (64, 7, 64, 64),
+        (8, 32, 128, 128),
+        (1, 28, 16, 16),
+    ] {
+        let shape = ConvShape { b, h, w: h, ci, co, k: 3 };
+        let pixels = b * h * h;
+        let (x, d, w) = (vec![0.5; pixels * ci], vec![0.5; pixels * co], vec![0.1; 9 * ci * co]);
+        let groups = 4.min(ci);
+        let (moments, affine) = (vec![0.3; b * groups * 2], vec![0.2; ci]);
         let inputs: [&[f32]; 5] = [&w, &x, &moments, &affine, &affine];
-        let flops = 2.0 * (b * h * h * 9 * c * c) as f64;
-        let dims = [b, h, h, c];
+        let flops = 2.0 * (pixels * 9 * ci * co) as f64;
+        let (x_dims, d_dims) = ([b, h, h, ci], [b, h, h, co]);
         let conv = |flip, prologue| {
-            let epilogue = Body::acc(&dims);
+            let epilogue = Body::acc(&d_dims);
             let kernel = Kernel::Conv2d { shape, flip, prologue, epilogue };
-            flops / time(kernel, &inputs, &[x.len()]) / 1e9
+            flops / time(kernel, &inputs, &[d.len()]) / 1e9
         };
-        let kernel = Kernel::Conv2dGradWeight {
-            shape,
-            prologue: Body::load(0, &dims),
-            prologue_d: Body::load(0, &dims),
-        };
-        let grad = flops / time(kernel, &[&x], &[w.len()]) / 1e9;
-        let gemm = flops / peer(b * h * h, c, 9 * c) / 1e9;
-        let plain = conv(false, Body::load(1, &dims));
-        let norm = conv(false, norm_silu(1, b, h * h, 4, c));
-        let flip = conv(true, Body::load(1, &dims));
-        let name = format!("[{b},{h},{h},{c}]->{c}");
+        let kernel =
+            Kernel::Conv2dGradWeight { shape, prologue: Body::load(0, &x_dims), prologue_d: Body::load(1, &d_dims) };
+        let grad = flops / time(kernel, &[&x, &d], &[w.len()]) / 1e9;
+        let gemm = flops / peer(pixels, co, 9 * ci) / 1e9;
+        let plain = conv(false, Body::load(1, &x_dims));
+        let norm = conv(false, norm_silu(1, b, h * h, groups, ci));
+        let flip = conv(true, Body::load(1, &x_dims));
+        let name = format!("[{b},{h},{h},{ci}]->{co}");
         println!("{name:<20} {gemm:6.1} {plain:6.1} {norm:6.1} {flip:6.1}  {grad:6.1}");
     }
 }
@@ -168,8 +191,7 @@ fn streams() {
 fn main() {
     println!("{} threads", rayon::current_num_threads());
     let only = std::env::args().nth(1);
-    let sections: [(&str, fn()); 3] =
-        [("conv", convolutions), ("matmul", products), ("streams", streams)];
+    let sections: [(&str, fn()); 3] = [("conv", convolutions), ("matmul", products), ("streams", streams)];
     for (_, section) in sections.iter().filter(|(name, _)| only.as_deref().is_none_or(|o| o == *name)) {
         section();
     }

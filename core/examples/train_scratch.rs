@@ -23,13 +23,14 @@ fn main() {
     let mut av = Averages::default();
     let start = std::time::Instant::now();
     pollster::block_on(async {
-        for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] { t.prepare(kind).unwrap(); 
+        if a.iter().any(|x| x=="profile") { for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] { t.prepare(kind).unwrap(); 
           let times = t.profile(kind).await.unwrap(); let times = { drop(times); t.profile(kind).await.unwrap() };
           let mut by: std::collections::BTreeMap<&str,(f64,u64,usize)> = Default::default();
           let plan = t.plan(kind).unwrap().clone();
           for x in &times { let l=&plan.launches[x.launch]; let e=by.entry(l.kernel.name()).or_default(); e.0+=x.secs; e.1+=l.flops; e.2+=1; }
           println!("{kind:?}: {:.1} ms", times.iter().map(|x|x.secs).sum::<f64>()*1e3);
           for (k,(s,f,n)) in by { println!("   {k:<20} {n:>4} {:>8.2} ms {:>7.1} GFLOP/s", s*1e3, f as f64/s*1e-9); }
+        }
         }
         let mut began = false;
         let total = get("steps", 1000.) as u64;

@@ -13,5 +13,6 @@ pub mod model;
 pub mod nets;
 pub mod plan;
 pub mod random;
+pub mod session;
 pub mod train;
 

@@ -173,7 +173,8 @@ fn context(generated: &Generated, variant: Variant) -> BTreeMap<&'static str, Va
 ///
 /// If there is no such kernel, the kernel has no such variant, or a value is missing.
 pub fn source(kernel: &str, variant: Variant, generated: &Generated) -> Result<String, SourceError> {
-    let entry = self::kernel(kernel).ok_or_else(|| SourceError { message: format!("no kernel is called `{kernel}`") })?;
+    let entry =
+        self::kernel(kernel).ok_or_else(|| SourceError { message: format!("no kernel is called `{kernel}`") })?;
     if entry.family != variant.family() {
         return Err(SourceError { message: format!("kernel `{kernel}` has no variant {variant:?}") });
     }

@@ -54,7 +54,8 @@ pub struct Side<'a> {
 /// # Errors
 /// If they differ by more than `tolerance`, or can't be compared.
 pub fn compare(what: &str, got: Side<'_>, want: Side<'_>, tolerance: Tolerance) -> Result<(), String> {
-    let fail = |why: String| Err(format!("{what}: {why} ({} against {}, tolerance {tolerance:?})", got.name, want.name));
+    let fail =
+        |why: String| Err(format!("{what}: {why} ({} against {}, tolerance {tolerance:?})", got.name, want.name));
     if got.name == want.name || std::ptr::eq(got.values.as_ptr(), want.values.as_ptr()) {
         return fail("a side is compared with itself".to_owned());
     }

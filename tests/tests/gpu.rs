@@ -1,8 +1,8 @@
 //! Every kernel in every variant on a GPU, against its twin on the CPU.
 
+use onestep_core::exec::RunArgs;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{Choice, GpuExecutor, Tuning};
-use onestep_core::exec::RunArgs;
 use onestep_core::graph::{BinaryOp, Distribution, UnaryOp};
 use onestep_core::plan::{
     AdamScalars, Affine, Arena, ArenaKind, Body, ConvShape, Inst, Kernel, Launch, Plan, SLOT_ALIGN, Slot, View,
@@ -45,7 +45,14 @@ impl Case {
         Plan {
             name: self.what.clone(),
             arenas: vec![arena("in", in_len), arena("out", out_len)],
-            launches: vec![Launch { kernel: self.kernel.clone(), inputs, outputs, flops: 0, bytes: 0, label: self.what.clone() }],
+            launches: vec![Launch {
+                kernel: self.kernel.clone(),
+                inputs,
+                outputs,
+                flops: 0,
+                bytes: 0,
+                label: self.what.clone(),
+            }],
             scalars: (0..SCALARS.len()).map(|i| format!("s{i}")).collect(),
         }
     }
@@ -80,7 +87,8 @@ impl Case {
         }
         let id = gpu.prepare(&plan).unwrap_or_else(|e| panic!("{}: {e}", self.what));
         gpu.poison_scratch();
-        gpu.run(id, &RunArgs { scalars: &SCALARS, seed: SEED, step: STEP }).unwrap_or_else(|e| panic!("{}: {e}", self.what));
+        gpu.run(id, &RunArgs { scalars: &SCALARS, seed: SEED, step: STEP })
+            .unwrap_or_else(|e| panic!("{}: {e}", self.what));
         launch.outputs.iter().map(|slot| block_on(gpu.read("out", slot.offset, slot.len)).unwrap()).collect()
     }
 
@@ -108,7 +116,9 @@ fn report(failures: &[String]) {
 /// The fixed tables for software and for hardware; `split` cuts long sums.
 fn tables() -> Vec<(String, Tuning)> {
     [(true, true), (false, true), (false, false)]
-        .map(|(software, split)| (format!("software {software}, split {split}"), Tuning { software, choice: Choice::Table, split }))
+        .map(|(software, split)| {
+            (format!("software {software}, split {split}"), Tuning { software, choice: Choice::Table, split })
+        })
         .to_vec()
 }
 
@@ -117,7 +127,11 @@ fn tiles() -> Vec<(String, Tuning)> {
     let of = |tile: &onestep_shaders::Tile, split| {
         (format!("{} split {split}", tile.name), Tuning { software: false, choice: Choice::Forced(*tile), split })
     };
-    TILES.iter().flat_map(|tile| [of(tile, false), of(tile, true)]).filter(|(_, t)| !t.split || matches!(&t.choice, Choice::Forced(t) if t.shared)).collect()
+    TILES
+        .iter()
+        .flat_map(|tile| [of(tile, false), of(tile, true)])
+        .filter(|(_, t)| !t.split || matches!(&t.choice, Choice::Forced(t) if t.shared))
+        .collect()
 }
 
 fn product(dims: &[usize]) -> usize {
@@ -206,7 +220,12 @@ fn pointwise_functions_match_the_twin() {
             let x = writer.whole(0);
             let y = writer.un(op, x);
             let input = values(7, len).into_iter().map(|v| v * scale + shift).collect();
-            let case = Case::new(format!("{op:?} at scale {scale} on {shape:?}"), Kernel::Pointwise { body: writer.end(&[y]) }, vec![input], &[len]);
+            let case = Case::new(
+                format!("{op:?} at scale {scale} on {shape:?}"),
+                Kernel::Pointwise { body: writer.end(&[y]) },
+                vec![input],
+                &[len],
+            );
             case.check(&tables()[..1], ELEMENTWISE, &mut failures);
         }
     }
@@ -229,40 +248,50 @@ fn pointwise_operators_match_the_twin() {
             let z = writer.bin(Add, y, t);
             let body = writer.end(&[y, z]);
             let divisor = values(3, len).into_iter().map(|v| v + 1.5 * v.signum()).collect();
-            let case = Case::new(format!("{op:?} on {shape:?}"), Kernel::Pointwise { body }, vec![values(2, len), divisor], &[len, len]);
+            let case = Case::new(
+                format!("{op:?} on {shape:?}"),
+                Kernel::Pointwise { body },
+                vec![values(2, len), divisor],
+                &[len, len],
+            );
             case.check(&tables()[..1], ELEMENTWISE, &mut failures);
         }
     }
     report(&failures);
 }
 
-/// Broadcasts, permutations, slices, flips and padding of `shape` in one body, and the inputs it reads.
-fn views(shape: [usize; 4]) -> (Body, Vec<Vec<f32>>) {
+/// Broadcasts, permutations, slices, flips and padding of `shape` in one body, and the inputs it reads:
+/// seven, or six without `flipped`.
+fn views(shape: [usize; 4], flipped: bool) -> (Body, Vec<Vec<f32>>) {
     let [b, h, w, c] = shape.map(|n| n as i64);
     let mut writer = Writer::new(&shape);
     let whole = writer.whole(0);
     let channel = writer.load(1, view(&[0, 0, 0, 1], 0));
     let sample = writer.load(2, view(&[1, 0, 0, 0], 0));
     let permuted = writer.load(3, view(&[h, 1, b * h, b * h * w], 0));
-    let flipped = writer.load(4, view(&[h * w * c, w * c, -c, 1], (w - 1) * c));
     // A padded image: one pixel of zeros around an image that is two smaller (or nothing at all).
     let (ph, pw) = ((h - 2).max(0), (w - 2).max(0));
     let mut padded = view(&[ph * pw * c, pw * c, c, 1], -(pw * c) - c);
     padded.bounds = vec![(along(4, 1, 1, -1), ph as usize), (along(4, 2, 1, -1), pw as usize)];
-    let padded = writer.load(5, padded);
+    let padded = writer.load(4, padded);
     // Channels shifted by one: padding along the innermost dimension.
     let mut shifted = view(&[h * w * c, w * c, c, 1], -1);
     shifted.bounds = vec![(along(4, 3, 1, -1), (c - 1) as usize)];
     let shifted = writer.load(0, shifted);
-    let strided = writer.load(6, view(&[h * w * c * 2, w * c * 2, c * 2, 2], 1));
+    let strided = writer.load(5, view(&[h * w * c * 2, w * c * 2, c * 2, 2], 1));
+    let mut terms = vec![channel, sample, permuted, padded, shifted, strided];
+    let n = (b * h * w * c) as usize;
+    let mut lens = vec![n, c as usize, b as usize, n, ((b * ph * pw * c) as usize).max(1), 2 * n];
+    if flipped {
+        terms.push(writer.load(6, view(&[h * w * c, w * c, -c, 1], (w - 1) * c)));
+        lens.push(n);
+    }
     let mut sum = whole;
-    for v in [channel, sample, permuted, flipped, padded, shifted, strided] {
+    for v in terms {
         let square = writer.bin(BinaryOp::Mul, v, v);
         let term = writer.bin(BinaryOp::Add, v, square);
         sum = writer.bin(BinaryOp::Sub, term, sum);
     }
-    let n = (b * h * w * c) as usize;
-    let lens = [n, c as usize, b as usize, n, n, ((b * ph * pw * c) as usize).max(1), 2 * n];
     (writer.end(&[sum]), (20..).zip(lens).map(|(seed, len)| values(seed, len)).collect())
 }
 
@@ -270,9 +299,13 @@ fn views(shape: [usize; 4]) -> (Body, Vec<Vec<f32>>) {
 fn pointwise_views_match_the_twin() {
     let mut failures = Vec::new();
     for shape in SHAPES {
-        let (body, inputs) = views(shape);
+        let (body, inputs) = views(shape, true);
         let len = product(&shape);
-        Case::new(format!("views of {shape:?}"), Kernel::Pointwise { body }, inputs, &[len]).check(&tables()[..1], ELEMENTWISE, &mut failures);
+        Case::new(format!("views of {shape:?}"), Kernel::Pointwise { body }, inputs, &[len]).check(
+            &tables()[..1],
+            ELEMENTWISE,
+            &mut failures,
+        );
     }
     report(&failures);
 }
@@ -289,20 +322,33 @@ fn random_numbers_match_the_twin() {
     let mut failures = Vec::new();
     for shape in SHAPES {
         let len = product(&shape);
-        let mut bounded = view(&[(shape[1] * shape[2] * shape[3]) as i64, (shape[2] * shape[3]) as i64, shape[3] as i64, 1], -1);
+        let mut bounded =
+            view(&[(shape[1] * shape[2] * shape[3]) as i64, (shape[2] * shape[3]) as i64, shape[3] as i64, 1], -1);
         bounded.bounds = vec![(along(4, 3, 1, -1), shape[3])];
-        for (name, view) in [("whole", View::contiguous(&shape)), ("per sample", view(&[1, 0, 0, 0], 5)), ("bounded", bounded)] {
-            for (distribution, per_step, tolerance) in
-                [(Distribution::Uniform, true, EXACT), (Distribution::Uniform, false, EXACT), (Distribution::Normal, true, ELEMENTWISE)]
-            {
+        for (name, view) in
+            [("whole", View::contiguous(&shape)), ("per sample", view(&[1, 0, 0, 0], 5)), ("bounded", bounded)]
+        {
+            for (distribution, per_step, tolerance) in [
+                (Distribution::Uniform, true, EXACT),
+                (Distribution::Uniform, false, EXACT),
+                (Distribution::Normal, true, ELEMENTWISE),
+            ] {
                 let body = sample(shape, distribution, per_step, view.clone());
                 let what = format!("{name} {distribution:?} on {shape:?}");
-                Case::new(what, Kernel::Pointwise { body }, vec![], &[len]).check(&tables()[..1], tolerance, &mut failures);
+                Case::new(what, Kernel::Pointwise { body }, vec![], &[len]).check(
+                    &tables()[..1],
+                    tolerance,
+                    &mut failures,
+                );
             }
             let mut writer = Writer::new(&shape);
             let x = writer.push(Inst::Iota { view });
             let body = writer.end(&[x]);
-            Case::new(format!("{name} iota on {shape:?}"), Kernel::Pointwise { body }, vec![], &[len]).check(&tables()[..1], EXACT, &mut failures);
+            Case::new(format!("{name} iota on {shape:?}"), Kernel::Pointwise { body }, vec![], &[len]).check(
+                &tables()[..1],
+                EXACT,
+                &mut failures,
+            );
         }
     }
     report(&failures);
@@ -324,12 +370,16 @@ fn reduce_matches_the_twin() {
         for reduced in REDUCED {
             let kept: usize = shape.iter().zip(reduced).filter(|(_, r)| !r).map(|(n, _)| n).product();
             let terms = product(&shape) / kept;
-            let (mut body, inputs) = views(shape);
+            let (mut body, inputs) = views(shape, false);
             let x = body.insts.len();
             body.insts.push(Inst::Unary(UnaryOp::Softplus, body.results[0]));
             body.results = vec![x, 0];
             let what = format!("reduce {reduced:?} of {shape:?}");
-            Case::new(what, Kernel::Reduce { body, reduced: reduced.to_vec() }, inputs, &[kept, kept]).check(&tables(), reduction(terms), &mut failures);
+            Case::new(what, Kernel::Reduce { body, reduced: reduced.to_vec() }, inputs, &[kept, kept]).check(
+                &tables(),
+                reduction(terms),
+                &mut failures,
+            );
         }
     }
     report(&failures);
@@ -342,7 +392,7 @@ fn moments_match_the_twin() {
         for reduced in REDUCED {
             let kept: usize = shape.iter().zip(reduced).filter(|(_, r)| !r).map(|(n, _)| n).product();
             let terms = product(&shape) / kept;
-            let (body, inputs) = views(shape);
+            let (body, inputs) = views(shape, true);
             let what = format!("moments {reduced:?} of {shape:?}");
             let kernel = Kernel::Moments { body, reduced: reduced.to_vec(), eps: 1e-2 };
             Case::new(what, kernel, inputs, &[2 * kept]).check(&tables(), reduction(4 * terms), &mut failures);
@@ -389,15 +439,30 @@ fn epilogue(dims: &[usize], first: usize) -> (Body, Vec<Vec<f32>>) {
 #[test]
 fn matmul_matches_the_twin() {
     let mut failures = Vec::new();
-    for (batch, m, n, k) in [(1, 1, 1, 1), (2, 3, 5, 7), (1, 33, 12, 20), (3, 8, 4, 6), (1, 70, 130, 261), (2, 64, 68, 512)] {
+    for (batch, m, n, k) in
+        [(1, 1, 1, 1), (2, 3, 5, 7), (1, 33, 12, 20), (3, 8, 4, 6), (1, 70, 130, 261), (2, 64, 68, 512)]
+    {
         for transposed in 0..4 {
             let (ta, tb) = (transposed & 1 == 1, transposed & 2 == 2);
             let a = if ta { [batch, k, m] } else { [batch, m, k] };
             let out = batch * m * n;
             let what = format!("matmul batch {batch}, {m} x {n} x {k}, ta {ta}, tb {tb}");
             let b = values(31, batch * k * n);
-            let plain = Kernel::MatMul { batch, m, n, k, ta, tb, prologue: Body::load(1, &a), epilogue: Body::acc(&[batch, m, n]) };
-            Case::new(format!("plain {what}"), plain, vec![b.clone(), values(32, product(&a))], &[out]).check(&tiles(), reduction(k), &mut failures);
+            let plain = Kernel::MatMul {
+                batch,
+                m,
+                n,
+                k,
+                ta,
+                tb,
+                prologue: Body::load(1, &a),
+                epilogue: Body::acc(&[batch, m, n]),
+            };
+            Case::new(format!("plain {what}"), plain, vec![b.clone(), values(32, product(&a))], &[out]).check(
+                &tiles(),
+                reduction(k),
+                &mut failures,
+            );
 
             let (prologue, more) = prologue(&a, 1);
             let (epilogue, last) = epilogue(&[batch, m, n], 4);
@@ -428,14 +493,23 @@ fn conv2d_matches_the_twin() {
             let out = b * h * w * co;
             let what = format!("conv2d {shape:?}, flip {flip}");
             let x = [b, h, w, ci];
-            let plain = Kernel::Conv2d { shape, flip, prologue: Body::load(1, &x), epilogue: Body::acc(&[b, h, w, co]) };
-            Case::new(format!("plain {what}"), plain, vec![weights.clone(), values(62, product(&x))], &[out]).check(&tiles(), reduction(k * k * ci), &mut failures);
+            let plain =
+                Kernel::Conv2d { shape, flip, prologue: Body::load(1, &x), epilogue: Body::acc(&[b, h, w, co]) };
+            Case::new(format!("plain {what}"), plain, vec![weights.clone(), values(62, product(&x))], &[out]).check(
+                &tiles(),
+                reduction(k * k * ci),
+                &mut failures,
+            );
 
             let (prologue, more) = prologue(&x, 1);
             let (epilogue, last) = epilogue(&[b, h, w, co], 4);
             let fused = Kernel::Conv2d { shape, flip, prologue, epilogue };
             let inputs = [vec![weights], more, last].concat();
-            Case::new(format!("fused {what}"), fused, inputs, &[out]).check(&tiles(), reduction(k * k * ci), &mut failures);
+            Case::new(format!("fused {what}"), fused, inputs, &[out]).check(
+                &tiles(),
+                reduction(k * k * ci),
+                &mut failures,
+            );
         }
     }
     report(&failures);
@@ -450,12 +524,20 @@ fn conv2d_grad_weight_matches_the_twin() {
         let (x, d) = ([b, h, w, ci], [b, h, w, co]);
         let plain = Kernel::Conv2dGradWeight { shape, prologue: Body::load(0, &x), prologue_d: Body::load(1, &d) };
         let inputs = vec![values(71, product(&x)), values(72, product(&d))];
-        Case::new(format!("plain conv2d_grad_weight {shape:?}"), plain, inputs, &[out]).check(&tiles(), reduction(b * h * w), &mut failures);
+        Case::new(format!("plain conv2d_grad_weight {shape:?}"), plain, inputs, &[out]).check(
+            &tiles(),
+            reduction(b * h * w),
+            &mut failures,
+        );
 
         let (prologue_x, inputs_x) = prologue(&x, 0);
         let (prologue_d, inputs_d) = prologue(&d, 3);
         let fused = Kernel::Conv2dGradWeight { shape, prologue: prologue_x, prologue_d };
-        Case::new(format!("fused conv2d_grad_weight {shape:?}"), fused, [inputs_x, inputs_d].concat(), &[out]).check(&tiles(), reduction(b * h * w), &mut failures);
+        Case::new(format!("fused conv2d_grad_weight {shape:?}"), fused, [inputs_x, inputs_d].concat(), &[out]).check(
+            &tiles(),
+            reduction(b * h * w),
+            &mut failures,
+        );
     }
     report(&failures);
 }
@@ -475,9 +557,22 @@ fn contractions_accept_refined_and_straddling_dims() {
         prologue: Body::load(1, &[4, 6, 5, 8]),
         epilogue: Body::acc(&[2, 12, 4, 4]),
     };
-    let straddling = Kernel::MatMul { batch: 1, m, n, k, ta: false, tb: false, prologue: Body::load(1, &[12, 80]), epilogue: Body::acc(&[m * n]) };
+    let straddling = Kernel::MatMul {
+        batch: 1,
+        m,
+        n,
+        k,
+        ta: false,
+        tb: false,
+        prologue: Body::load(1, &[12, 80]),
+        epilogue: Body::acc(&[m * n]),
+    };
     for (what, kernel) in [("refined", refined), ("straddling", straddling)] {
-        Case::new(what, kernel, vec![values(81, k * n), values(82, m * k)], &[m * n]).check(&tiles(), reduction(k), &mut failures);
+        Case::new(what, kernel, vec![values(81, k * n), values(82, m * k)], &[m * n]).check(
+            &tiles(),
+            reduction(k),
+            &mut failures,
+        );
     }
     report(&failures);
 }
@@ -487,7 +582,8 @@ fn softmax_matches_the_twin() {
     let mut failures = Vec::new();
     for (rows, cols) in [(1, 1), (3, 2), (5, 7), (70, 10), (9, 300), (130, 257)] {
         let input = values(91, rows * cols).into_iter().map(|v| 20.0 * v).collect();
-        Case::new(format!("softmax {rows} x {cols}"), Kernel::Softmax { rows, cols }, vec![input], &[rows * cols]).check(&tables(), reduction(4 * cols), &mut failures);
+        Case::new(format!("softmax {rows} x {cols}"), Kernel::Softmax { rows, cols }, vec![input], &[rows * cols])
+            .check(&tables(), reduction(4 * cols), &mut failures);
     }
     report(&failures);
 }
@@ -500,14 +596,25 @@ fn gathers_match_the_twin() {
         let index: Vec<f32> = values(101, rows).into_iter().map(|v| (v + 0.9) * table as f32 * 0.6).collect();
         let shape = format!("{rows} rows of {width} from {table}");
         let gather = Kernel::Gather { rows, width, table };
-        Case::new(format!("gather {shape}"), gather, vec![values(102, table * width), index.clone()], &[rows * width]).check(&tables()[..1], EXACT, &mut failures);
+        Case::new(format!("gather {shape}"), gather, vec![values(102, table * width), index.clone()], &[rows * width])
+            .check(&tables()[..1], EXACT, &mut failures);
         let scatter = Kernel::ScatterAdd { rows, width, table };
-        Case::new(format!("scatter_add {shape}"), scatter, vec![values(103, rows * width), index.clone()], &[table * width]).check(&tables()[..1], reduction(rows), &mut failures);
+        Case::new(
+            format!("scatter_add {shape}"),
+            scatter,
+            vec![values(103, rows * width), index.clone()],
+            &[table * width],
+        )
+        .check(&tables()[..1], reduction(rows), &mut failures);
         let words = (table * width).div_ceil(4);
         // The top bits are cleared lest the words be NaN, which hosts may change.
         let bytes = (0..words as u32).map(|i| f32::from_bits(i.wrapping_mul(0x9e37_79b9) & 0x3fff_ffff)).collect();
         let kernel = Kernel::GatherBytes { rows, width, table };
-        Case::new(format!("gather_bytes {shape}"), kernel, vec![bytes, index], &[rows * width]).check(&tables()[..1], EXACT, &mut failures);
+        Case::new(format!("gather_bytes {shape}"), kernel, vec![bytes, index], &[rows * width]).check(
+            &tables()[..1],
+            EXACT,
+            &mut failures,
+        );
     }
     report(&failures);
 }
@@ -515,7 +622,12 @@ fn gathers_match_the_twin() {
 fn adam(len: usize, norm_sq: f32, clip: usize) -> Case {
     let scalars = AdamScalars { lr: 7, beta1: 3, beta2: 4, eps: 5, correction1: 6, correction2: 7, ema_decay: 4, clip };
     let positive = |seed| values(seed, len).into_iter().map(|v| v * v).collect::<Vec<_>>();
-    let mut case = Case::new(format!("adam of {len}, norm_sq {norm_sq}, clip {}", SCALARS[clip]), Kernel::Adam { len, scalars }, vec![values(111, len), vec![norm_sq]], &[]);
+    let mut case = Case::new(
+        format!("adam of {len}, norm_sq {norm_sq}, clip {}", SCALARS[clip]),
+        Kernel::Adam { len, scalars },
+        vec![values(111, len), vec![norm_sq]],
+        &[],
+    );
     case.outputs = vec![values(112, len), values(113, len), positive(114), values(115, len)];
     case
 }
@@ -541,7 +653,12 @@ fn adam_matches_the_twin() {
 fn record_matches_the_twin() {
     let mut failures = Vec::new();
     for (ring, width) in [(1, 1), (10, 3), (64, 7)] {
-        let mut case = Case::new(format!("record {width} in {ring}"), Kernel::Record { ring }, (0..width as u32).map(|i| values(i, 1)).collect(), &[]);
+        let mut case = Case::new(
+            format!("record {width} in {ring}"),
+            Kernel::Record { ring },
+            (0..width as u32).map(|i| values(i, 1)).collect(),
+            &[],
+        );
         case.outputs = vec![values(121, ring * width)];
         case.check(&tables()[..1], EXACT, &mut failures);
     }

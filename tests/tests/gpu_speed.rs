@@ -54,14 +54,29 @@ fn contraction_speed() {
     let grad = Kernel::Conv2dGradWeight { shape, prologue: Body::load(0, &x), prologue_d: Body::load(1, &x) };
     let conv_flops = 2.0 * (y * 9 * 32) as f64;
     let (m, n, k) = (256, 128, 128);
-    let product = |m, n, k, tb| Kernel::MatMul { batch: 1, m, n, k, ta: false, tb, prologue: Body::load(1, &[m, k]), epilogue: Body::acc(&[m, n]) };
+    let product = |m, n, k, tb| Kernel::MatMul {
+        batch: 1,
+        m,
+        n,
+        k,
+        ta: false,
+        tb,
+        prologue: Body::load(1, &[m, k]),
+        epilogue: Body::acc(&[m, n]),
+    };
     let cases = [
         ("conv2d 3x3 [64,14,14,32]->32", conv(false), [w, y], y, conv_flops),
         ("same, input gradient", conv(true), [w, y], y, conv_flops),
         ("same, weight gradient", grad, [y, y], w, conv_flops),
         ("matmul 256x128x128", product(m, n, k, false), [k * n, m * k], m * n, 2.0 * (m * n * k) as f64),
         ("same, B transposed", product(m, n, k, true), [k * n, m * k], m * n, 2.0 * (m * n * k) as f64),
-        ("matmul 1024x1024x512", product(1024, 1024, 512, false), [512 * 1024, 1024 * 512], 1024 * 1024, 1024.0 * 1024.0 * 1024.0),
+        (
+            "matmul 1024x1024x512",
+            product(1024, 1024, 512, false),
+            [512 * 1024, 1024 * 512],
+            1024 * 1024,
+            1024.0 * 1024.0 * 1024.0,
+        ),
     ];
     let mut gpu = gpu();
     println!("{}, GFLOP/s", gpu.adapter().name);

@@ -111,4 +111,3 @@ mod testing {
         assert!(within, "{what}: got {got}, wanted {wanted}, error {error:e}, tolerance {tolerance:e}");
     }
 }
-#[cfg(test)] mod try_train;

@@ -77,6 +77,13 @@ macro_rules! knobs {
                 Ok(())
             }
 
+            /// These settings with the live ones of `other`.
+            #[must_use]
+            pub fn with_live_of(mut self, other: &Self) -> Self {
+                $(if knobs!(@live $live) { self.$name = other.$name.clone(); })*
+                self
+            }
+
             /// Changes a setting that may change while training. On an error nothing changes.
             pub fn set_live(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
                 let knob = KNOBS.iter().find(|k| k.name == name).ok_or_else(|| unknown(name, value))?;

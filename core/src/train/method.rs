@@ -33,7 +33,7 @@ pub const BINS: usize = 16;
 /// Share of a step in the running means by bin.
 const BIN_RATE: f32 = 0.05;
 /// Rows of a statistics ring.
-pub const RING: usize = 64;
+pub const RING: usize = 256;
 
 /// A kind of step: which network it updates, and what it records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,11 +4,16 @@ mod batch;
 mod divergence;
 mod knobs;
 pub mod method;
+mod presets;
+mod source;
 mod statistics;
 mod trainer;
 
 pub use batch::{DataSpec, Stream};
 pub use divergence::Divergence;
+pub use method::StepKind;
+pub use presets::{PRESETS, Preset};
+pub use source::TrainingData;
 pub use statistics::Averages;
 pub use trainer::{Counters, SAMPLE_BATCH, TrainError, Trainer, latent};
 pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Overrides};

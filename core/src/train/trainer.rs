@@ -1,7 +1,7 @@
 //! The state of a run on its device: stores, plans, counters; one call is one step.
 //!
-//! Invariant: everything that the next step depends on is in the stores that
-//! [`Trainer::state_stores`] names and in [`Counters`], so that a saved run goes on with the same
+//! Invariant: everything that the next step depends on is in the networks' stores, in those that
+//! [`Trainer::running_means`] names, and in [`Counters`], so that a saved run goes on with the same
 //! bits as one that was never interrupted.
 
 use std::collections::HashMap;
@@ -284,17 +284,15 @@ impl Trainer {
         Ok(self.executor.read("grid.sample", 0, latents.len()).await?)
     }
 
-    /// Stores that hold the state of a run, with their lengths.
-    pub fn state_stores(&self) -> Vec<(String, usize)> {
-        let mut stores = Vec::new();
-        for (network, layout) in [(GENERATOR, &self.generator), (RATIO, &self.ratio)] {
-            for store in ["param", "m", "v", "ema"] {
-                stores.push((format!("{network}.{store}"), layout.len));
-            }
-        }
-        stores.push((GRAD_SQUARES.to_owned(), BINS));
-        stores.push((ACCURACY.to_owned(), BINS));
-        stores
+    /// Stores besides the networks' that the next step reads, with their lengths.
+    pub fn running_means() -> [(&'static str, usize); 2] {
+        [(GRAD_SQUARES, BINS), (ACCURACY, BINS)]
+    }
+
+    /// Runs whose statistics have not been taken.
+    pub fn unread_runs(&self) -> usize {
+        let first = self.recorded.values().filter_map(|runs| runs.first()).min();
+        first.map_or(0, |first| (self.counters.runs - first) as usize + 1)
     }
 
     /// Accuracy of the ratio network by bin of noise levels, from small to large.

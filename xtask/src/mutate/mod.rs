@@ -8,6 +8,7 @@
 
 mod copy;
 mod edit;
+mod programs;
 mod table;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::summary::Summary;
 use crate::vulkan;
 use copy::Shaders;
 use edit::Edit;
+use programs::Program;
 use table::EDITS;
 
 #[derive(clap::Args)]
@@ -55,9 +57,7 @@ pub fn run(options: &Options) -> Result<bool> {
         return Ok(true);
     }
     vulkan::ensure()?;
-    let runtime_dir = RuntimeDir::ensure()?;
-    build()?;
-    let tests = Tests { runtime_dir };
+    let tests = Tests::build()?;
     let shaders = Shaders::copy(&step::root().join("shaders"), &step::target_dir().join("mutate/shaders"))?;
     tests.pass_without_edits(shaders.folder(), &edits)?;
 
@@ -85,28 +85,26 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(survived + broken == 0)
 }
 
-/// Running the tests of the workspace on another folder of shaders.
+/// The tests, and where they run.
 struct Tests {
     runtime_dir: RuntimeDir,
-}
-
-const PARITY: [&str; 6] = ["test", "--release", "--package", "onestep-tests", "--test", "gpu"];
-const VALIDATION: [&str; 6] = ["test", "--release", "--package", "onestep-shaders", "--test", "validation"];
-
-fn build() -> Result<()> {
-    for tests in [PARITY, VALIDATION] {
-        let mut args = tests.to_vec();
-        args.push("--no-run");
-        if !step::run(&format!("cargo {}", args.join(" ")), &mut step::cargo(&args))? {
-            bail!("the tests don't build");
-        }
-    }
-    Ok(())
+    /// Shaders against their twins.
+    parity: Program,
+    /// naga on every variant.
+    validation: Program,
 }
 
 impl Tests {
-    fn run(&self, tests: &[&str], filter: Option<&str>, shaders: &Path) -> Result<Captured> {
-        let mut command = step::cargo(tests);
+    fn build() -> Result<Self> {
+        Ok(Self {
+            runtime_dir: RuntimeDir::ensure()?,
+            parity: Program::build("tests", "onestep-tests", "gpu")?,
+            validation: Program::build("shaders", "onestep-shaders", "validation")?,
+        })
+    }
+
+    fn run(&self, program: &Program, filter: Option<&str>, shaders: &Path) -> Result<Captured> {
+        let mut command = program.command();
         command.args(filter).env("ONESTEP_SHADER_DIR", shaders);
         self.runtime_dir.pass_on(&mut command);
         step::capture(&mut command)
@@ -117,7 +115,7 @@ impl Tests {
         step::heading("the same tests without edits");
         let filters: BTreeSet<&str> = edits.iter().map(|edit| edit.tests).collect();
         for filter in filters {
-            let run = self.run(&PARITY, Some(filter), shaders)?;
+            let run = self.run(&self.parity, Some(filter), shaders)?;
             let summary = Summary::of(&run.stdout);
             println!("{filter}: {summary}");
             if !run.ok {
@@ -137,11 +135,11 @@ impl Tests {
             Err(why) => return Ok(Outcome::Broken(why)),
         };
         let _edited = shaders.overwrite(edit.file, &text)?;
-        let valid = self.run(&VALIDATION, None, shaders.folder())?;
+        let valid = self.run(&self.validation, None, shaders.folder())?;
         if !valid.ok {
             return Ok(Outcome::Broken("the edited kernel is no valid WGSL".into()));
         }
-        let run = self.run(&PARITY, Some(edit.tests), shaders.folder())?;
+        let run = self.run(&self.parity, Some(edit.tests), shaders.folder())?;
         let summary = Summary::of(&run.stdout);
         Ok(match (run.ok, summary.failed) {
             (true, _) => Outcome::Survived,

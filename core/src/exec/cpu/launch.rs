@@ -1,18 +1,13 @@
 //! One launch on its twin: from a [`Kernel`] to the function of the same name.
 
-use super::{conv, matmul, moments, pointwise, reduce, rest};
+use super::{conv, conv_grad, matmul, moments, pointwise, reduce, rest};
 use crate::exec::RunArgs;
 use crate::plan::{Kernel, Launch};
 
 /// Runs `launch` on `inputs` and `outputs`, one slice per slot of the launch.
 ///
 /// The optimizer updates its outputs; every other kernel overwrites them without reading.
-pub fn run_launch(
-    launch: &Launch,
-    inputs: &[&[f32]],
-    outputs: &mut [&mut [f32]],
-    args: &RunArgs,
-) {
+pub fn run_launch(launch: &Launch, inputs: &[&[f32]], outputs: &mut [&mut [f32]], args: &RunArgs) {
     match &launch.kernel {
         Kernel::Pointwise { body } => pointwise::pointwise(body, inputs, outputs, args),
         Kernel::Reduce { body, reduced } => reduce::reduce(body, reduced, inputs, outputs, args),
@@ -28,7 +23,7 @@ pub fn run_launch(
             conv::conv2d(*shape, *flip, prologue, epilogue, inputs, outputs, args);
         }
         Kernel::Conv2dGradWeight { shape, prologue, prologue_d } => {
-            conv::conv2d_grad_weight(*shape, prologue, prologue_d, inputs, outputs, args);
+            conv_grad::conv2d_grad_weight(*shape, prologue, prologue_d, inputs, outputs, args);
         }
         Kernel::Softmax { cols, .. } => rest::softmax(*cols, inputs, outputs),
         Kernel::Gather { width, table, .. } => rest::gather(*width, *table, inputs, outputs),

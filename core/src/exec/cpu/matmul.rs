@@ -2,6 +2,7 @@
 //! result is small and the sum long (gradients of weights).
 
 use super::body::Program;
+use super::narrow::outer;
 use super::simd;
 use super::tile::{Columns, Panels, Rows};
 use super::{par, pointwise};
@@ -39,6 +40,14 @@ pub fn matmul(
 ) {
     let Product { batch, m, n, k, tb, .. } = product;
     let a = Program::new(prologue, inputs, args);
+    if batch == 1 && m <= 4 && !tb {
+        return with_stored(&a, |a| {
+            par::with_scratch(m * n, |sums| {
+                few_rows(product, a, inputs[0], sums);
+                finish(epilogue, inputs, args, 0, sums, outputs);
+            });
+        });
+    }
     let panels = Panels::new(n);
     let (step, row) = if tb { (k, 1) } else { (1, n) };
     par::with_scratch(batch * panels.packed_len(k), |packed| {
@@ -83,6 +92,17 @@ fn with_stored<R>(a: &Program, job: impl FnOnce(&[f32]) -> R) -> R {
     }
 }
 
+/// So few rows that packing B would cost more than using it.
+fn few_rows(product: Product, a: &[f32], b: &[f32], sums: &mut [f32]) {
+    let Product { m, n, k, ta, .. } = product;
+    let step = if ta { m } else { 1 };
+    for (i, sums) in sums.chunks_exact_mut(n).enumerate() {
+        sums.fill(0.0);
+        let a = &a[if ta { i } else { i * k }..];
+        outer(b, 0, n, &a[..=(k - 1) * step], step, n, sums);
+    }
+}
+
 /// Tasks of a few rows of one product each.
 fn by_rows(
     product: Product,
@@ -103,10 +123,8 @@ fn by_rows(
     for g in 0..batch {
         for first in (0..m).step_by(rows) {
             let count = rows.min(m - first);
-            let outs: Vec<&mut [f32]> = rest
-                .iter_mut()
-                .map(|rest| rest.split_off_mut(..count * n).expect("outputs hold every row"))
-                .collect();
+            let outs: Vec<&mut [f32]> =
+                rest.iter_mut().map(|rest| rest.split_off_mut(..count * n).expect("outputs hold every row")).collect();
             tasks.push((g, first, count, outs));
         }
     }
@@ -120,8 +138,7 @@ fn by_rows(
             if ta {
                 let (runs, run_stride) = (1, 0);
                 let (run_len, step, m) = (k, m, count);
-                let columns =
-                    Columns { a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n };
+                let columns = Columns { a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n };
                 simd::run(columns);
             } else {
                 let (runs, run_stride, bases) = (1, 0, &bases);
@@ -177,13 +194,10 @@ fn split(product: Product, a: &Program, right: &Right, mut done: impl FnMut(usiz
                         let b = panel.rows_of(right.of(g, k), k, first, run_len);
                         if ta {
                             let (base, step) = (first * m, m);
-                            let columns = Columns {
-                                a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n,
-                            };
+                            let columns = Columns { a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n };
                             simd::run(columns);
                         } else {
-                            let rows =
-                                Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: n };
+                            let rows = Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: n };
                             simd::run(rows);
                         }
                     }
@@ -211,15 +225,7 @@ pub fn sum_in_order(partial: &mut [f32], len: usize) {
 }
 
 /// Applies the epilogue to a whole product that starts at point `start`.
-fn finish(
-    epilogue: &Body,
-    inputs: &[&[f32]],
-    args: &RunArgs,
-    start: usize,
-    acc: &[f32],
-    outputs: &mut [&mut [f32]],
-) {
-    let mut outs: Vec<&mut [f32]> =
-        outputs.iter_mut().map(|o| &mut o[start..start + acc.len()]).collect();
+fn finish(epilogue: &Body, inputs: &[&[f32]], args: &RunArgs, start: usize, acc: &[f32], outputs: &mut [&mut [f32]]) {
+    let mut outs: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut o[start..start + acc.len()]).collect();
     Program::new(epilogue, inputs, args).eval().store(start, acc.len(), acc, &mut outs);
 }

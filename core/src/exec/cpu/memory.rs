@@ -31,9 +31,7 @@ impl Memory {
     pub fn check(&self, name: &str, want: usize) -> Result<(), ExecError> {
         match self.len_of(name) {
             None => Err(ExecError::NoStore { name: name.to_owned() }),
-            Some(have) if have < want => {
-                Err(ExecError::StoreTooSmall { name: name.to_owned(), have, want })
-            }
+            Some(have) if have < want => Err(ExecError::StoreTooSmall { name: name.to_owned(), have, want }),
             Some(_) => Ok(()),
         }
     }
@@ -45,12 +43,7 @@ impl Memory {
     }
 
     /// As [`Memory::range`], to write.
-    pub fn range_mut(
-        &mut self,
-        name: &str,
-        offset: usize,
-        len: usize,
-    ) -> Result<&mut [f32], ExecError> {
+    pub fn range_mut(&mut self, name: &str, offset: usize, len: usize) -> Result<&mut [f32], ExecError> {
         self.check(name, offset + len)?;
         let store = self.stores.get_mut(name).expect("checked above");
         Ok(&mut store[offset..offset + len])
@@ -68,8 +61,7 @@ impl Memory {
     /// Sizes in bytes, scratch first.
     pub fn sizes(&self) -> Vec<(String, u64)> {
         let bytes = |buffer: &Vec<f32>| 4 * buffer.len() as u64;
-        let scratch =
-            self.scratch.iter().enumerate().map(|(i, b)| (format!("scratch {i}"), bytes(b)));
+        let scratch = self.scratch.iter().enumerate().map(|(i, b)| (format!("scratch {i}"), bytes(b)));
         let stores = self.stores.iter().map(|(name, b)| (name.clone(), bytes(b)));
         scratch.chain(stores).collect()
     }
@@ -84,8 +76,7 @@ pub fn with_slices<R>(
     let mut written: Vec<usize> = launch.outputs.iter().map(|slot| slot.arena).collect();
     written.sort_unstable();
     written.dedup();
-    let mut taken: Vec<Vec<f32>> =
-        written.iter().map(|arena| std::mem::take(&mut arenas[*arena])).collect();
+    let mut taken: Vec<Vec<f32>> = written.iter().map(|arena| std::mem::take(&mut arenas[*arena])).collect();
     let inputs: Vec<&[f32]> = launch
         .inputs
         .iter()
@@ -109,11 +100,7 @@ pub fn with_slices<R>(
 }
 
 /// Disjoint slots of one buffer, each with its number.
-fn split<'b>(
-    mut buffer: &'b mut [f32],
-    mut slots: Vec<(usize, &Slot)>,
-    label: &str,
-) -> Vec<(usize, &'b mut [f32])> {
+fn split<'b>(mut buffer: &'b mut [f32], mut slots: Vec<(usize, &Slot)>, label: &str) -> Vec<(usize, &'b mut [f32])> {
     slots.sort_unstable_by_key(|(_, slot)| slot.offset);
     let mut start = 0;
     let mut slices = Vec::with_capacity(slots.len());

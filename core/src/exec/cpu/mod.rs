@@ -4,19 +4,25 @@
 //! to bisect a wrong shader. Invariant: a run gives the same bits every time, for any number of
 //! threads: work is cut by shape, and partial sums are added in a fixed order.
 //!
-//! Where to look: [`body`] interprets pointwise code, [`tile`] holds the inner loops of
-//! contractions, [`conv`], [`matmul`] and [`reduce`] cut them into tasks, [`rest`] has the small
+//! Where to look: [`program`] and [`body`] interpret pointwise code, [`tile`] holds the inner loops of
+//! contractions, [`conv`], [`conv_grad`], [`matmul`] and [`reduce`] cut them into tasks, [`rest`] has the small
 //! kernels, [`math`] the elementary functions, [`memory`] how launches borrow their operands.
+
+#![allow(clippy::cast_possible_wrap, reason = "sizes and element numbers are far below 2^31")]
 
 mod body;
 mod conv;
+mod conv_grad;
+mod image;
 mod launch;
 mod math;
 mod matmul;
 mod memory;
 mod moments;
+mod narrow;
 mod par;
 mod pointwise;
+mod program;
 mod reduce;
 mod rest;
 mod rng;
@@ -80,12 +86,7 @@ impl CpuExecutor {
     }
 
     /// As [`CpuExecutor::write`], for stores that hold words such as packed bytes.
-    pub fn write_words(
-        &mut self,
-        name: &str,
-        offset: usize,
-        words: &[u32],
-    ) -> Result<(), ExecError> {
+    pub fn write_words(&mut self, name: &str, offset: usize, words: &[u32]) -> Result<(), ExecError> {
         let range = self.memory.range_mut(name, offset, words.len())?;
         bytemuck::cast_slice_mut(range).copy_from_slice(words);
         Ok(())
@@ -93,23 +94,13 @@ impl CpuExecutor {
 
     /// Elements `offset .. offset + len` of a store.
     #[expect(clippy::unused_async, reason = "the GPU executor has to wait here")]
-    pub async fn read(
-        &self,
-        name: &str,
-        offset: usize,
-        len: usize,
-    ) -> Result<Vec<f32>, ExecError> {
+    pub async fn read(&self, name: &str, offset: usize, len: usize) -> Result<Vec<f32>, ExecError> {
         self.memory.range(name, offset, len).map(<[f32]>::to_vec)
     }
 
     /// As [`CpuExecutor::read`], for stores that hold words.
     #[expect(clippy::unused_async, reason = "the GPU executor has to wait here")]
-    pub async fn read_words(
-        &self,
-        name: &str,
-        offset: usize,
-        len: usize,
-    ) -> Result<Vec<u32>, ExecError> {
+    pub async fn read_words(&self, name: &str, offset: usize, len: usize) -> Result<Vec<u32>, ExecError> {
         self.memory.range(name, offset, len).map(|range| bytemuck::cast_slice(range).to_vec())
     }
 
@@ -167,11 +158,7 @@ impl CpuExecutor {
     }
 
     /// Runs a plan until some launch writes NaN or infinity: its number and label.
-    pub fn first_non_finite(
-        &mut self,
-        plan: PlanId,
-        args: &RunArgs,
-    ) -> Result<Option<(usize, String)>, ExecError> {
+    pub fn first_non_finite(&mut self, plan: PlanId, args: &RunArgs) -> Result<Option<(usize, String)>, ExecError> {
         let mut found = None;
         self.each_launch(plan, args, |i, launch, inputs, outputs| {
             run_launch(launch, inputs, outputs, args);
@@ -224,9 +211,7 @@ impl CpuExecutor {
             }
         }
         for (i, launch) in plan.launches.iter().enumerate() {
-            let go_on = memory::with_slices(launch, &mut arenas, |inputs, outputs| {
-                visit(i, launch, inputs, outputs)
-            });
+            let go_on = memory::with_slices(launch, &mut arenas, |inputs, outputs| visit(i, launch, inputs, outputs));
             if !go_on {
                 break;
             }

@@ -11,14 +11,7 @@ use crate::plan::Body;
 const TASK: usize = 16 * 1024;
 
 /// `outputs[0][2 * o] = mean`, `outputs[0][2 * o + 1] = 1 / sqrt(variance + eps)`.
-pub fn moments(
-    body: &Body,
-    reduced: &[bool],
-    eps: f32,
-    inputs: &[&[f32]],
-    outputs: &mut [&mut [f32]],
-    args: &RunArgs,
-) {
+pub fn moments(body: &Body, reduced: &[bool], eps: f32, inputs: &[&[f32]], outputs: &mut [&mut [f32]], args: &RunArgs) {
     let program = Program::new(body, inputs, args);
     let layout = Layout::new(&body.dims, reduced);
     let points = layout.points();

@@ -18,13 +18,7 @@ const MAX_COLUMNS: usize = 8192;
 const TASK: usize = 16 * 1024;
 
 /// `outputs[j][o] = sum over r of body.results[j](o, r)`.
-pub fn reduce(
-    body: &Body,
-    reduced: &[bool],
-    inputs: &[&[f32]],
-    outputs: &mut [&mut [f32]],
-    args: &RunArgs,
-) {
+pub fn reduce(body: &Body, reduced: &[bool], inputs: &[&[f32]], outputs: &mut [&mut [f32]], args: &RunArgs) {
     let program = Program::new(body, inputs, args);
     let layout = Layout::new(&body.dims, reduced);
     if layout.columns > MAX_COLUMNS {

@@ -24,14 +24,16 @@ pub fn softmax(cols: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
 vectorised! {
     fn softmax_row(x: &[f32], out: &mut [f32]) {
         let largest = x.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
-        simd::map1(out, x, |x| math::exp(x - largest));
+        simd::map1(out, x, |x| math::exp::<S>(x - largest));
         // Sixteen partial sums: the additions of one would wait for each other.
         let mut partial = [0.0; 16];
         for chunk in out.chunks(16) {
             simd::add_to(&mut partial, chunk);
         }
         let scale = 1.0 / partial.iter().sum::<f32>();
-        out.iter_mut().for_each(|y| *y *= scale);
+        for y in out {
+            *y *= scale;
+        }
     }
 }
 
@@ -102,12 +104,7 @@ struct AdamStep {
 }
 
 /// Adam with clipping and EMA, in place.
-pub fn adam(
-    scalars: &AdamScalars,
-    inputs: &[&[f32]],
-    outputs: &mut [&mut [f32]],
-    args: &RunArgs,
-) {
+pub fn adam(scalars: &AdamScalars, inputs: &[&[f32]], outputs: &mut [&mut [f32]], args: &RunArgs) {
     let norm_sq = inputs[1][0];
     if is_not_finite(norm_sq) {
         return;
@@ -127,9 +124,7 @@ pub fn adam(
     let grad = inputs[0];
     let sizes = [TASK; 4];
     par::each(4 * grad.len(), par::chunks(outputs, &sizes), |(task, mut outs)| {
-        let [param, m, v, ema] = &mut outs[..] else {
-            unreachable!("adam has four outputs")
-        };
+        let [param, m, v, ema] = &mut outs[..] else { unreachable!("adam has four outputs") };
         adam_chunk(step, &grad[task * TASK..], param, m, v, ema);
     });
 }

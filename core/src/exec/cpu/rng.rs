@@ -6,6 +6,7 @@
 use super::math;
 use super::simd::vectorised;
 use crate::graph::Distribution;
+use pulp::Simd;
 
 vectorised! {
     /// `dst[i]` = random number of element `elements[i]`.
@@ -25,7 +26,7 @@ vectorised! {
             }
             Distribution::Normal => {
                 for (d, &e) in numbers {
-                    *d = normal(threefry(key, [step, e]));
+                    *d = normal::<S>(threefry(key, [step, e]));
                 }
             }
         }
@@ -65,6 +66,6 @@ pub fn unit(bits: u32) -> f32 {
 
 /// The standard normal number of these bits (Box and Muller 1958).
 #[inline(always)]
-fn normal(bits: [u32; 2]) -> f32 {
-    (-2.0 * math::log(unit(bits[0]))).sqrt() * math::cos_turns(unit(bits[1]))
+fn normal<S: Simd>(bits: [u32; 2]) -> f32 {
+    (-2.0 * math::log::<S>(unit(bits[0]))).sqrt() * math::cos_turns::<S>(unit(bits[1]))
 }

@@ -6,7 +6,7 @@
 //! hot loop is `#[inline(always)]`, or it would be compiled for the baseline again. (Which is why
 //! a job is not a closure: the compiler leaves large closures out of line.)
 
-use pulp::{Arch, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 use std::sync::OnceLock;
 
 /// An operand of a block: one number per point, or one for all.
@@ -24,7 +24,7 @@ pub fn arch() -> Arch {
     *ARCH.get_or_init(Arch::new)
 }
 
-/// Makes functions whose bodies are compiled for each instruction set.
+/// Makes functions whose bodies are compiled for each instruction set, which they know as `S`.
 macro_rules! vectorised {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {
         $($(#[$meta])*
@@ -50,6 +50,30 @@ pub fn run<J: WithSimd>(job: J) -> J::Output {
     arch().dispatch(job)
 }
 
+/// Floats per vector.
+pub fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    run(Lanes)
+}
+
+/// `a * b + c`, rounded once where the instruction set can, else twice: without the instruction,
+/// `f32::mul_add` would be a call into libm.
+#[inline(always)]
+pub fn fma<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
+    if !S::IS_SCALAR && cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        a.mul_add(b, c)
+    } else {
+        a * b + c
+    }
+}
+
 /// `dst[i] = f(a[i])`.
 #[inline(always)]
 pub fn map1(dst: &mut [f32], a: &[f32], f: impl Fn(f32) -> f32) {
@@ -63,6 +87,14 @@ pub fn map1(dst: &mut [f32], a: &[f32], f: impl Fn(f32) -> f32) {
 pub fn map2(dst: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
     for ((d, &x), &y) in dst.iter_mut().zip(a).zip(b) {
         *d = f(x, y);
+    }
+}
+
+/// `dst[i] = f(a[i], b[i], c[i])`.
+#[inline(always)]
+pub fn map3(dst: &mut [f32], a: &[f32], b: &[f32], c: &[f32], f: impl Fn(f32, f32, f32) -> f32) {
+    for (((d, &x), &y), &z) in dst.iter_mut().zip(a).zip(b).zip(c) {
+        *d = f(x, y, z);
     }
 }
 

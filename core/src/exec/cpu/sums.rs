@@ -120,7 +120,9 @@ impl Sums {
                 simd::add(sums, &values[at..at + n]);
             }),
             Arg::Splat(value) => self.each_piece(first, len, |sums, _, _| {
-                sums.iter_mut().for_each(|s| *s += value);
+                for sum in sums {
+                    *sum += value;
+                }
             }),
         }
     }
@@ -135,12 +137,7 @@ impl Sums {
 
     /// Calls `add(sums, at, column)` for pieces that lie within one row.
     #[inline(always)]
-    fn each_piece(
-        &mut self,
-        first: usize,
-        len: usize,
-        mut add: impl FnMut(&mut [f32], usize, usize),
-    ) {
+    fn each_piece(&mut self, first: usize, len: usize, mut add: impl FnMut(&mut [f32], usize, usize)) {
         let width = self.partial.len();
         let (mut at, mut column) = (0, first % width);
         while at < len {

@@ -39,15 +39,7 @@ pub struct Panels {
 impl Panels {
     /// Panels for `n` columns: two vectors wide, the last one vector if that is enough.
     pub fn new(n: usize) -> Self {
-        struct Lanes;
-        impl WithSimd for Lanes {
-            type Output = usize;
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, _: S) -> usize {
-                S::F32_LANES
-            }
-        }
-        let lanes = simd::run(Lanes);
+        let lanes = simd::lanes();
         // Without vectors, eight columns let the compiler pair scalars as it can.
         let widest = if lanes == 1 { 8 } else { 2 };
         let (mut list, mut stride, mut column) = (Vec::new(), 0, 0);
@@ -73,14 +65,7 @@ impl Panels {
 
     /// Packs `k` rows; `row(i)` is the first element of row `i` in `src`, `step` the distance
     /// between its columns.
-    pub fn pack(
-        &self,
-        k: usize,
-        src: &[f32],
-        step: usize,
-        row: impl Fn(usize) -> usize,
-        packed: &mut [f32],
-    ) {
+    pub fn pack(&self, k: usize, src: &[f32], step: usize, row: impl Fn(usize) -> usize, packed: &mut [f32]) {
         for panel in &self.list {
             let rows = panel.of_mut(packed, k).chunks_exact_mut(panel.stride);
             for (i, dst) in rows.enumerate() {
@@ -213,9 +198,8 @@ impl Rows<'_> {
         let mut acc = [[simd.splat_f32s(0.0); V]; M];
         let b = S::as_simd_f32s(self.b).0;
         for r in 0..self.runs {
-            let lines: [&[f32]; M] = std::array::from_fn(|i| {
-                &self.a[starts[i] + r * self.run_stride..][..self.run_len]
-            });
+            let lines: [&[f32]; M] =
+                std::array::from_fn(|i| &self.a[starts[i] + r * self.run_stride..][..self.run_len]);
             let b = &b[r * self.run_len * V..][..self.run_len * V];
             for (t, b) in b.chunks_exact(V).enumerate() {
                 for (acc, line) in acc.iter_mut().zip(&lines) {

@@ -41,18 +41,12 @@ impl Walk {
     /// Prepares `view` over `dims`.
     pub fn new(view: &View, dims: &[usize]) -> Self {
         let open: Vec<_> = view.bounds.iter().filter(|(e, len)| can_leave(e, *len, dims)).collect();
-        let exprs: Vec<&Affine> =
-            std::iter::once(&view.index).chain(open.iter().map(|(e, _)| e)).collect();
-        let mut lines: Vec<Affine> = exprs
-            .iter()
-            .map(|e| Affine { strides: Vec::new(), offset: e.offset })
-            .collect();
+        let exprs: Vec<&Affine> = std::iter::once(&view.index).chain(open.iter().map(|(e, _)| e)).collect();
+        let mut lines: Vec<Affine> = exprs.iter().map(|e| Affine { strides: Vec::new(), offset: e.offset }).collect();
         let mut merged: Vec<usize> = Vec::new();
         for (d, &size) in dims.iter().enumerate().filter(|(_, size)| **size != 1) {
             let joins = !merged.is_empty()
-                && exprs.iter().zip(&lines).all(|(e, line)| {
-                    line.strides.last() == Some(&(e.strides[d] * size as i64))
-                });
+                && exprs.iter().zip(&lines).all(|(e, line)| line.strides.last() == Some(&(e.strides[d] * size as i64)));
             if joins {
                 *merged.last_mut().expect("checked not empty") *= size;
             } else {
@@ -67,7 +61,9 @@ impl Walk {
         }
         if merged.is_empty() {
             merged.push(1);
-            lines.iter_mut().for_each(|line| line.strides.push(0));
+            for line in &mut lines {
+                line.strides.push(0);
+            }
         }
         assert!(merged.len() <= MAX && lines.len() <= MAX, "a view beyond {MAX} dimensions");
         let limits = open.iter().map(|(_, len)| *len as i64).collect();
@@ -123,8 +119,7 @@ impl Walk {
         // Every expression at the current coordinates, the innermost at 0.
         let mut base = [0; MAX];
         for (b, line) in base.iter_mut().zip(&self.lines) {
-            *b = line.offset
-                + (0..last).map(|d| line.strides[d] * coords[d] as i64).sum::<i64>();
+            *b = line.offset + (0..last).map(|d| line.strides[d] * coords[d] as i64).sum::<i64>();
         }
         let step = self.lines[0].strides[last];
         let mut at = 0;

@@ -153,17 +153,26 @@ impl<'a> Space<'a> {
         let (groups, joined) = match function.params {
             Params::Flat => (vec![Group { index: "i", dims: all(&|_| true) }], None),
             Params::KeptReduced(reduced) => (
-                vec![Group { index: "o", dims: all(&|d| !reduced[d]) }, Group { index: "r", dims: all(&|d| reduced[d]) }],
+                vec![
+                    Group { index: "o", dims: all(&|d| !reduced[d]) },
+                    Group { index: "r", dims: all(&|d| reduced[d]) },
+                ],
                 None,
             ),
             Params::RowCol { rows, cols } => {
                 debug_assert_eq!(rows * cols, function.body.points());
                 match (0..=sizes.len()).find(|s| sizes[..*s].iter().product::<usize>() == rows) {
                     Some(split) => (
-                        vec![Group { index: "row", dims: all(&|d| d < split) }, Group { index: "col", dims: all(&|d| d >= split) }],
+                        vec![
+                            Group { index: "row", dims: all(&|d| d < split) },
+                            Group { index: "col", dims: all(&|d| d >= split) },
+                        ],
                         None,
                     ),
-                    None => (vec![Group { index: "i", dims: all(&|_| true) }], Some(format!("    let i = row * {cols}u + col;\n"))),
+                    None => (
+                        vec![Group { index: "i", dims: all(&|_| true) }],
+                        Some(format!("    let i = row * {cols}u + col;\n")),
+                    ),
                 }
             }
         };
@@ -181,7 +190,11 @@ impl<'a> Space<'a> {
             let strides = strides(d);
             let size = self.sizes[d];
             match digits.last_mut() {
-                Some(last) if last.strides.iter().zip(&strides).all(|(inner, outer)| *outer == inner * last.size as i64) => last.size *= size,
+                Some(last)
+                    if last.strides.iter().zip(&strides).all(|(inner, outer)| *outer == inner * last.size as i64) =>
+                {
+                    last.size *= size
+                }
                 _ => digits.push(Digit { div, size, strides }),
             }
             div *= size;
@@ -268,12 +281,17 @@ impl<'a, 'c> Emitter<'a, 'c> {
     /// Index of an element, and the condition under which it exists, `lane` neighbours further on.
     fn element(&mut self, view: &View, lane: usize) -> (String, Option<String>) {
         let bounds: Vec<_> = self.space.bounds(view).cloned().collect();
-        let offsets: Vec<i64> = std::iter::once(view.index.offset).chain(bounds.iter().map(|(e, _)| e.offset)).collect();
+        let offsets: Vec<i64> =
+            std::iter::once(view.index.offset).chain(bounds.iter().map(|(e, _)| e.offset)).collect();
         let mut forms: Vec<Sum> = offsets.iter().map(|offset| Sum::new(*offset)).collect();
         for g in 0..self.space.groups.len() {
             let group = self.space.groups[g].clone();
             let total: usize = group.dims.iter().map(|d| self.space.sizes[*d]).product();
-            let index = if lane > 0 && g == self.space.inner { self.named(format!("{} + {lane}u", group.index)) } else { group.index.to_owned() };
+            let index = if lane > 0 && g == self.space.inner {
+                self.named(format!("{} + {lane}u", group.index))
+            } else {
+                group.index.to_owned()
+            };
             for Digit { div, size, strides } in self.space.digits(&group, view) {
                 if strides.iter().all(|s| *s == 0) {
                     continue;
@@ -314,7 +332,14 @@ impl<'a, 'c> Emitter<'a, 'c> {
     }
 
     /// Defines `name` as what `fetch` makes of the element `view`; `whole` makes four contiguous ones.
-    fn leaf(&mut self, name: &str, view: &View, vector: bool, fetch: &dyn Fn(&str) -> String, whole: Option<&dyn Fn(&str) -> String>) {
+    fn leaf(
+        &mut self,
+        name: &str,
+        view: &View,
+        vector: bool,
+        fetch: &dyn Fn(&str) -> String,
+        whole: Option<&dyn Fn(&str) -> String>,
+    ) {
         if self.space.is_empty(view) {
             self.line(&format!("let {name} = {}(0.0);", if vector { "vec4<f32>" } else { "f32" }));
             return;
@@ -360,8 +385,11 @@ impl<'a, 'c> Emitter<'a, 'c> {
             let name = format!("v{i}");
             match inst {
                 Inst::Load { input, view } => {
-                    let whole: Option<&dyn Fn(&str) -> String> =
-                        if self.code.vector_inputs[*input] { Some(&|index| format!("in{input}[({index}) / 4u]")) } else { None };
+                    let whole: Option<&dyn Fn(&str) -> String> = if self.code.vector_inputs[*input] {
+                        Some(&|index| format!("in{input}[({index}) / 4u]"))
+                    } else {
+                        None
+                    };
                     self.leaf(&name, view, function.vector, &|index| format!("in{input}[{index}]"), whole);
                 }
                 Inst::Random { distribution, stream, per_step, view } => {
@@ -371,7 +399,13 @@ impl<'a, 'c> Emitter<'a, 'c> {
                         Distribution::Uniform => "random_uniform",
                     };
                     let step = if *per_step { "run.step" } else { "0u" };
-                    self.leaf(&name, view, function.vector, &|index| format!("{sample}({stream}u, {step}, {index})"), None);
+                    self.leaf(
+                        &name,
+                        view,
+                        function.vector,
+                        &|index| format!("{sample}({stream}u, {step}, {index})"),
+                        None,
+                    );
                 }
                 Inst::Iota { view } => self.leaf(&name, view, function.vector, &|index| format!("f32({index})"), None),
                 Inst::Acc => self.line(&format!("let {name} = acc;")),
@@ -384,7 +418,9 @@ impl<'a, 'c> Emitter<'a, 'c> {
                     let expr = self.unary(*op, &format!("v{a}"), w, f);
                     self.line(&format!("let {name} = {expr};"));
                 }
-                Inst::Binary(op, a, b) => self.line(&format!("let {name} = {};", binary(*op, &format!("v{a}"), &format!("v{b}"), f))),
+                Inst::Binary(op, a, b) => {
+                    self.line(&format!("let {name} = {};", binary(*op, &format!("v{a}"), &format!("v{b}"), f)))
+                }
             }
         }
         let indices = match function.params {
@@ -399,7 +435,11 @@ impl<'a, 'c> Emitter<'a, 'c> {
             (String::new(), f.to_owned(), result.clone())
         } else {
             let fields: String = (0..results.len()).map(|j| format!("    v{j}: {f},\n")).collect();
-            (format!("struct Values_{name} {{\n{fields}}}\n\n"), format!("Values_{name}"), format!("Values_{name}({})", results.join(", ")))
+            (
+                format!("struct Values_{name} {{\n{fields}}}\n\n"),
+                format!("Values_{name}"),
+                format!("Values_{name}({})", results.join(", ")),
+            )
         };
         format!("{declaration}fn {name}({indices}{acc}) -> {returns} {{\n{}    return {result};\n}}\n\n", self.text)
     }

@@ -228,11 +228,15 @@ impl Gpu {
 
     /// Compiles WGSL that this crate generated.
     pub fn shader(&self, label: &str, source: &str) -> wgpu::ShaderModule {
-        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
         if cfg!(debug_assertions) {
             return self.device.create_shader_module(descriptor);
         }
-        #[expect(unsafe_code, reason = "the only way to leave out bounds checks and loop counters, which cost up to half the speed")]
+        #[expect(
+            unsafe_code,
+            reason = "the only way to leave out bounds checks and loop counters, which cost up to half the speed"
+        )]
         // SAFETY: the kernels and `codegen` index within the bindings (their invariant, tested with the
         // checks on in debug builds), their loops end, and they divide by sizes, which are not zero.
         unsafe {
@@ -245,7 +249,11 @@ impl Gpu {
 async fn select(choice: &AdapterChoice) -> Result<(wgpu::Adapter, AdapterSummary), ExecError> {
     let mut all: Vec<_> = enumerate(&instance()).await.into_iter().map(|a| (AdapterSummary::new(&a), a)).collect();
     let names = all.iter().map(|(s, _)| format!("{} ({})", s.name, s.backend)).collect::<Vec<_>>().join(", ");
-    let found = if all.is_empty() { "this machine shows no GPU (on Linux, `vulkaninfo` should list one)".to_owned() } else { format!("there are: {names}") };
+    let found = if all.is_empty() {
+        "this machine shows no GPU (on Linux, `vulkaninfo` should list one)".to_owned()
+    } else {
+        format!("there are: {names}")
+    };
     let named = |name: &str| {
         let name = name.to_lowercase();
         all.iter().position(|(s, _)| s.name.to_lowercase().contains(&name))
@@ -253,7 +261,9 @@ async fn select(choice: &AdapterChoice) -> Result<(wgpu::Adapter, AdapterSummary
     let environment = std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty());
     let (index, wanted) = match (choice, &environment) {
         (AdapterChoice::Index(i), _) => ((*i < all.len()).then_some(*i), format!("number {i}")),
-        (AdapterChoice::Name(name), _) | (AdapterChoice::Auto, Some(name)) => (named(name), format!("with `{name}` in its name")),
+        (AdapterChoice::Name(name), _) | (AdapterChoice::Auto, Some(name)) => {
+            (named(name), format!("with `{name}` in its name"))
+        }
         (AdapterChoice::Auto, None) => ((0..all.len()).min_by_key(|i| all[*i].0.rank()), "at all".to_owned()),
     };
     let Some(index) = index else {

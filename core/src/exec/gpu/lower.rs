@@ -127,14 +127,28 @@ impl Lowering<'_> {
                 fix: "the planner has to store an operand first".to_owned(),
             });
         }
-        let source = source(kernel, variant, generated).map_err(|e| ExecError::Gpu(format!("launch `{label}`: {e}")))?;
+        let source =
+            source(kernel, variant, generated).map_err(|e| ExecError::Gpu(format!("launch `{label}`: {e}")))?;
         let name = format!("{kernel}.{}", variant.name());
         Ok(Dispatch { source, constants, uniform: generated.run, reads, writes, groups, name })
     }
 
     /// The only dispatch of a launch, on its own slots.
-    fn single(&self, variant: Variant, generated: &Generated, constants: Vec<(&'static str, f64)>, groups: usize) -> Result<Vec<Dispatch>, ExecError> {
-        Ok(vec![self.dispatch(self.launch.kernel.name(), variant, generated, constants, (self.reads(), self.writes()), groups)?])
+    fn single(
+        &self,
+        variant: Variant,
+        generated: &Generated,
+        constants: Vec<(&'static str, f64)>,
+        groups: usize,
+    ) -> Result<Vec<Dispatch>, ExecError> {
+        Ok(vec![self.dispatch(
+            self.launch.kernel.name(),
+            variant,
+            generated,
+            constants,
+            (self.reads(), self.writes()),
+            groups,
+        )?])
     }
 
     fn table(&self, rows: usize, width: usize, table: usize, items: usize) -> Result<Vec<Dispatch>, ExecError> {
@@ -143,24 +157,38 @@ impl Lowering<'_> {
     }
 
     /// Generates `functions`, and declares the launch's inputs, then `outputs`.
-    fn generated(&self, functions: &[Function<'_>], outputs: usize, vector_out: bool, values: &[(&'static str, u32)]) -> Result<Generated, ExecError> {
+    fn generated(
+        &self,
+        functions: &[Function<'_>],
+        outputs: usize,
+        vector_out: bool,
+        values: &[(&'static str, u32)],
+    ) -> Result<Generated, ExecError> {
         for inst in functions.iter().flat_map(|f| &f.body.insts) {
             if let Inst::Const(value) = inst
                 && !value.is_finite()
             {
-                return Err(ExecError::Gpu(format!("launch `{}` has the constant {value}; WGSL has no such number", self.launch.label)));
+                return Err(ExecError::Gpu(format!(
+                    "launch `{}` has the constant {value}; WGSL has no such number",
+                    self.launch.label
+                )));
             }
         }
         let Code { text, vector_inputs, math, random, scalars } = generate(functions, self.launch.inputs.len());
         let element = |vector: bool| if vector { "vec4<f32>" } else { "f32" };
         let mut bindings = String::new();
         for (i, vector) in vector_inputs.iter().enumerate() {
-            bindings += &format!("@group(0) @binding({}) var<storage, read> in{i}: array<{}>;\n", i + 1, element(*vector));
+            bindings +=
+                &format!("@group(0) @binding({}) var<storage, read> in{i}: array<{}>;\n", i + 1, element(*vector));
         }
         // A split contraction reads its partial sums between the inputs and the outputs.
         let first = vector_inputs.len() + 1 + values.iter().filter(|(name, _)| *name == "partial_binding").count();
         for j in 0..outputs {
-            bindings += &format!("@group(0) @binding({}) var<storage, read_write> out{j}: array<{}>;\n", first + j, element(vector_out));
+            bindings += &format!(
+                "@group(0) @binding({}) var<storage, read_write> out{j}: array<{}>;\n",
+                first + j,
+                element(vector_out)
+            );
         }
         Ok(Generated {
             run: random || scalars > 0,
@@ -191,24 +219,49 @@ impl Lowering<'_> {
         let chunks = terms.div_ceil(chunk);
         let function = Function { name: "body", body, params: Params::KeptReduced(reduced), vector: false, acc: false };
         let generated = self.generated(&[function], results, false, &[("results", results as u32)])?;
-        let constants = |terms: usize, chunk: usize| vec![("KEPT", kept as f64), ("REDUCED", terms as f64), ("CHUNK", chunk as f64)];
+        let constants = |terms: usize, chunk: usize| {
+            vec![("KEPT", kept as f64), ("REDUCED", terms as f64), ("CHUNK", chunk as f64)]
+        };
         let groups = kept.div_ceil(ox as usize) * chunks;
         let variant = Variant::Rows { ox, ry };
         if chunks == 1 {
             return self.single(variant, &generated, constants(terms, terms), groups);
         }
         let sums = partials(results, chunks * kept);
-        let mut dispatches = vec![self.dispatch("reduce", variant, &generated, constants(terms, chunk), (self.reads(), sums.clone()), groups)?];
+        let mut dispatches = vec![self.dispatch(
+            "reduce",
+            variant,
+            &generated,
+            constants(terms, chunk),
+            (self.reads(), sums.clone()),
+            groups,
+        )?];
         // The second half: plain sums over the chunks, in order.
         let body = Body::load(0, &[chunks, kept]);
-        let second = Lowering { launch: &Launch { inputs: vec![self.launch.outputs[0]], ..self.launch.clone() }, tuning: self.tuning };
-        let function = Function { name: "body", body: &body, params: Params::KeptReduced(&[true, false]), vector: false, acc: false };
+        let second = Lowering {
+            launch: &Launch { inputs: vec![self.launch.outputs[0]], ..self.launch.clone() },
+            tuning: self.tuning,
+        };
+        let function = Function {
+            name: "body",
+            body: &body,
+            params: Params::KeptReduced(&[true, false]),
+            vector: false,
+            acc: false,
+        };
         let generated = second.generated(&[function], 1, false, &[("results", 1)])?;
         let (ox, ry, _) = self.tuning.rows(kept, chunks, false, false);
         for (sum, output) in sums.into_iter().zip(self.writes()) {
             let operands = (vec![sum], vec![output]);
             let groups = kept.div_ceil(ox as usize);
-            dispatches.push(self.dispatch("reduce", Variant::Rows { ox, ry }, &generated, constants(chunks, chunks), operands, groups)?);
+            dispatches.push(self.dispatch(
+                "reduce",
+                Variant::Rows { ox, ry },
+                &generated,
+                constants(chunks, chunks),
+                operands,
+                groups,
+            )?);
         }
         Ok(dispatches)
     }
@@ -228,7 +281,13 @@ impl Lowering<'_> {
         let tile = self.tuning.tile(problem);
         let vector_out = problem.n.is_multiple_of(4);
         let rows = contraction.out_rows;
-        let out = |name, body| Function { name, body, params: Params::RowCol { rows, cols: problem.n }, vector: vector_out, acc: true };
+        let out = |name, body| Function {
+            name,
+            body,
+            params: Params::RowCol { rows, cols: problem.n },
+            vector: vector_out,
+            acc: true,
+        };
         let operand = |names: [&'static str; 2], (body, rows, cols): &(Body, usize, usize)| {
             let vector = cols.is_multiple_of(4);
             (names[usize::from(vector)], *rows, *cols, vector, body.clone())
@@ -236,7 +295,13 @@ impl Lowering<'_> {
         let operands = [operand(["a", "a4"], a), operand(["b", "b4"], b)];
         let mut functions: Vec<Function<'_>> = operands
             .iter()
-            .map(|(name, rows, cols, vector, body)| Function { name, body, params: Params::RowCol { rows: *rows, cols: *cols }, vector: *vector, acc: false })
+            .map(|(name, rows, cols, vector, body)| Function {
+                name,
+                body,
+                params: Params::RowCol { rows: *rows, cols: *cols },
+                vector: *vector,
+                acc: false,
+            })
             .collect();
 
         let splits = if self.launch.inputs.len() + 2 > MAX_BINDINGS { 1 } else { self.tuning.splits(problem, &tile) };
@@ -248,7 +313,11 @@ impl Lowering<'_> {
         let plain = Body::acc(&[rows, problem.n]);
         functions.push(out("epilogue", if splits > 1 { &plain } else { epilogue }));
         let mut values = contraction.values.clone();
-        values.extend([("vector_a", u32::from(operands[0].3)), ("vector_b", u32::from(operands[1].3)), ("vector_out", u32::from(vector_out))]);
+        values.extend([
+            ("vector_a", u32::from(operands[0].3)),
+            ("vector_b", u32::from(operands[1].3)),
+            ("vector_out", u32::from(vector_out)),
+        ]);
         let generated = self.generated(&functions, 1, vector_out, &values)?;
         let mut constants = contraction.constants.clone();
         if splits > 1 {
@@ -261,14 +330,22 @@ impl Lowering<'_> {
             return self.single(Variant::Tile(tile), &generated, constants, groups);
         }
         let partial = partials(1, splits * rows * problem.n);
-        let first = self.dispatch(kernel, Variant::Tile(tile), &generated, constants, (self.reads(), partial.clone()), groups)?;
+        let first =
+            self.dispatch(kernel, Variant::Tile(tile), &generated, constants, (self.reads(), partial.clone()), groups)?;
 
         let values = [("vector_out", u32::from(vector_out)), ("partial_binding", self.launch.inputs.len() as u32 + 1)];
         let generated = self.generated(&[out("epilogue", epilogue)], 1, vector_out, &values)?;
         let constants = vec![("ROWS", rows as f64), ("N", problem.n as f64), ("SPLITS", splits as f64)];
         let items = rows * problem.n / if vector_out { 4 } else { 1 };
         let reads = self.reads().into_iter().chain(partial).collect();
-        let second = self.dispatch("split_sum", Variant::Items, &generated, constants, (reads, self.writes()), items.div_ceil(64))?;
+        let second = self.dispatch(
+            "split_sum",
+            Variant::Items,
+            &generated,
+            constants,
+            (reads, self.writes()),
+            items.div_ceil(64),
+        )?;
         Ok(vec![first, second])
     }
 }
@@ -304,7 +381,11 @@ impl Contraction {
                     b: (Body::load(0, &[batch * b_rows, b_cols]), batch * b_rows, b_cols),
                     out_rows: batch * m,
                     epilogue: epilogue.clone(),
-                    values: vec![("a_along_k", u32::from(!ta)), ("b_along_k", u32::from(*tb)), ("k_tail", u32::from(k % 4 != 0))],
+                    values: vec![
+                        ("a_along_k", u32::from(!ta)),
+                        ("b_along_k", u32::from(*tb)),
+                        ("k_tail", u32::from(k % 4 != 0)),
+                    ],
                     constants: vec![("BATCH", *batch as f64), ("M", *m as f64), ("N", *n as f64), ("K", *k as f64)],
                 }
             }
@@ -313,7 +394,13 @@ impl Contraction {
                 let (rows, taps) = (s.b * s.h * s.w, s.k * s.k);
                 let (b_rows, b_cols) = if *flip { (taps * s.co, s.ci) } else { (taps * s.ci, s.co) };
                 Self {
-                    problem: Problem { kernel: "conv2d", batch: 1, m: rows, n: s.co, k: taps * s.ci.next_multiple_of(4) },
+                    problem: Problem {
+                        kernel: "conv2d",
+                        batch: 1,
+                        m: rows,
+                        n: s.co,
+                        k: taps * s.ci.next_multiple_of(4),
+                    },
                     a: (prologue.clone(), rows, s.ci),
                     b: (Body::load(0, &[b_rows, b_cols]), b_rows, b_cols),
                     out_rows: rows,
@@ -324,7 +411,13 @@ impl Contraction {
                         ("k_tail", u32::from(s.ci % 4 != 0)),
                         ("size", s.k as u32),
                     ],
-                    constants: vec![("ROWS", rows as f64), ("H", s.h as f64), ("W", s.w as f64), ("CI", s.ci as f64), ("N", s.co as f64)],
+                    constants: vec![
+                        ("ROWS", rows as f64),
+                        ("H", s.h as f64),
+                        ("W", s.w as f64),
+                        ("CI", s.ci as f64),
+                        ("N", s.co as f64),
+                    ],
                 }
             }
             Kernel::Conv2dGradWeight { shape, prologue, prologue_d } => {
@@ -333,13 +426,30 @@ impl Contraction {
                 let out_rows = taps * s.ci;
                 let m = taps * s.ci.next_multiple_of(4);
                 Self {
-                    problem: Problem { kernel: "conv2d_grad_weight", batch: 1, m, n: s.co, k: pixels.next_multiple_of(4) },
+                    problem: Problem {
+                        kernel: "conv2d_grad_weight",
+                        batch: 1,
+                        m,
+                        n: s.co,
+                        k: pixels.next_multiple_of(4),
+                    },
                     a: (prologue.clone(), pixels, s.ci),
                     b: (prologue_d.clone(), pixels, s.co),
                     out_rows,
                     epilogue: Body::acc(&[out_rows, s.co]),
-                    values: vec![("a_along_k", 0), ("b_along_k", 0), ("k_tail", u32::from(pixels % 4 != 0)), ("size", s.k as u32)],
-                    constants: vec![("PIXELS", pixels as f64), ("H", s.h as f64), ("W", s.w as f64), ("CI", s.ci as f64), ("N", s.co as f64)],
+                    values: vec![
+                        ("a_along_k", 0),
+                        ("b_along_k", 0),
+                        ("k_tail", u32::from(pixels % 4 != 0)),
+                        ("size", s.k as u32),
+                    ],
+                    constants: vec![
+                        ("PIXELS", pixels as f64),
+                        ("H", s.h as f64),
+                        ("W", s.w as f64),
+                        ("CI", s.ci as f64),
+                        ("N", s.co as f64),
+                    ],
                 }
             }
             _ => unreachable!("only contractions come here"),

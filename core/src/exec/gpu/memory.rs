@@ -69,7 +69,9 @@ impl Memory {
     pub fn range(&self, name: &str, end: usize) -> Result<&Array, ExecError> {
         match self.stores.get(name) {
             None => Err(ExecError::NoStore { name: name.to_owned() }),
-            Some(store) if store.len < end => Err(ExecError::StoreTooSmall { name: name.to_owned(), have: store.len, want: end }),
+            Some(store) if store.len < end => {
+                Err(ExecError::StoreTooSmall { name: name.to_owned(), have: store.len, want: end })
+            }
             Some(store) => Ok(store),
         }
     }
@@ -99,7 +101,9 @@ impl Memory {
     pub fn arena(&self, kind: &ArenaKind) -> Result<&Array, ExecError> {
         match kind {
             ArenaKind::Store(name) => self.range(name, 0),
-            ArenaKind::Scratch(number) => Ok(self.scratch[*number].as_ref().expect("prepare grew every scratch arena of the plan")),
+            ArenaKind::Scratch(number) => {
+                Ok(self.scratch[*number].as_ref().expect("prepare grew every scratch arena of the plan"))
+            }
         }
     }
 

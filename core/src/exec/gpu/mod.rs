@@ -6,6 +6,7 @@
 //! Invariant: nothing here panics because of the device; errors and its loss are values.
 
 mod bisect;
+mod cache;
 pub mod codegen;
 mod device;
 mod lower;
@@ -62,11 +63,11 @@ struct Prepared {
 impl GpuExecutor {
     /// Opens a device.
     pub async fn new(request: &DeviceRequest) -> Result<Self, ExecError> {
-        Self::from_gpu(Gpu::open(request).await?, request.deterministic).await
+        Self::from_gpu(Gpu::open(request).await?, request.deterministic)
     }
 
     /// Takes a device that is open already, such as the window's.
-    pub async fn from_gpu(gpu: Gpu, deterministic: bool) -> Result<Self, ExecError> {
+    pub fn from_gpu(gpu: Gpu, deterministic: bool) -> Result<Self, ExecError> {
         let software = gpu.adapter.kind == AdapterKind::Software;
         let mut executor = Self {
             gpu,
@@ -77,7 +78,7 @@ impl GpuExecutor {
             on_cpu: bisect::OnCpu::from_env(),
         };
         if !deterministic {
-            executor.tuning.choice = measure::choice(&mut executor).await?;
+            executor.tuning.choice = measure::choice(&mut executor)?;
         }
         Ok(executor)
     }
@@ -179,7 +180,8 @@ impl GpuExecutor {
         }
         let uniform = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("run"),
-            size: run_words(plan, &RunArgs { scalars: &vec![0.0; plan.scalars.len()], seed: 0, step: 0 }).len() as u64 * 4,
+            size: run_words(plan, &RunArgs { scalars: &vec![0.0; plan.scalars.len()], seed: 0, step: 0 }).len() as u64
+                * 4,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
@@ -264,7 +266,8 @@ impl GpuExecutor {
                     memory.range(name, arena.len)?;
                 }
             }
-            let groups = prepared.steps.iter().map(|step| bind(gpu, memory, prepared, step)).collect::<Result<_, _>>()?;
+            let groups =
+                prepared.steps.iter().map(|step| bind(gpu, memory, prepared, step)).collect::<Result<_, _>>()?;
             prepared.bound = Some((memory.generation, groups));
         }
         Ok(())
@@ -280,7 +283,8 @@ impl GpuExecutor {
     ) {
         let prepared = &self.plans[plan.0];
         let (_, groups) = prepared.bound.as_ref().expect("start made the bind groups");
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&prepared.plan.name), timestamp_writes });
+        let mut pass = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&prepared.plan.name), timestamp_writes });
         for (step, group) in prepared.steps[steps.clone()].iter().zip(&groups[steps]) {
             pass.set_pipeline(&step.pipeline.pipeline);
             pass.set_bind_group(0, group, &[]);
@@ -316,9 +320,14 @@ fn bind(gpu: &Gpu, memory: &Memory, prepared: &Prepared, step: &Step) -> Result<
         let size = std::num::NonZeroU64::new(len as u64 * 4);
         entries.push(wgpu::BindGroupEntry {
             binding: i as u32 + 1,
-            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &array.buffer, offset: offset as u64 * 4, size }),
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &array.buffer,
+                offset: offset as u64 * 4,
+                size,
+            }),
         });
     }
-    let descriptor = wgpu::BindGroupDescriptor { label: Some(&step.name), layout: &step.pipeline.layout, entries: &entries };
+    let descriptor =
+        wgpu::BindGroupDescriptor { label: Some(&step.name), layout: &step.pipeline.layout, entries: &entries };
     Ok(gpu.device.create_bind_group(&descriptor))
 }

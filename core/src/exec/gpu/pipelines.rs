@@ -52,7 +52,8 @@ impl Pipelines {
         // Natively the answer is there at once. A browser's comes later, through the uncaptured-error handler.
         #[cfg(not(target_arch = "wasm32"))]
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let module = self.modules.entry(dispatch.source.clone()).or_insert_with(|| gpu.shader(&dispatch.name, &dispatch.source));
+        let module =
+            self.modules.entry(dispatch.source.clone()).or_insert_with(|| gpu.shader(&dispatch.name, &dispatch.source));
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&dispatch.name),
             layout: Some(&layout.pipeline),
@@ -68,7 +69,10 @@ impl Pipelines {
         #[cfg(not(target_arch = "wasm32"))]
         if let Some(error) = pollster::block_on(scope.pop()) {
             let constants = &dispatch.constants;
-            return Err(ExecError::Gpu(format!("kernel {} {constants:?}: {error}\n{}", dispatch.name, dispatch.source)));
+            return Err(ExecError::Gpu(format!(
+                "kernel {} {constants:?}: {error}\n{}",
+                dispatch.name, dispatch.source
+            )));
         }
         let pipeline = Pipeline { pipeline, layout: layout.bindings.clone() };
         self.pipelines.insert(key, pipeline.clone());
@@ -92,7 +96,8 @@ impl Layout {
                 count: None,
             })
             .collect();
-        let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+        let bindings =
+            device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
         let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: None,
             bind_group_layouts: &[Some(&bindings)],

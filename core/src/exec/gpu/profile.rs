@@ -1,7 +1,7 @@
 //! Time of each launch: by timestamps on the device, or else by waiting after each.
 
-use super::memory::download;
 use super::GpuExecutor;
+use super::memory::download;
 use crate::exec::{ExecError, LaunchTime, PlanId, RunArgs};
 
 /// Queries in a set, at most (WebGPU's limit): two per dispatch.
@@ -32,7 +32,11 @@ impl GpuExecutor {
     async fn stamped(&self, plan: PlanId, steps: std::ops::Range<usize>) -> Result<Vec<f64>, ExecError> {
         let device = &self.gpu.device;
         let count = 2 * steps.len() as u32;
-        let query_set = device.create_query_set(&wgpu::QuerySetDescriptor { label: Some("profile"), ty: wgpu::QueryType::Timestamp, count });
+        let query_set = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("profile"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        });
         let resolved = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("profile"),
             size: u64::from(count) * 8,

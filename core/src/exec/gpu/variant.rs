@@ -79,7 +79,9 @@ impl Tuning {
     pub fn tile(&self, problem: &Problem) -> Tile {
         match &self.choice {
             Choice::Forced(tile) => *tile,
-            Choice::Measured(names) => names.get(&problem.key()).and_then(|name| tile(name)).unwrap_or_else(|| self.table(problem)),
+            Choice::Measured(names) => {
+                names.get(&problem.key()).and_then(|name| tile(name)).unwrap_or_else(|| self.table(problem))
+            }
             Choice::Table => self.table(problem),
         }
     }

@@ -25,11 +25,10 @@ fn matmul_matches_the_plain_loop() {
         (5, 64, 64, 32),
         (1, 24, 20, 5000),
         (2, 1, 40, 2100),
+        (1, 3, 300, 33),
     ];
     for (batch, m, n, k) in sizes {
-        for (ta, tb, plain) in
-            [(false, false, true), (false, true, false), (true, false, false), (true, true, true)]
-        {
+        for (ta, tb, plain) in [(false, false, true), (false, true, false), (true, false, false), (true, true, true)] {
             let a_dims = if ta { [batch, k, m] } else { [batch, m, k] };
             let (b, a) = (noise(batch * k * n, 1), noise(batch * m * k, 2));
             let (bias, residual) = (noise(n, 3), noise(batch * m * n, 4));
@@ -74,6 +73,8 @@ fn shapes() -> Vec<ConvShape> {
         shape(17, 14, 14, 8, 16),
         shape(1, 40, 36, 4, 6),
         shape(9, 4, 4, 40, 48),
+        shape(6, 9, 11, 16, 1),
+        shape(3, 6, 5, 23, 4),
     ]
     .concat()
 }
@@ -113,10 +114,7 @@ fn conv2d_matches_the_plain_loop() {
             let mut wanted = Vec::new();
             for p in each_point(&[b, h, w, co]) {
                 let acc = each_point(&[k, k, ci])
-                    .map(|t| {
-                        pixel(&left, s, p[0], p[1] + t[0], p[2] + t[1], t[2])
-                            * weight(t[0], t[1], t[2], p[3])
-                    })
+                    .map(|t| pixel(&left, s, p[0], p[1] + t[0], p[2] + t[1], t[2]) * weight(t[0], t[1], t[2], p[3]))
                     .sum();
                 let row = (p[0] * h + p[1]) * w + p[2];
                 let point = if plain { p } else { vec![row, p[3]] };
@@ -177,12 +175,7 @@ fn conv2d_evaluates_a_broadcasting_prologue() {
     let evaluated: Vec<f32> = all(&prologue, &inputs, 0).iter().map(|x| *x as f32).collect();
     let epilogue = Body::acc(&[s.b, s.h, s.w, s.co]);
     let len = s.b * s.h * s.w * s.co;
-    let kernel = |prologue| Kernel::Conv2d {
-        shape: s,
-        flip: false,
-        prologue,
-        epilogue: epilogue.clone(),
-    };
+    let kernel = |prologue| Kernel::Conv2d { shape: s, flip: false, prologue, epilogue: epilogue.clone() };
     let plain = kernel(Body::load(1, &[s.b, s.h, s.w, s.ci]));
     let wanted = run(plain, &[&weights, &evaluated], &[len]);
     let wanted: Vec<f64> = wanted[0].iter().map(|x| f64::from(*x)).collect();

@@ -83,9 +83,7 @@ fn at(body: &Body, inputs: &[&[f32]], acc: f64, point: &[usize]) -> Vec<f64> {
     let mut values: Vec<f64> = Vec::new();
     for inst in &body.insts {
         let value = match inst {
-            Inst::Load { input, view } => {
-                view.at(point).map_or(0.0, |e| f64::from(inputs[*input][e]))
-            }
+            Inst::Load { input, view } => view.at(point).map_or(0.0, |e| f64::from(inputs[*input][e])),
             Inst::Acc => acc,
             Inst::Const(value) => f64::from(*value),
             Inst::Scalar(index) => f64::from(args.scalars[*index]),
@@ -112,9 +110,7 @@ fn sample(distribution: Distribution, bits: [u32; 2]) -> f64 {
     let unit = |b: u32| f64::from((b >> 8) as f32 + 0.5) / f64::from(1 << 24);
     match distribution {
         Distribution::Uniform => unit(bits[0]),
-        Distribution::Normal => {
-            (-2.0 * unit(bits[0]).ln()).sqrt() * (std::f64::consts::TAU * unit(bits[1])).cos()
-        }
+        Distribution::Normal => (-2.0 * unit(bits[0]).ln()).sqrt() * (std::f64::consts::TAU * unit(bits[1])).cos(),
     }
 }
 
@@ -149,14 +145,7 @@ fn binary(op: BinaryOp, a: f64, b: f64) -> f64 {
 
 /// Runs one kernel on outputs of the given lengths, which start as poison.
 fn run(kernel: Kernel, inputs: &[&[f32]], lens: &[usize]) -> Vec<Vec<f32>> {
-    let launch = Launch {
-        kernel,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        flops: 0,
-        bytes: 0,
-        label: "test".into(),
-    };
+    let launch = Launch { kernel, inputs: Vec::new(), outputs: Vec::new(), flops: 0, bytes: 0, label: "test".into() };
     let mut outputs: Vec<Vec<f32>> = lens.iter().map(|len| vec![-12345.0; *len]).collect();
     let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut o[..]).collect();
     run_launch(&launch, inputs, &mut slices, &args());

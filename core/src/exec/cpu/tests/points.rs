@@ -94,9 +94,7 @@ fn random_numbers_match_their_definition() {
             index: Affine { strides: vec![cols as i64, 1], offset: 5 },
             bounds: vec![(Affine { strides: vec![0, 1], offset }, cols)],
         };
-        let random = |distribution, per_step, view| {
-            Inst::Random { distribution, stream: 3, per_step, view }
-        };
+        let random = |distribution, per_step, view| Inst::Random { distribution, stream: 3, per_step, view };
         let insts = vec![
             random(Distribution::Normal, true, View::contiguous(&dims)),
             random(Distribution::Uniform, false, View::contiguous(&dims)),

@@ -35,9 +35,8 @@ fn gathers_match_the_plain_loop() {
         let x = noise(table * width, 1);
         let kernel = Kernel::Gather { rows, width, table };
         let got = run(kernel, &[&x, &index], &[rows * width]);
-        let wanted: Vec<f64> = (0..rows)
-            .flat_map(|i| x[row(i) * width..][..width].iter().map(|x| f64::from(*x)))
-            .collect();
+        let wanted: Vec<f64> =
+            (0..rows).flat_map(|i| x[row(i) * width..][..width].iter().map(|x| f64::from(*x))).collect();
         assert_close("gather", &got[0], &wanted, 0.0);
 
         let bytes: Vec<u8> = (0..(table * width).next_multiple_of(4)).map(|i| (i * 37) as u8).collect();
@@ -45,9 +44,8 @@ fn gathers_match_the_plain_loop() {
         let words: Vec<f32> = bytes.chunks(4).map(word).collect();
         let kernel = Kernel::GatherBytes { rows, width, table };
         let got = run(kernel, &[&words, &index], &[rows * width]);
-        let wanted: Vec<f64> = (0..rows)
-            .flat_map(|i| bytes[row(i) * width..][..width].iter().map(|b| f64::from(*b)))
-            .collect();
+        let wanted: Vec<f64> =
+            (0..rows).flat_map(|i| bytes[row(i) * width..][..width].iter().map(|b| f64::from(*b))).collect();
         assert_close("gather_bytes", &got[0], &wanted, 0.0);
     }
 }
@@ -70,16 +68,8 @@ fn scatter_add_matches_the_plain_loop() {
     }
 }
 
-const ADAM: AdamScalars = AdamScalars {
-    lr: 0,
-    beta1: 1,
-    beta2: 2,
-    eps: 3,
-    correction1: 4,
-    correction2: 5,
-    ema_decay: 6,
-    clip: 7,
-};
+const ADAM: AdamScalars =
+    AdamScalars { lr: 0, beta1: 1, beta2: 2, eps: 3, correction1: 4, correction2: 5, ema_decay: 6, clip: 7 };
 
 /// One optimizer step from the same start, with this clip and squared norm.
 fn adam(len: usize, clip: f32, norm_sq: f32) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {

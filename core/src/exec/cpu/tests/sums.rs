@@ -42,9 +42,7 @@ fn body(dims: &[usize]) -> (Body, Vec<Vec<f32>>) {
 
 /// The output of each point.
 fn targets(dims: &[usize], reduced: &[bool]) -> Vec<usize> {
-    let to_output = |point: Vec<usize>| {
-        (0..dims.len()).filter(|d| !reduced[*d]).fold(0, |o, d| o * dims[d] + point[d])
-    };
+    let to_output = |point: Vec<usize>| (0..dims.len()).filter(|d| !reduced[*d]).fold(0, |o, d| o * dims[d] + point[d]);
     each_point(dims).map(to_output).collect()
 }
 
@@ -76,11 +74,7 @@ fn moments_match_the_plain_loop() {
         let outputs = targets.iter().max().unwrap() + 1;
         let count = targets.len() as f64 / outputs as f64;
         for plain in [false, true] {
-            let body = if plain {
-                Body::load(0, &dims)
-            } else {
-                Body { results: vec![2], ..body.clone() }
-            };
+            let body = if plain { Body::load(0, &dims) } else { Body { results: vec![2], ..body.clone() } };
             let values = all(&body, &inputs, 0);
             let (mut mean, mut square) = (vec![0.0; outputs], vec![0.0; outputs]);
             values.iter().zip(&targets).for_each(|(x, t)| mean[*t] += x / count);

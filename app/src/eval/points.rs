@@ -1,0 +1,109 @@
+//! Points against fresh points of a density that is known exactly.
+
+use anyhow::Context;
+use onestep_core::data::Density;
+use onestep_core::eval::energy::{DEFAULT_POINTS, energy_distance};
+use onestep_core::eval::planar::{
+    DEFAULT_BINS, DEFAULT_REACHED, Grid, Mode, ModeCoverage, kl_grid, mode_coverage,
+};
+use onestep_core::eval::report::MetricKind;
+
+use crate::exit::bad_input;
+
+/// Seeds of the two reference samplings: no run trains on them ("EV" and "FL" in ASCII, above 32 bits
+/// zero, where training has its seed).
+const SEEDS: [u64; 2] = [0x4556, 0x464C];
+
+/// Fresh points of a density, twice.
+pub struct PointReference {
+    density: Density,
+    points: Vec<[f32; 2]>,
+    /// What a perfect model would draw.
+    again: Vec<[f32; 2]>,
+}
+
+impl PointReference {
+    /// `num` points, and as many again.
+    pub fn new(density: Density, num: usize) -> Self {
+        let [points, again] = SEEDS.map(|seed| density.sample(num, seed));
+        Self { density, points, again }
+    }
+
+    /// What the numbers refer to.
+    pub fn describe(&self) -> String {
+        let (name, count) = (self.density.name(), self.points.len());
+        let half = self.density.half_width();
+        format!("{count} fresh points of {name}, grid of {DEFAULT_BINS} x {DEFAULT_BINS} over -{half}..{half}")
+    }
+
+    /// The values of `kinds` for samples `[N, 2]`.
+    pub fn measure(&self, samples: &[f32], kinds: &[MetricKind]) -> anyhow::Result<Vec<f64>> {
+        let samples = samples.as_chunks::<2>().0;
+        let half = self.density.half_width();
+        let grid = Grid::new([-half, -half], 2.0 * half, DEFAULT_BINS)?;
+        let value = |kind: &MetricKind| match kind {
+            MetricKind::KlGrid => Ok(kl_grid(&self.points, samples, &grid)?),
+            MetricKind::KlGridFloor => Ok(kl_grid(&self.points, &self.again, &grid)?),
+            MetricKind::EnergyDistance => Ok(energy_distance(&self.points, samples, DEFAULT_POINTS)?),
+            MetricKind::ModesReached => Ok(self.coverage(samples)?.reached as f64),
+            MetricKind::HighQuality => Ok(self.coverage(samples)?.high_quality),
+            other => Err(bad_input!("{} is no metric of points", other.stem())),
+        };
+        kinds.iter().map(value).collect()
+    }
+
+    fn coverage(&self, samples: &[[f32; 2]]) -> anyhow::Result<ModeCoverage> {
+        let name = self.density.name();
+        let centres = self.density.modes().with_context(|| format!("{name} has no separate modes"))?;
+        Ok(mode_coverage(samples, &modes(&centres, &self.points), DEFAULT_REACHED)?)
+    }
+}
+
+/// The parts of a density, each with the share and the spread of the points that are nearest to its centre.
+fn modes(centres: &[[f32; 2]], points: &[[f32; 2]]) -> Vec<Mode> {
+    let square = |p: &[f32; 2], c: &[f32; 2]| f64::from((p[0] - c[0]).powi(2) + (p[1] - c[1]).powi(2));
+    let mut sums = vec![(0.0, 0.0); centres.len()];
+    for point in points {
+        let squares = centres.iter().map(|centre| square(point, centre)).enumerate();
+        if let Some((nearest, square)) = squares.min_by(|a, b| a.1.total_cmp(&b.1)) {
+            sums[nearest].0 += 1.0;
+            sums[nearest].1 += square;
+        }
+    }
+    let mode = |(centre, (count, square)): (&[f32; 2], (f64, f64))| Mode {
+        centre: *centre,
+        // Two axes; a mode without points still needs some size.
+        std: (square / (2.0 * f64::max(count, 1.0))).sqrt().max(1e-3) as f32,
+        weight: (count / points.len() as f64) as f32,
+    };
+    centres.iter().zip(sums).map(mode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_perfect_model_scores_like_the_floor() {
+        for density in Density::ALL {
+            let reference = PointReference::new(density, 20_000);
+            let perfect: Vec<f32> = density.sample(20_000, 7).into_iter().flatten().collect();
+            let kinds = [MetricKind::KlGrid, MetricKind::KlGridFloor, MetricKind::EnergyDistance];
+            let values = reference.measure(&perfect, &kinds).unwrap();
+            assert!(values[0] < 1.3 * values[1] + 1e-3, "{}: {values:?}", density.name());
+            assert!(values[2].abs() < 0.01, "{}: {values:?}", density.name());
+            if let Some(modes) = density.modes() {
+                let kinds = [MetricKind::ModesReached, MetricKind::HighQuality];
+                let values = reference.measure(&perfect, &kinds).unwrap();
+                assert!(values[0] == modes.len() as f64 && values[1] > 0.97, "{}: {values:?}", density.name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_spread_of_bumps_is_measured() {
+        let density = Density::Gaussians8;
+        let modes = modes(&density.modes().unwrap(), &density.sample(20_000, 3));
+        assert!(modes.iter().all(|m| (m.std / 0.0707 - 1.0).abs() < 0.05 && (m.weight - 0.125).abs() < 0.02));
+    }
+}

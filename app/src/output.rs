@@ -1,0 +1,65 @@
+//! Results on stdout, notes on stderr.
+//!
+//! Invariant: a reader that goes away (`onestep plan | head`) ends the program quietly.
+
+use std::io::{ErrorKind, Write};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// Prints a line of the result.
+pub fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.context("writing the result"),
+    }
+}
+
+/// Prints a result as one line of JSON.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(serde_json::to_string(value).context("writing the result as JSON")?)
+}
+
+/// Prints a note for people, unless they asked for quiet.
+pub fn note(quiet: bool, text: impl std::fmt::Display) {
+    if !quiet {
+        // A note that can't be written is no reason to stop.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+/// A bar with rate and time left on stderr; nothing if that is no terminal, or in quiet.
+pub fn progress(quiet: bool, len: u64, what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
+    if quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let template = format!("{{wide_bar}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// A number of bytes for people.
+pub fn bytes(count: u64) -> String {
+    let units = ["B", "KB", "MB", "GB", "TB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(super::bytes(999), "999 B");
+        assert_eq!(super::bytes(134_217_728), "134.2 MB");
+        assert_eq!(super::bytes(u64::MAX), "18446744.1 TB");
+    }
+}

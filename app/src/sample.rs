@@ -1,0 +1,256 @@
+//! `onestep sample`: images or points from a generator, each in one evaluation of its network.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use onestep_core::data::{Picture, write_npy_f32, write_npy_u8};
+use onestep_core::exec::Executor;
+use onestep_core::model::{ModelFile, ModelMeta};
+use serde::Serialize;
+
+use crate::device::{self, DeviceArgs};
+use crate::draw::{Generator, open_model};
+use crate::exit::bad_input;
+use crate::output::{note, print, print_json, progress};
+use crate::pictures::{Target, check_writable, grid, points, to_bytes};
+use crate::seeds::Seeds;
+use crate::verifier::{Verifier, open_ratio};
+
+/// Arguments of `onestep sample`.
+#[derive(clap::Args)]
+#[command(allow_negative_numbers = true)]
+pub struct Args {
+    /// A generator snapshot, or a run's folder for its newest one.
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Which samples: the same seed always gives the same one.
+    #[arg(long, value_name = "LIST", default_value = "0-63")]
+    seeds: Seeds,
+    /// Where to: an array (.npy), a picture (.png), or a folder for one PNG per seed.
+    #[arg(long, value_name = "DIR|FILE.npy|FILE.png")]
+    out: Option<PathBuf>,
+    /// Also write all samples as one picture.
+    #[arg(long, value_name = "FILE.png")]
+    grid: Option<PathBuf>,
+    /// Draw this many candidates per seed (seed*N to seed*N+N-1) and keep the one that the ratio network prefers.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    best_of: u32,
+    /// The ratio network for --best-of [default: ratio-* beside the generator].
+    #[arg(long, value_name = "FILE")]
+    ratio: Option<PathBuf>,
+    /// Seeds per run of the network, at most 64 images or 4096 points; it changes the speed, never the samples.
+    #[arg(long, value_name = "N", default_value_t = 65_536, hide_default_value = true,
+        value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: u32,
+    /// Print a summary as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// Largest result, in bytes: it is held in memory.
+const MAX_BYTES: u64 = 8 << 30;
+
+#[derive(Serialize)]
+struct Summary {
+    samples: usize,
+    secs: f64,
+    samples_per_sec: f64,
+    device: String,
+    files: Vec<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_of: Option<Scores>,
+}
+
+/// What best-of-N changed.
+#[derive(Clone, Copy, Serialize)]
+struct Scores {
+    candidates: u32,
+    mean_score: f64,
+    mean_score_kept: f64,
+}
+
+/// Draws and writes.
+pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let model = open_model(&args.model)?;
+    let seeds = &args.seeds.0[..];
+    let target = args.out.as_deref().map(Target::parse).transpose()?;
+    check(args, &model.meta, target.as_ref())?;
+    let ratio = (args.best_of > 1).then(|| open_ratio(args.ratio.as_deref(), &model)).transpose()?;
+
+    let mut executor = device::open(&args.device, quiet)?;
+    let generator = Generator::new(&mut executor, &model)?;
+    let bar = progress(quiet, seeds.len() as u64 * u64::from(args.best_of), "samples");
+    let batch = generator.rows().min(args.batch as usize);
+    let start = Instant::now();
+    let mut samples = Vec::with_capacity(seeds.len() * model.meta.data_shape.iter().product::<usize>());
+    let scores = if let Some(ratio) = &ratio {
+        let verifier = Verifier::new(&mut executor, ratio, generator.rows())?;
+        let best = BestOf { generator: &generator, verifier: &verifier, candidates: args.best_of, batch };
+        Some(best.draw(&mut executor, seeds, &mut samples, &|n| bar.inc(n))?)
+    } else {
+        for seeds in seeds.chunks(batch) {
+            samples.extend(generator.draw(&mut executor, seeds)?);
+            bar.inc(seeds.len() as u64);
+        }
+        None
+    };
+    let secs = start.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+
+    let files = write(args, target.as_ref(), &model, &samples)?;
+    let rate = seeds.len() as f64 / secs;
+    if args.json {
+        let device = executor.name();
+        return print_json(&Summary {
+            samples: seeds.len(),
+            secs,
+            samples_per_sec: rate,
+            device,
+            files,
+            best_of: scores,
+        });
+    }
+    if let Some(Scores { candidates, mean_score, mean_score_kept }) = scores {
+        print(format_args!("best of {candidates}: mean score {mean_score:.4} of all, {mean_score_kept:.4} of those kept"))?;
+    }
+    let what = if is_points(&model.meta) { "points" } else { "images" };
+    print(format_args!("{} {what} in {secs:.3} s: {rate:.1} {what}/s on {}", seeds.len(), executor.name()))?;
+    files.iter().for_each(|file| note(quiet, format_args!("wrote {}", file.display())));
+    Ok(())
+}
+
+fn is_points(meta: &ModelMeta) -> bool {
+    meta.data_shape.len() == 1
+}
+
+/// What can be refused before anything is computed.
+fn check(args: &Args, meta: &ModelMeta, target: Option<&Target>) -> anyhow::Result<()> {
+    if target.is_none() && args.grid.is_none() {
+        return Err(bad_input!("the samples have nowhere to go; give --out samples.npy, --out FOLDER or --grid FILE.png"));
+    }
+    if is_points(meta) && matches!(target, Some(Target::Folder(_))) {
+        return Err(bad_input!("--out: this model makes points, not images; give a file that ends in .npy or .png"));
+    }
+    if is_points(meta) && meta.data_shape != [2] && (args.grid.is_some() || matches!(target, Some(Target::Png(_)))) {
+        return Err(bad_input!("points of {:?} numbers have no picture; give --out FILE.npy alone", meta.data_shape));
+    }
+    if let Some(grid) = &args.grid
+        && grid.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("png"))
+    {
+        return Err(bad_input!("--grid {}: pictures are PNG; give a name that ends in .png", grid.display()));
+    }
+    let largest = u64::from(args.seeds.0.iter().copied().max().unwrap_or(0));
+    if (largest + 1) * u64::from(args.best_of) > 1 << 32 {
+        let most = (1_u64 << 32) / u64::from(args.best_of) - 1;
+        return Err(bad_input!("seed {largest}: with --best-of {} seeds go up to {most}", args.best_of));
+    }
+    let width: usize = meta.data_shape.iter().product();
+    let bytes = args.seeds.0.len() as u64 * width as u64 * 4;
+    if bytes > MAX_BYTES {
+        let most = MAX_BYTES / (4 * width as u64);
+        return Err(bad_input!("{} seeds are too many for one run; give at most {most} at a time", args.seeds.0.len()));
+    }
+    target.map(Target::check).transpose()?;
+    args.grid.as_deref().map(check_writable).transpose()?;
+    Ok(())
+}
+
+/// Candidates, and the network that chooses among them.
+struct BestOf<'a> {
+    generator: &'a Generator,
+    verifier: &'a Verifier,
+    candidates: u32,
+    batch: usize,
+}
+
+impl BestOf<'_> {
+    /// For each seed s the best of the candidates with the seeds s N .. s N + N - 1; of equal ones the first.
+    fn draw(
+        &self,
+        executor: &mut Executor,
+        seeds: &[u32],
+        samples: &mut Vec<f32>,
+        advance: &dyn Fn(u64),
+    ) -> anyhow::Result<Scores> {
+        let n = self.candidates;
+        let mut all = seeds.iter().flat_map(|seed| (0..n).map(move |j| seed * n + j));
+        let mut best: Option<(f32, Vec<f32>)> = None;
+        let (mut sum, mut kept) = (0.0, 0.0);
+        let mut done = 0_u64;
+        loop {
+            let chunk: Vec<u32> = all.by_ref().take(self.batch).collect();
+            if chunk.is_empty() {
+                break;
+            }
+            let drawn = self.generator.draw(executor, &chunk)?;
+            let scores = self.verifier.scores(executor, &drawn)?;
+            let width = drawn.len() / chunk.len();
+            for (score, sample) in scores.into_iter().zip(drawn.chunks_exact(width)) {
+                anyhow::ensure!(score.is_finite(), "the ratio network gives {score}; it has diverged");
+                sum += f64::from(score);
+                if best.as_ref().is_none_or(|(top, _)| score > *top) {
+                    best = Some((score, sample.to_vec()));
+                }
+                done += 1;
+                if done.is_multiple_of(u64::from(n))
+                    && let Some((score, sample)) = best.take()
+                {
+                    kept += f64::from(score);
+                    samples.extend(sample);
+                }
+            }
+            advance(chunk.len() as u64);
+        }
+        let (mean_score, mean_score_kept) = (sum / done as f64, kept / seeds.len() as f64);
+        Ok(Scores { candidates: n, mean_score, mean_score_kept })
+    }
+}
+
+/// Writes what was asked for; returns the paths.
+fn write(args: &Args, target: Option<&Target>, model: &ModelFile, samples: &[f32]) -> anyhow::Result<Vec<PathBuf>> {
+    let meta = &model.meta;
+    let mut files = Vec::new();
+    let mut save = |picture: &Picture, path: &Path| -> anyhow::Result<()> {
+        picture.save_png(path)?;
+        files.push(path.to_path_buf());
+        Ok(())
+    };
+    if let &[height, width, channels] = &meta.data_shape[..] {
+        let images = to_bytes(samples, meta.data_range);
+        let size = height * width * channels;
+        if let Some(path) = &args.grid {
+            save(&grid(&images, [height, width, channels])?, path)?;
+        }
+        match target {
+            Some(Target::Npy(path)) => {
+                write_npy_u8(path, &[images.len() / size, height, width, channels], &images)?;
+                files.push(path.clone());
+            }
+            Some(Target::Png(path)) if images.len() == size => {
+                save(&Picture { pixels: images, width, height, channels }, path)?;
+            }
+            Some(Target::Png(path)) => save(&grid(&images, [height, width, channels])?, path)?,
+            Some(Target::Folder(folder)) => {
+                for (seed, image) in args.seeds.0.iter().zip(images.chunks_exact(size)) {
+                    let picture = Picture { pixels: image.to_vec(), width, height, channels };
+                    picture.save_png(folder.join(format!("{seed:06}.png")))?;
+                }
+                files.push(folder.clone());
+            }
+            None => {}
+        }
+    } else {
+        let pictures = [args.grid.as_ref(), target.and_then(|t| if let Target::Png(path) = t { Some(path) } else { None })];
+        for path in pictures.into_iter().flatten() {
+            save(&points(samples, meta.data_range), path)?;
+        }
+        if let Some(Target::Npy(path)) = target {
+            let width = meta.data_shape[0];
+            write_npy_f32(path, &[samples.len() / width, width], samples)?;
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}

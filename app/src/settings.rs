@@ -1,0 +1,180 @@
+//! The settings of a run from all their sources, in one order: default, preset, config file,
+//! environment (`ONESTEP_LR_RATIO=1e-3`), flag. Later ones win.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use onestep_core::data::{Density, Official};
+use onestep_core::train::method::Setup;
+use onestep_core::train::{Config, DataSpec, KNOBS, KnobError, Overrides, PRESETS, Preset, TrainingData};
+
+use crate::exit::bad_input;
+
+/// Where settings come from.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SettingsArgs {
+    #[arg(long, value_name = "NAME", help = preset_help())]
+    pub preset: Option<String>,
+    /// A TOML or JSON file of settings, such as the `config.json` of a run.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+fn preset_help() -> String {
+    format!("A named set of settings: {} [default: the one that fits --data, else mnist]", preset_names())
+}
+
+fn preset_names() -> String {
+    PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Largest config file: a thousand times what all settings take.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+impl SettingsArgs {
+    /// The settings, checked.
+    pub fn resolve(&self) -> anyhow::Result<Config> {
+        let layers = self.layers()?;
+        let mut config = self.base(&layers)?;
+        for layer in &layers {
+            config.apply(layer);
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// What the config file, the environment and the flags set, in that order.
+    pub fn layers(&self) -> anyhow::Result<Vec<Overrides>> {
+        let file = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
+        Ok(vec![file, from_environment(|name| std::env::var(name).ok())?, self.overrides.clone()])
+    }
+
+    /// The preset's settings; without one, those that suit the data.
+    fn base(&self, layers: &[Overrides]) -> anyhow::Result<Config> {
+        let name = self.preset.clone().unwrap_or_else(|| {
+            let data = layers.iter().rev().find_map(|layer| layer.data.as_deref());
+            data.and_then(suitable).unwrap_or("mnist").to_owned()
+        });
+        let preset = Preset::find(&name)
+            .ok_or_else(|| bad_input!("--preset {name}: there is no such preset; choose one of {}", preset_names()))?;
+        Ok(preset.config())
+    }
+}
+
+/// The preset made for these data.
+fn suitable(data: &str) -> Option<&'static str> {
+    let density = Density::parse(data).ok()?;
+    let made_for = |preset: &&Preset| Density::parse(&preset.config().data).is_ok_and(|d| d == density);
+    PRESETS.iter().find(made_for).map(|preset| preset.name)
+}
+
+/// The settings in a file; its ending says which format it is, JSON if there is none.
+pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
+    let name = path.display();
+    let fail = |got: std::io::Error| bad_input!("{name}: cannot be read: {got}; check the path of --config");
+    let length = std::fs::metadata(path).map_err(fail)?.len();
+    if length > MAX_CONFIG_BYTES {
+        return Err(bad_input!("{name}: has {length} bytes, more than any file of settings; check the path of --config"));
+    }
+    let text = std::fs::read_to_string(path).map_err(fail)?;
+    let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
+    let result = if is_toml {
+        toml::from_str(&text).map_err(|e| (line_of(&text, e.span()), e.message().to_owned()))
+    } else {
+        serde_json::from_str(&text).map_err(|e| (e.line(), e.to_string()))
+    };
+    result.map_err(|(line, message)| {
+        // The parsers list every setting there is.
+        let message = message.split(", expected one of").next().unwrap_or_default();
+        let format = if is_toml { "TOML" } else { "JSON" };
+        bad_input!("{name}, line {line}: {message}; wanted {format} with settings of `onestep train --help`")
+    })
+}
+
+fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
+    let start = span.map_or(0, |span| span.start.min(text.len()));
+    text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// The settings in `ONESTEP_<NAME>`; an empty one counts as absent.
+fn from_environment(get: impl Fn(&str) -> Option<String>) -> Result<Overrides, KnobError> {
+    let mut overrides = Overrides::default();
+    for knob in KNOBS {
+        let variable = format!("ONESTEP_{}", knob.name.to_uppercase());
+        if let Some(value) = get(&variable).filter(|value| !value.is_empty()) {
+            overrides.set(knob.name, &value).map_err(|error| KnobError { knob: variable, ..error })?;
+        }
+    }
+    Ok(overrides)
+}
+
+/// Networks and shapes of a run. Data that would have to be downloaded are not: their shape is known.
+pub fn setup_without_download(config: Config) -> anyhow::Result<(Setup, TrainingData)> {
+    let data = match Official::parse(&config.data) {
+        Some(set) => official(set, &config),
+        None => TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(()))?,
+    };
+    let network = data.network(&config);
+    network.validate().context("the settings give a network that cannot be built")?;
+    Ok((Setup { network, data: data.spec.clone(), config }, data))
+}
+
+/// An official data set's shape, with black images.
+fn official(set: Official, config: &Config) -> TrainingData {
+    let (side, channels, rows) = match set {
+        Official::Mnist | Official::FashionMnist => (28, 1, 60_000),
+        Official::Cifar10 => (32, 3, 50_000),
+    };
+    let side = if config.resize > 0 { config.resize } else { side };
+    let spec = DataSpec { shape: vec![side, side, channels], rows, bytes: true };
+    TrainingData {
+        words: vec![0; spec.store_len()],
+        spec,
+        name: set.name().to_owned(),
+        license: set.license().to_owned(),
+        density: None,
+        first: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(preset: Option<&str>, overrides: Overrides) -> SettingsArgs {
+        SettingsArgs { preset: preset.map(str::to_owned), config: None, overrides }
+    }
+
+    #[test]
+    fn unknown_presets_are_answered_with_the_list() {
+        let error = args(Some("mnits"), Overrides::default()).resolve().unwrap_err().to_string();
+        assert!(error.contains("mnits") && error.contains("gaussians"), "{error}");
+    }
+
+    #[test]
+    fn a_density_brings_its_preset() {
+        let overrides = Overrides { data: Some("moons".into()), ..Overrides::default() };
+        let config = args(None, overrides).resolve().unwrap();
+        assert_eq!((config.data.as_str(), config.warmup_steps), ("moons", 0));
+        assert_eq!(args(None, Overrides::default()).resolve().unwrap().data, "mnist-10k");
+    }
+
+    #[test]
+    fn environment_is_read_by_name() {
+        let one = |name: &'static str, value: &'static str| {
+            from_environment(move |variable| (variable == name).then(|| value.to_owned()))
+        };
+        assert_eq!(one("ONESTEP_LR_RATIO", "0.25").unwrap().lr_ratio, Some(0.25));
+        assert_eq!(one("ONESTEP_LR_RATIO", "").unwrap(), Overrides::default());
+        let error = one("ONESTEP_BATCH", "many").unwrap_err().to_string();
+        assert!(error.starts_with("ONESTEP_BATCH = many"), "{error}");
+    }
+
+    #[test]
+    fn lines_are_counted_from_one() {
+        assert_eq!(line_of("a\nb\nc", Some(4..5)), 3);
+        assert_eq!(line_of("a", None), 1);
+    }
+}

@@ -1,0 +1,119 @@
+//! Parts of a batch of images, and the bordered copy in which convolutions read neighbourhoods.
+//!
+//! Invariant: the partition depends on the shape alone.
+
+use super::body::Eval;
+use super::par;
+use crate::plan::ConvShape;
+
+/// Pixels per part that make the tiles' remainders and the hand-over between threads small.
+const PART_PIXELS: usize = 256;
+
+/// `rows` rows from row `y` of image `image`, or `images` whole images.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    pub image: usize,
+    pub images: usize,
+    pub y: usize,
+    pub rows: usize,
+}
+
+/// Cuts the batch into parts of about [`PART_PIXELS`] pixels; single images are cut into strips
+/// only where there are few, because strips evaluate their neighbours' rows again.
+pub fn parts(shape: ConvShape) -> Vec<Part> {
+    let ConvShape { b, h, w, .. } = shape;
+    if b < 8 && h * w > 2 * PART_PIXELS {
+        let strip = PART_PIXELS.div_ceil(w);
+        let strips = move |image| {
+            let rows = move |y| strip.min(h - y);
+            (0..h).step_by(strip).map(move |y| Part { image, images: 1, y, rows: rows(y) })
+        };
+        (0..b).flat_map(strips).collect()
+    } else {
+        let images = PART_PIXELS.div_ceil(h * w).min(b.div_ceil(8)).max(1);
+        let whole = |image| Part { image, images: images.min(b - image), y: 0, rows: h };
+        (0..b).step_by(images).map(whole).collect()
+    }
+}
+
+/// A part's X with a border of `k / 2` zeros around each image: there, the neighbourhood of a
+/// pixel is `k` contiguous stretches of `k * ci` numbers, one per row.
+#[derive(Clone, Copy, Debug)]
+pub struct Border {
+    pub shape: ConvShape,
+    pub part: Part,
+    edge: usize,
+}
+
+impl Border {
+    pub fn new(shape: ConvShape, part: Part) -> Self {
+        Self { shape, part, edge: shape.k / 2 }
+    }
+
+    /// Elements of a bordered row.
+    pub fn row(&self) -> usize {
+        (self.shape.w + 2 * self.edge) * self.shape.ci
+    }
+
+    /// Elements of a bordered image.
+    pub fn image(&self) -> usize {
+        (self.part.rows + 2 * self.edge) * self.row()
+    }
+
+    /// Elements of all of it.
+    pub fn len(&self) -> usize {
+        self.part.images * self.image()
+    }
+
+    /// Pixels without the border.
+    pub fn pixels(&self) -> usize {
+        self.part.images * self.part.rows * self.shape.w
+    }
+
+    /// Number of the part's first pixel in the batch.
+    pub fn first_pixel(&self) -> usize {
+        (self.part.image * self.shape.h + self.part.y) * self.shape.w
+    }
+
+    /// Writes X, from `stored` or else evaluated, and the zeros around it.
+    pub fn fill(&self, x: &mut Eval, stored: Option<&[f32]>, bordered: &mut [f32]) {
+        let ConvShape { h, w, ci, .. } = self.shape;
+        let Part { image, images, y, rows } = self.part;
+        let (line, edge, width) = (w * ci, self.edge, self.edge * ci);
+        let (from, to) = (y.saturating_sub(edge), (y + rows + edge).min(h));
+        for (i, bordered) in bordered.chunks_exact_mut(self.image()).enumerate().take(images) {
+            let (start, len) = (((image + i) * h + from) * line, (to - from) * line);
+            let mut place = |values: &[f32]| {
+                for (r, dst) in bordered.chunks_exact_mut(self.row()).enumerate() {
+                    let source = (y + r).checked_sub(edge).filter(|row| *row < h);
+                    let Some(row) = source else {
+                        dst.fill(0.0);
+                        continue;
+                    };
+                    dst[..width].fill(0.0);
+                    dst[width..width + line].copy_from_slice(&values[(row - from) * line..][..line]);
+                    dst[width + line..].fill(0.0);
+                }
+            };
+            match stored {
+                Some(stored) => place(&stored[start..start + len]),
+                None => par::with_scratch(len, |values| {
+                    x.store(start, len, &[], &mut [&mut *values]);
+                    place(values);
+                }),
+            }
+        }
+    }
+
+    /// Where the neighbourhood of each pixel starts.
+    pub fn bases(&self) -> Vec<usize> {
+        let mut bases = Vec::with_capacity(self.pixels());
+        for image in 0..self.part.images {
+            for row in 0..self.part.rows {
+                let start = image * self.image() + row * self.row();
+                bases.extend((0..self.shape.w).map(|column| start + column * self.shape.ci));
+            }
+        }
+        bases
+    }
+}

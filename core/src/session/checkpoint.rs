@@ -1,0 +1,132 @@
+//! Checkpoints: `state.safetensors` with every store that the next step reads, `state.json` with
+//! the counters.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::{RunFolder, meta, write_json};
+use super::SessionError;
+use crate::files::FileError;
+use crate::model::{ModelFile, ModelKind, Storage};
+use crate::nets::Tensor;
+use crate::train::method::{GENERATOR, RATIO};
+use crate::train::{Counters, Trainer, TrainingData};
+
+/// Version of the checkpoint's content.
+const VERSION: u32 = 1;
+
+/// What is not a tensor.
+#[derive(Serialize, Deserialize)]
+struct State {
+    version: u32,
+    counters: Counters,
+    elapsed_secs: f64,
+}
+
+/// Parameter stores of each network that belong to the state.
+const STORES: [&str; 4] = ["param", "m", "v", "ema"];
+
+impl RunFolder {
+    /// Writes `checkpoints/state-000500` beside its final name, then renames it.
+    pub(super) async fn save_checkpoint(
+        &self,
+        trainer: &Trainer,
+        data: &TrainingData,
+        elapsed: Duration,
+    ) -> Result<PathBuf, SessionError> {
+        let step = trainer.counters.warmup + trainer.counters.generator;
+        let folder = self.path().join("checkpoints");
+        let path = folder.join(format!("state-{step:06}"));
+        let temporary = folder.join(format!(".writing-{step:06}"));
+        let io = |action| move |error| FileError::new(&folder, action, error);
+        let _ = fs::remove_dir_all(&temporary);
+        fs::create_dir(&temporary).map_err(io("create a folder"))?;
+        let written = write_state(&temporary, trainer, data, elapsed).await;
+        if let Err(error) = written {
+            let _ = fs::remove_dir_all(&temporary);
+            return Err(error);
+        }
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(|e| FileError::new(&path, "replace the folder", e))?;
+        }
+        fs::rename(&temporary, &path).map_err(|e| FileError::new(&path, "rename the folder", e))?;
+        Ok(path)
+    }
+}
+
+async fn write_state(
+    folder: &Path,
+    trainer: &Trainer,
+    data: &TrainingData,
+    elapsed: Duration,
+) -> Result<(), SessionError> {
+    let mut model = ModelFile::new(meta(trainer, data, ModelKind::State), trainer.layout(GENERATOR), &vec![
+        0.0;
+        trainer.layout(GENERATOR).len
+    ]);
+    model.tensors.clear();
+    for network in [GENERATOR, RATIO] {
+        for store in STORES {
+            let values = trainer.weights(network, store).await?;
+            model.tensors.extend(trainer.layout(network).to_tensors(&prefix(network, store), &values));
+        }
+    }
+    for (name, len) in Trainer::running_means() {
+        let values = trainer.executor.read(name, 0, len).await?;
+        model.tensors.insert(name.to_owned(), Tensor { shape: vec![len], values });
+    }
+    model.save(folder.join("state.safetensors"), Storage::F32)?;
+    let state = State { version: VERSION, counters: trainer.counters, elapsed_secs: elapsed.as_secs_f64() };
+    let state = serde_json::to_value(state).expect("numbers have a JSON form");
+    write_json(&folder.join("state.json"), &state)
+}
+
+fn prefix(network: &str, store: &str) -> String {
+    format!("{network}.{store}.")
+}
+
+/// Puts a checkpoint's state into a trainer of the same run; returns the time it had taken.
+pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, SessionError> {
+    let file = path.join("state.json");
+    let wrong = |problem: String| SessionError::Folder { path: file.display().to_string(), problem };
+    let text = fs::read_to_string(&file).map_err(|e| wrong(format!("{e}; choose a checkpoint written by onestep")))?;
+    let state: State =
+        serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged ({e}); resume an earlier checkpoint")))?;
+    if state.version != VERSION {
+        let problem = format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
+        return Err(wrong(problem));
+    }
+    let model = ModelFile::open(path.join("state.safetensors"))?;
+    if model.meta.kind != ModelKind::State {
+        return Err(wrong("state.safetensors is not a checkpoint; choose one written by onestep".into()));
+    }
+    // Everything is read before anything is written.
+    let mut stores: Vec<(String, Vec<f32>)> = Vec::new();
+    let mut rest = model.tensors.clone();
+    for network in [GENERATOR, RATIO] {
+        for store in STORES {
+            let prefix = prefix(network, store);
+            let part = rest.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?.to_owned(), t.clone()))).collect();
+            rest.retain(|name, _| !name.starts_with(&prefix));
+            let values = trainer.layout(network).from_tensors("", &part).map_err(|e| SessionError::Folder {
+                path: path.join("state.safetensors").display().to_string(),
+                problem: format!("{prefix}: {e}; it belongs to a run with other networks"),
+            })?;
+            stores.push((format!("{network}.{store}"), values));
+        }
+    }
+    for (name, len) in Trainer::running_means() {
+        match rest.remove(name) {
+            Some(tensor) if tensor.values.len() == len => stores.push((name.to_owned(), tensor.values)),
+            _ => return Err(wrong(format!("state.safetensors lacks `{name}`; resume an earlier checkpoint"))),
+        }
+    }
+    for (name, values) in stores {
+        trainer.executor.write(&name, 0, &values)?;
+    }
+    trainer.counters = state.counters;
+    Ok(Duration::try_from_secs_f64(state.elapsed_secs).unwrap_or_default())
+}

@@ -1,0 +1,174 @@
+//! The folder of a run: settings, log, statistics, pictures, checkpoints, snapshots.
+//!
+//! Invariant: every file is written under a temporary name and renamed; `latest.json` names a
+//! checkpoint only when that is complete on the disk.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::message::Event;
+use super::picture::{scatter, to_bytes};
+use super::SessionError;
+use crate::data::save_grid;
+use crate::files::{FileError, atomic_write};
+use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
+use crate::train::method::{GENERATOR, RATIO};
+use crate::train::{Config, Trainer, TrainingData};
+
+/// A run's folder.
+pub struct RunFolder {
+    path: PathBuf,
+    log: fs::File,
+    statistics: fs::File,
+}
+
+/// Pixels of a picture of points.
+const SCATTER: usize = 256;
+
+impl RunFolder {
+    /// Makes `outdir/00003-mnist-diffratio-b64`, numbered after those that are there.
+    pub fn create(outdir: &Path, data: &str, config: &Config, preset: &str) -> Result<Self, SessionError> {
+        fs::create_dir_all(outdir).map_err(|e| FileError::new(outdir, "create the folder", e))?;
+        let entries = fs::read_dir(outdir).map_err(|e| FileError::new(outdir, "list the folder", e))?;
+        let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.get(..5)?.parse::<u32>().ok());
+        let number = numbers.max().map_or(0, |n| n + 1);
+        let name: String = data.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+        let path = outdir.join(format!("{number:05}-{name}-{}-b{}", config.method, config.batch));
+        fs::create_dir(&path).map_err(|e| FileError::new(&path, "create the folder", e))?;
+        for part in ["samples", "checkpoints", "snapshots"] {
+            let part = path.join(part);
+            fs::create_dir(&part).map_err(|e| FileError::new(&part, "create the folder", e))?;
+        }
+        let text = serde_json::json!({ "preset": preset, "config": config });
+        write_json(&path.join("config.json"), &text)?;
+        Self::open(&path)
+    }
+
+    /// An existing run's folder.
+    pub fn open(path: &Path) -> Result<Self, SessionError> {
+        let append = |name: &str| {
+            let file = path.join(name);
+            let opened = fs::OpenOptions::new().create(true).append(true).open(&file);
+            opened.map_err(|e| FileError::new(&file, "open the file", e))
+        };
+        Ok(Self { path: path.to_owned(), log: append("log.txt")?, statistics: append("stats.jsonl")? })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds an event to the log; a failure to log must not end a run.
+    pub(super) fn log(&mut self, event: &Event) {
+        let line = match event {
+            Event::Progress { .. } => return,
+            Event::Statistics { step, values } => {
+                let mut line = serde_json::json!({ "step": step });
+                for (name, value) in values {
+                    line[name] = (*value).into();
+                }
+                if let Err(error) = writeln!(self.statistics, "{line}") {
+                    tracing::warn!("stats.jsonl: {error}");
+                }
+                return;
+            }
+            other => serde_json::to_string(other).unwrap_or_default(),
+        };
+        if let Err(error) = writeln!(self.log, "{line}") {
+            tracing::warn!("log.txt: {error}");
+        }
+    }
+
+    /// The picture of real data.
+    pub(super) fn save_reals(&self, data: &TrainingData) -> Result<(), SessionError> {
+        picture(&self.path.join("samples/reals.png"), data, &data.first)
+    }
+
+    /// The picture of samples; its name counts thousands of images.
+    pub(super) fn save_grid(&self, data: &TrainingData, samples: &[f32], images: u64) -> Result<PathBuf, SessionError> {
+        let path = self.path.join(format!("samples/fakes-{:06}.png", images / 1000));
+        picture(&path, data, samples)?;
+        Ok(path)
+    }
+
+    /// The warm-up's denoiser: the multi-step teacher that a one-step generator is measured against.
+    pub(super) fn save_denoiser(&self, trainer: &Trainer, data: &TrainingData, weights: &[f32]) -> Result<(), SessionError> {
+        let path = self.path.join(format!("snapshots/denoiser-{:06}.safetensors", trainer.counters.warmup));
+        let meta = meta(trainer, data, ModelKind::Denoiser);
+        Ok(ModelFile::new(meta, trainer.layout(GENERATOR), weights).save(path, Storage::F32)?)
+    }
+
+    /// Averaged generator and ratio network; returns the generator's file.
+    pub(super) async fn save_snapshots(&self, trainer: &Trainer, data: &TrainingData) -> Result<PathBuf, SessionError> {
+        let step = trainer.counters.warmup + trainer.counters.generator;
+        let file = |name: &str| self.path.join(format!("snapshots/{name}-{step:06}.safetensors"));
+        let warming_up = trainer.in_warmup();
+        let (name, kind) =
+            if warming_up { ("denoiser", ModelKind::Denoiser) } else { (GENERATOR, ModelKind::Generator) };
+        let weights = trainer.weights(GENERATOR, "ema").await?;
+        ModelFile::new(meta(trainer, data, kind), trainer.layout(GENERATOR), &weights).save(file(name), Storage::F32)?;
+        if !warming_up {
+            let weights = trainer.weights(RATIO, "ema").await?;
+            let model = ModelFile::new(meta(trainer, data, ModelKind::Ratio), trainer.layout(RATIO), &weights);
+            model.save(file(RATIO), Storage::F32)?;
+        }
+        Ok(file(name))
+    }
+
+    /// Points `latest.json` at a complete checkpoint and removes the oldest ones.
+    pub(super) fn finish_checkpoint(&self, state: &Path, keep: usize) -> Result<(), SessionError> {
+        let name = state.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        write_json(&self.path.join("latest.json"), &serde_json::json!({ "checkpoint": name }))?;
+        let parent = self.path.join("checkpoints");
+        let Ok(entries) = fs::read_dir(&parent) else { return Ok(()) };
+        let mut states: Vec<PathBuf> = entries
+            .flatten()
+            .map(|e| e.path())
+            .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("state-")))
+            .collect();
+        states.sort();
+        for old in states.iter().rev().skip(keep.max(1)).filter(|old| old.as_path() != state) {
+            if let Err(error) = fs::remove_dir_all(old) {
+                tracing::warn!("{}: {error}", old.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Metadata of a file of this run.
+pub(super) fn meta(trainer: &Trainer, data: &TrainingData, kind: ModelKind) -> ModelMeta {
+    let mut meta = ModelMeta::new(kind, trainer.setup.network.clone());
+    meta.sigma_init = trainer.config().sigma_init;
+    meta.step = trainer.counters.warmup + trainer.counters.generator;
+    meta.seed = trainer.config().seed;
+    meta.dataset.clone_from(&data.name);
+    meta.license.clone_from(&data.license);
+    if let Some(density) = data.density {
+        meta.data_range = [-density.half_width(), density.half_width()];
+    }
+    meta
+}
+
+/// Images as a grid, points as a scatter plot.
+fn picture(path: &Path, data: &TrainingData, values: &[f32]) -> Result<(), SessionError> {
+    match data.spec.shape[..] {
+        [height, width, channels] => {
+            let n = values.len() / (height * width * channels);
+            let scale = (56 / height).max(1);
+            save_grid(path, &to_bytes(values), [n, height, width, channels], 8, scale)?;
+        }
+        _ => {
+            let half_width = data.density.map_or(2.0, |density| density.half_width());
+            save_grid(path, &scatter(values, half_width, SCATTER), [1, SCATTER, SCATTER, 1], 1, 2)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), SessionError> {
+    let text = serde_json::to_string_pretty(value).expect("JSON values have a text form");
+    Ok(atomic_write(path, |file| writeln!(file, "{text}"))?)
+}

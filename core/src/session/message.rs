@@ -1,0 +1,131 @@
+//! What a session is told, and what it tells: the one protocol of command line, window and page.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::train::StepKind;
+
+/// What a session can be told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Go on.
+    Play,
+    /// Wait after the current step.
+    Pause,
+    /// While waiting: run one step of this kind.
+    Step(StepKind),
+    /// Change a live setting.
+    Set {
+        /// Its name, such as `lr_generator`.
+        knob: String,
+        /// Its new value, as text.
+        value: String,
+    },
+    /// Send a sample grid now.
+    Sample,
+    /// Write a checkpoint now.
+    Save,
+    /// Save and end.
+    Stop,
+    /// End without saving.
+    Discard,
+}
+
+/// Part of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Denoising.
+    Warmup,
+    /// Density-ratio distillation.
+    Distillation,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// It reached `steps`, `duration` or `minutes`.
+    Finished,
+    /// It was told to.
+    Stopped,
+    /// It was told to, without saving.
+    Discarded,
+}
+
+/// What a session tells.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run is set up.
+    Started {
+        /// Where it writes, if it does.
+        folder: Option<PathBuf>,
+        /// The device's name.
+        device: String,
+        /// The data set's name and size.
+        data: String,
+        /// Parameters of the generator.
+        generator_parameters: usize,
+        /// Parameters of the ratio network.
+        ratio_parameters: usize,
+        /// Steps done before, if it was resumed.
+        resumed_at: u64,
+    },
+    /// A part of the run begins.
+    Phase {
+        /// Which.
+        phase: Phase,
+    },
+    /// How far it is; at most a few times a second.
+    Progress {
+        /// Where.
+        phase: Phase,
+        /// Steps done of this phase.
+        step: u64,
+        /// Steps of this phase in all.
+        steps: u64,
+        /// Images seen by the run.
+        images: u64,
+        /// Seconds that the run has taken, earlier parts included.
+        elapsed_secs: f64,
+        /// Steps per second, lately.
+        rate: f64,
+    },
+    /// Means since the last line of statistics.
+    Statistics {
+        /// Steps done, both phases.
+        step: u64,
+        /// Values by name, such as `Loss/ratio`.
+        values: BTreeMap<String, f64>,
+    },
+    /// Samples of the fixed latents (one-step, averaged weights).
+    Grid {
+        /// Steps done, both phases.
+        step: u64,
+        /// `[n, ..shape]` values, about -1 to 1 for images.
+        #[serde(skip)]
+        samples: Vec<f32>,
+        /// The picture's file, if it was written.
+        path: Option<PathBuf>,
+    },
+    /// A checkpoint was written.
+    Saved {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// Something to know that does not end the run.
+    Warning {
+        /// In plain words.
+        message: String,
+    },
+    /// The run is over.
+    Done {
+        /// Why.
+        end: End,
+        /// The last snapshot of the generator, if one was written.
+        snapshot: Option<PathBuf>,
+    },
+}

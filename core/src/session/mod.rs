@@ -1,0 +1,410 @@
+//! A run from its first step to its last: one protocol for command line, window and page.
+//!
+//! The host owns the loop: it passes [`Command`]s to [`Session::handle`] and calls
+//! [`Session::advance`] while that says so; [`Event`]s go to the sink that it gave. Nothing here
+//! blocks or sleeps, so the same code runs on a thread and in a browser.
+//!
+//! Invariant: a checkpoint is taken between two iterations and holds all that the next one
+//! depends on; it is there whole or not at all.
+
+#[cfg(feature = "native")]
+mod checkpoint;
+#[cfg(feature = "native")]
+mod folder;
+mod message;
+mod picture;
+#[cfg(feature = "native")]
+mod request;
+
+#[cfg(feature = "native")]
+pub use folder::RunFolder;
+pub use message::{Command, End, Event, Phase};
+pub use picture::{scatter, to_bytes};
+#[cfg(feature = "native")]
+pub use request::{Request, Start};
+
+use std::time::Duration;
+
+use crate::exec::{ExecError, Executor};
+use crate::train::method::{RING, Setup};
+use crate::train::{Averages, KnobError, SAMPLE_BATCH, StepKind, TrainError, Trainer, TrainingData, latent};
+
+/// Why a session cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// A step failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A setting is refused.
+    #[error(transparent)]
+    Knob(#[from] KnobError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Network(#[from] crate::nets::ConfigError),
+    /// Data that cannot be loaded.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// A file that cannot be written.
+    #[error(transparent)]
+    File(#[from] crate::files::FileError),
+    /// A model file.
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
+    /// A run folder that cannot be used.
+    #[error("{path}: {problem}")]
+    Folder {
+        /// The folder or file.
+        path: String,
+        /// What is wrong, and the fix.
+        problem: String,
+    },
+}
+
+impl From<ExecError> for SessionError {
+    fn from(error: ExecError) -> Self {
+        Self::Train(error.into())
+    }
+}
+
+/// What the host should do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Call [`Session::advance`] again.
+    Continue,
+    /// Wait for a command.
+    Wait,
+    /// The run is over.
+    End,
+}
+
+/// Time since some moment; the host's clock, since a browser has another one.
+pub type Clock = Box<dyn Fn() -> Duration + Send>;
+
+/// A run.
+pub struct Session {
+    trainer: Trainer,
+    data: TrainingData,
+    #[cfg(feature = "native")]
+    folder: Option<RunFolder>,
+    sink: Box<dyn FnMut(Event) + Send>,
+    clock: Clock,
+    /// Time that earlier parts of the run took.
+    before: Duration,
+    started: Duration,
+    averages: Averages,
+    latents: Vec<f32>,
+    paused: bool,
+    stop: Option<End>,
+    save_now: bool,
+    sample_now: bool,
+    single: Option<StepKind>,
+    announced: Option<Phase>,
+    progress: Progress,
+    last_snapshot: Option<std::path::PathBuf>,
+    /// Iteration at which the last checkpoint was taken.
+    saved_at: Option<u64>,
+}
+
+/// For the rate of progress events.
+#[derive(Default)]
+struct Progress {
+    at: Duration,
+    iterations: u64,
+    rate: f64,
+}
+
+impl Session {
+    /// A fresh run without files: for the page, for tests, and below [`Session::open`].
+    pub fn new(
+        executor: Executor,
+        setup: Setup,
+        data: TrainingData,
+        sink: Box<dyn FnMut(Event) + Send>,
+        clock: Clock,
+    ) -> Result<Self, SessionError> {
+        setup.config.validate()?;
+        setup.network.validate()?;
+        let width = setup.data.width();
+        let trainer = Trainer::new(executor, setup, &data.words)?;
+        let started = clock();
+        Ok(Self {
+            trainer,
+            data,
+            #[cfg(feature = "native")]
+            folder: None,
+            sink,
+            clock,
+            before: Duration::ZERO,
+            started,
+            averages: Averages::default(),
+            latents: (0..SAMPLE_BATCH as u32).flat_map(|seed| latent(seed, width)).collect(),
+            paused: false,
+            stop: None,
+            save_now: false,
+            sample_now: false,
+            single: None,
+            announced: None,
+            progress: Progress::default(),
+            last_snapshot: None,
+            saved_at: None,
+        })
+    }
+
+    /// The run on its device.
+    pub fn trainer(&self) -> &Trainer {
+        &self.trainer
+    }
+
+    /// Takes a command.
+    pub fn handle(&mut self, command: Command) {
+        match command {
+            Command::Play => self.paused = false,
+            Command::Pause => self.paused = true,
+            Command::Step(kind) => self.single = Some(kind),
+            Command::Sample => self.sample_now = true,
+            Command::Save => self.save_now = true,
+            Command::Stop => self.stop = Some(End::Stopped),
+            Command::Discard => self.stop = Some(End::Discarded),
+            Command::Set { knob, value } => {
+                let config = &mut self.trainer.setup.config;
+                let before = config.clone();
+                match config.set_live(&knob, &value) {
+                    Ok(()) if config.divergence != before.divergence => self.trainer.forget_plans(),
+                    Ok(()) => {}
+                    Err(error) => self.tell(Event::Warning { message: error.to_string() }),
+                }
+            }
+        }
+    }
+
+    /// Runs one iteration, or ends the run.
+    pub async fn advance(&mut self) -> Result<Flow, SessionError> {
+        if self.announced.is_none() {
+            self.announce_start();
+        }
+        if let Some(kind) = self.single.take() {
+            self.trainer.step(kind)?;
+            self.trainer.statistics(&mut self.averages).await?;
+            self.tell_statistics();
+            self.sample_now = true;
+        } else if self.stop.is_none() && !self.paused && !self.finished() {
+            self.iterate().await?;
+        }
+        self.collect().await?;
+        let end = self.stop.or_else(|| self.finished().then_some(End::Finished));
+        let due = self.due();
+        if end.is_some_and(|end| end != End::Discarded) || due || self.save_now {
+            self.statistics_if_any().await?;
+            self.snap(due || end.is_some()).await?;
+        } else if std::mem::take(&mut self.sample_now) {
+            let samples = self.samples().await?;
+            self.tell(Event::Grid { step: self.iterations(), samples, path: None });
+        }
+        if let Some(end) = end {
+            self.tell_progress(true);
+            let snapshot = self.last_snapshot.clone();
+            self.tell(Event::Done { end, snapshot });
+            return Ok(Flow::End);
+        }
+        Ok(if self.paused { Flow::Wait } else { Flow::Continue })
+    }
+
+    /// Warm-up steps and generator steps.
+    pub fn iterations(&self) -> u64 {
+        self.trainer.counters.warmup + self.trainer.counters.generator
+    }
+
+    /// Images (or points) that the run has drawn for the generator's updates.
+    pub fn images(&self) -> u64 {
+        self.iterations() * self.trainer.config().batch as u64
+    }
+
+    /// Time that the run has taken, earlier parts included.
+    pub fn elapsed(&self) -> Duration {
+        self.before + (self.clock)().saturating_sub(self.started)
+    }
+
+    fn phase(&self) -> Phase {
+        if self.trainer.in_warmup() { Phase::Warmup } else { Phase::Distillation }
+    }
+
+    fn finished(&self) -> bool {
+        let config = self.trainer.config();
+        let out_of_time = config.minutes > 0.0 && self.elapsed().as_secs_f32() >= 60.0 * config.minutes;
+        let out_of_images = config.duration > 0 && self.images() >= config.duration * 1000;
+        out_of_time || out_of_images || (!self.trainer.in_warmup() && self.trainer.counters.generator >= config.steps)
+    }
+
+    /// One warm-up step, or ratio updates and a generator update.
+    async fn iterate(&mut self) -> Result<(), SessionError> {
+        let phase = self.phase();
+        if self.announced != Some(phase) {
+            self.announced = Some(phase);
+            self.tell(Event::Phase { phase });
+        }
+        if phase == Phase::Warmup {
+            self.trainer.step(StepKind::Warmup)?;
+            if !self.trainer.in_warmup() {
+                self.end_warmup().await?;
+            }
+        } else {
+            for _ in 0..self.trainer.config().ratio_steps {
+                self.trainer.step(StepKind::Ratio)?;
+            }
+            self.trainer.step(StepKind::Generator)?;
+        }
+        self.tell_progress(false);
+        Ok(())
+    }
+
+    /// The denoiser becomes the generator.
+    async fn end_warmup(&mut self) -> Result<(), SessionError> {
+        let denoiser = self.trainer.begin_distillation().await?;
+        #[cfg(feature = "native")]
+        if let Some(folder) = &self.folder {
+            folder.save_denoiser(&self.trainer, &self.data, &denoiser)?;
+        }
+        drop(denoiser);
+        Ok(())
+    }
+
+    /// Reads statistics before their rings overflow, and passes them on at every tick.
+    async fn collect(&mut self) -> Result<(), SessionError> {
+        if self.trainer.unread_runs() >= RING / 2 {
+            self.trainer.statistics(&mut self.averages).await?;
+        }
+        if self.iterations().is_multiple_of(self.trainer.config().tick) {
+            self.statistics_if_any().await?;
+        }
+        Ok(())
+    }
+
+    async fn statistics_if_any(&mut self) -> Result<(), SessionError> {
+        self.trainer.statistics(&mut self.averages).await?;
+        self.tell_statistics();
+        Ok(())
+    }
+
+    /// Whether a checkpoint is due after this iteration.
+    fn due(&self) -> bool {
+        let iterations = self.iterations();
+        iterations > 0 && iterations.is_multiple_of(self.trainer.config().snap) && self.saved_at != Some(iterations)
+    }
+
+    /// Samples, checkpoint and snapshots.
+    async fn snap(&mut self, with_samples: bool) -> Result<(), SessionError> {
+        self.save_now = false;
+        let iterations = self.iterations();
+        if with_samples || std::mem::take(&mut self.sample_now) {
+            let samples = self.samples().await?;
+            #[cfg(feature = "native")]
+            let path = match &self.folder {
+                Some(folder) => Some(folder.save_grid(&self.data, &samples, self.images())?),
+                None => None,
+            };
+            #[cfg(not(feature = "native"))]
+            let path = None;
+            self.tell(Event::Grid { step: iterations, samples, path });
+        }
+        #[cfg(feature = "native")]
+        if self.saved_at != Some(iterations)
+            && let Some(folder) = &self.folder
+        {
+            let elapsed = self.elapsed();
+            let state = folder.save_checkpoint(&self.trainer, &self.data, elapsed).await?;
+            self.last_snapshot = Some(folder.save_snapshots(&self.trainer, &self.data).await?);
+            folder.finish_checkpoint(&state, self.trainer.config().keep_last)?;
+            self.tell(Event::Saved { path: state });
+        }
+        self.saved_at = Some(iterations);
+        Ok(())
+    }
+
+    /// Samples of the fixed latents; for points more of them, since a picture needs many.
+    async fn samples(&mut self) -> Result<Vec<f32>, SessionError> {
+        let width = self.trainer.setup.data.width();
+        if self.data.spec.bytes {
+            return Ok(self.trainer.sample(&self.latents.clone()).await?);
+        }
+        let mut samples = Vec::new();
+        for batch in 0..(4096 / SAMPLE_BATCH) as u32 {
+            let first = batch * SAMPLE_BATCH as u32;
+            let latents: Vec<f32> = (first..first + SAMPLE_BATCH as u32).flat_map(|s| latent(s, width)).collect();
+            samples.extend(self.trainer.sample(&latents).await?);
+        }
+        Ok(samples)
+    }
+
+    fn tell(&mut self, event: Event) {
+        #[cfg(feature = "native")]
+        if let Some(folder) = &mut self.folder {
+            folder.log(&event);
+        }
+        (self.sink)(event);
+    }
+
+    fn announce_start(&mut self) {
+        let trainer = &self.trainer;
+        let parameters = |network: &str| trainer.layout(network).parameters();
+        let event = Event::Started {
+            #[cfg(feature = "native")]
+            folder: self.folder.as_ref().map(|f| f.path().to_owned()),
+            #[cfg(not(feature = "native"))]
+            folder: None,
+            device: trainer.executor.name(),
+            data: format!("{}, {} of {:?}", self.data.name, self.data.spec.rows, self.data.spec.shape),
+            generator_parameters: parameters(crate::train::method::GENERATOR),
+            ratio_parameters: parameters(crate::train::method::RATIO),
+            resumed_at: self.iterations(),
+        };
+        self.progress = Progress { at: (self.clock)(), iterations: self.iterations(), rate: 0.0 };
+        self.announced = Some(self.phase());
+        self.tell(event);
+        let phase = self.phase();
+        self.tell(Event::Phase { phase });
+    }
+
+    fn tell_statistics(&mut self) {
+        let means = self.averages.take();
+        if means.is_empty() {
+            return;
+        }
+        let mut values: std::collections::BTreeMap<String, f64> =
+            means.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let elapsed = self.elapsed().as_secs_f64();
+        values.insert("Progress/images".into(), self.images() as f64);
+        values.insert("Timing/elapsed_secs".into(), elapsed);
+        if self.progress.rate > 0.0 {
+            values.insert("Timing/ms_per_step".into(), 1000.0 / self.progress.rate);
+        }
+        let bytes: u64 = self.trainer.executor.memory().iter().map(|(_, bytes)| bytes).sum();
+        values.insert("Resources/device_bytes".into(), bytes as f64);
+        self.tell(Event::Statistics { step: self.iterations(), values });
+    }
+
+    /// A progress event, unless the last one is younger than a quarter of a second.
+    fn tell_progress(&mut self, always: bool) {
+        const PERIOD: Duration = Duration::from_millis(250);
+        let now = (self.clock)();
+        let passed = now.saturating_sub(self.progress.at);
+        if passed < PERIOD && !always {
+            return;
+        }
+        let done = self.iterations() - self.progress.iterations;
+        if passed > Duration::ZERO && done > 0 {
+            let rate = done as f64 / passed.as_secs_f64();
+            let old = self.progress.rate;
+            self.progress.rate = if old == 0.0 { rate } else { 0.8 * old + 0.2 * rate };
+        }
+        self.progress.at = now;
+        self.progress.iterations = self.iterations();
+        let (phase, counters, config) = (self.phase(), self.trainer.counters, self.trainer.config());
+        let (step, steps) = match phase {
+            Phase::Warmup => (counters.warmup, config.warmup_steps),
+            Phase::Distillation => (counters.generator, config.steps),
+        };
+        let (images, rate) = (self.images(), self.progress.rate);
+        let elapsed_secs = self.elapsed().as_secs_f64();
+        self.tell(Event::Progress { phase, step, steps, images, elapsed_secs, rate });
+    }
+}

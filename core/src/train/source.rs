@@ -1,0 +1,97 @@
+//! The data of a run, in the form in which the device holds them.
+
+use super::batch::DataSpec;
+use super::knobs::Config;
+use crate::data::{Dataset, Density};
+use crate::nets::{MlpConfig, NetworkConfig, UnetConfig};
+
+/// Points that stand for a density: far more than a run draws in an epoch's worth of batches.
+const POINTS: usize = 200_000;
+
+/// Data for training, and what files say about them.
+pub struct TrainingData {
+    /// Shape and number.
+    pub spec: DataSpec,
+    /// Content of the data store.
+    pub words: Vec<u32>,
+    /// Name for titles and files.
+    pub name: String,
+    /// Licence.
+    pub license: String,
+    /// The density behind 2-D data.
+    pub density: Option<Density>,
+    /// The first points or images, as in the store, for the picture of real data.
+    pub first: Vec<f32>,
+}
+
+/// Data points in the picture of real data.
+const FIRST: usize = 64;
+
+impl TrainingData {
+    /// Images.
+    pub fn images(data: &Dataset) -> Self {
+        let spec = DataSpec { shape: vec![data.height, data.width, data.channels], rows: data.n, bytes: true };
+        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        let words: Vec<u32> = data.images.chunks(4).map(word).collect();
+        // Spread over the set, which may be sorted by class.
+        let stride = (data.n / FIRST).max(1);
+        let first = (0..FIRST.min(data.n)).flat_map(|i| data.image(i * stride)).map(|b| f32::from(*b) / 127.5 - 1.0);
+        Self {
+            first: first.collect(),
+            words,
+            name: data.name.clone(),
+            license: data.license.clone(),
+            density: None,
+            spec,
+        }
+    }
+
+    /// Points of a density.
+    pub fn density(density: Density, seed: u32) -> Self {
+        let points = density.sample(POINTS, u64::from(seed) << 32 | 1);
+        let values: Vec<f32> = points.into_iter().flatten().collect();
+        Self {
+            spec: DataSpec { shape: vec![2], rows: POINTS, bytes: false },
+            first: values[..2 * 4096].to_vec(),
+            words: values.iter().map(|v| v.to_bits()).collect(),
+            name: density.name().to_owned(),
+            license: "none needed: computed".to_owned(),
+            density: Some(density),
+        }
+    }
+
+    /// The data that the settings name: a density, a known data set, or a path.
+    #[cfg(feature = "native")]
+    pub fn load(
+        config: &Config,
+        progress: crate::data::OnProgress<'_>,
+    ) -> Result<Self, crate::data::DataError> {
+        if let Ok(density) = Density::parse(&config.data) {
+            return Ok(Self::density(density, config.seed));
+        }
+        let resize = (config.resize > 0).then_some((config.resize, config.resize));
+        let options = crate::data::LoadOptions { resize, ..Default::default() };
+        crate::data::load_with_progress(&config.data, &options, progress).map(|data| Self::images(&data))
+    }
+
+    /// The generator's network for these data and settings.
+    pub fn network(&self, config: &Config) -> NetworkConfig {
+        match self.spec.shape[..] {
+            [height, _, channels] => NetworkConfig::Unet(UnetConfig {
+                resolution: height,
+                channels,
+                patch: config.patch,
+                model_channels: config.width,
+                channel_mult: config.multipliers.0.clone(),
+                num_blocks: config.blocks,
+                attn_resolutions: (config.attention > 0).then_some(config.attention).into_iter().collect(),
+                attn_middle: config.attention > 0,
+                channels_per_head: None,
+                channel_mult_emb: 4,
+                label_dim: 0,
+                adaptive_scale: false,
+            }),
+            _ => NetworkConfig::Mlp(MlpConfig { dim: self.spec.width(), width: config.width, depth: config.blocks }),
+        }
+    }
+}
