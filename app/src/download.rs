@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use onestep_core::data::{DataError, Dataset, LoadOptions, Progress, load_with_progress};
 
+use crate::interrupt;
 use crate::output::{bytes, note, progress};
 
-/// Calls `load` with a callback that shows the files of a download, one after the other.
+/// Calls `load` with a callback that shows the files of a download, one after the other; Ctrl-C stops it.
 pub fn with_bar<T>(quiet: bool, load: impl FnOnce(&mut dyn FnMut(Progress) -> ControlFlow<()>) -> T) -> T {
     let bar = progress(quiet, 0, "bytes");
     let mut current = None;
@@ -19,7 +20,7 @@ pub fn with_bar<T>(quiet: bool, load: impl FnOnce(&mut dyn FnMut(Progress) -> Co
             bar.suspend(|| note(quiet, format_args!("downloading {} ({size})", state.file)));
         }
         bar.set_position(state.done_bytes);
-        ControlFlow::Continue(())
+        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
     result

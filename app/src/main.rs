@@ -11,6 +11,7 @@ mod download;
 mod draw;
 mod eval;
 mod exit;
+mod interrupt;
 mod output;
 mod pictures;
 mod plan;
@@ -18,6 +19,7 @@ mod sample;
 mod seeds;
 mod selftest;
 mod settings;
+mod train;
 mod verifier;
 
 use std::process::ExitCode;
@@ -37,18 +39,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train a one-step generator: `onestep train --preset mnist`.
+    Train(Box<train::Args>),
     /// Draw images (or points) from a generator snapshot, each in one step.
     Sample(sample::Args),
     /// Measure how close a generator's samples are to the data.
     Eval(eval::Args),
     /// Show what a run will launch, kernel by kernel, without running it.
-    Plan(plan::Args),
+    Plan(Box<plan::Args>),
     /// List GPUs and the CPU executor, and say which one `auto` picks.
     Devices(devices::Args),
     /// Check every kernel on a device against an independent computation.
     Selftest(selftest::Args),
     /// Time training steps and sampling, kernel by kernel, against the device's peak.
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let result = match &cli.command {
+        Command::Train(args) => train::run(args, cli.quiet),
         Command::Sample(args) => sample::run(args, cli.quiet),
         Command::Eval(args) => eval::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),

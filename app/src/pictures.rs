@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use onestep_core::data::{Picture, make_grid};
 use onestep_core::files::AtomicFile;
+use onestep_core::session::scatter;
 
 use crate::exit::{BeforeWork, bad_input};
 
@@ -27,21 +28,9 @@ pub fn grid(images: &[u8], [height, width, channels]: [usize; 3]) -> anyhow::Res
     Ok(make_grid(images, [count, height, width, channels], columns, scale)?)
 }
 
-/// Points as dots: the darker a pixel, the more of them; the range is that of both axes, y goes up.
+/// Points as dots, the brighter the more of them; the range is that of both axes.
 pub fn points(points: &[f32], [low, high]: [f32; 2]) -> Picture {
-    let mut counts = vec![0u32; POINTS_SIDE * POINTS_SIDE];
-    let place = |x: f32| (x - low) / (high - low) * POINTS_SIDE as f32;
-    let inside = |x: f32| (0.0..POINTS_SIDE as f32).contains(&x);
-    for point in points.as_chunks::<2>().0 {
-        let [x, y] = point.map(place);
-        if inside(x) && inside(y) {
-            counts[(POINTS_SIDE - 1 - y as usize) * POINTS_SIDE + x as usize] += 1;
-        }
-    }
-    // One point is visible, and pixels with many do not hide that others have some.
-    let most = counts.iter().copied().max().unwrap_or(0).max(1) as f32;
-    let shade = |count: u32| if count == 0 { 255.0 } else { 170.0 * (1.0 - ((count as f32).ln_1p() / most.ln_1p())) };
-    let pixels = counts.into_iter().map(|count| shade(count) as u8).collect();
+    let pixels = scatter(points, low.abs().max(high.abs()), POINTS_SIDE);
     Picture { pixels, width: POINTS_SIDE, height: POINTS_SIDE, channels: 1 }
 }
 
@@ -102,15 +91,6 @@ mod tests {
     fn grids_are_square_and_enlarged() {
         let picture = grid(&[0; 5 * 28 * 28], [28, 28, 1]).unwrap();
         assert_eq!((picture.width, picture.height), (3 * 28 * 8, 2 * 28 * 8));
-    }
-
-    #[test]
-    fn points_stand_where_they_are() {
-        let picture = points(&[0.99, 0.99, 5.0, 0.0, f32::NAN, 0.0], [-1.0, 1.0]);
-        let dark: Vec<usize> = (0..picture.pixels.len()).filter(|i| picture.pixels[*i] < 255).collect();
-        assert_eq!(dark.len(), 1, "one point is inside");
-        let (row, column) = (dark[0] / POINTS_SIDE, dark[0] % POINTS_SIDE);
-        assert!(row < 8 && column > POINTS_SIDE - 8, "upper right: row {row}, column {column}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None => plans(&setup)?,
     };
     if args.json {
-        return print_json(&report(&setup, &plans));
+        return print_report(&setup, &plans);
     }
     for (_, plan) in &plans {
         print(format_args!("{plan}\n"))?;
@@ -52,6 +52,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         print(summary(&setup, &plans))?;
     }
     Ok(())
+}
+
+/// Prints the plans as JSON.
+pub fn print_report(setup: &Setup, plans: &[(Step, Plan)]) -> anyhow::Result<()> {
+    print_json(&report(setup, plans))
 }
 
 /// Every plan that the run needs.

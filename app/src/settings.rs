@@ -7,6 +7,7 @@ use anyhow::Context;
 use onestep_core::data::{Density, Official};
 use onestep_core::train::method::Setup;
 use onestep_core::train::{Config, DataSpec, KNOBS, KnobError, Overrides, PRESETS, Preset, TrainingData};
+use serde::Deserialize;
 
 use crate::exit::bad_input;
 
@@ -36,30 +37,28 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 impl SettingsArgs {
     /// The settings, checked.
     pub fn resolve(&self) -> anyhow::Result<Config> {
-        let layers = self.layers()?;
-        let mut config = self.base(&layers)?;
-        for layer in &layers {
-            config.apply(layer);
-        }
-        config.validate()?;
-        Ok(config)
+        Ok(self.resolve_named()?.1)
     }
 
-    /// What the config file, the environment and the flags set, in that order.
-    pub fn layers(&self) -> anyhow::Result<Vec<Overrides>> {
+    /// The preset's name and the settings, checked.
+    pub fn resolve_named(&self) -> anyhow::Result<(&'static str, Config)> {
         let file = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
-        Ok(vec![file, from_environment(|name| std::env::var(name).ok())?, self.overrides.clone()])
+        let layers = [file, from_environment(|name| std::env::var(name).ok())?, self.overrides.clone()];
+        let preset = self.preset(&layers)?;
+        let mut config = preset.config();
+        layers.iter().for_each(|layer| config.apply(layer));
+        config.validate()?;
+        Ok((preset.name, config))
     }
 
-    /// The preset's settings; without one, those that suit the data.
-    fn base(&self, layers: &[Overrides]) -> anyhow::Result<Config> {
-        let name = self.preset.clone().unwrap_or_else(|| {
+    /// The preset that was asked for; without one, that which suits the data.
+    fn preset(&self, layers: &[Overrides]) -> anyhow::Result<&'static Preset> {
+        let name = self.preset.as_deref().unwrap_or_else(|| {
             let data = layers.iter().rev().find_map(|layer| layer.data.as_deref());
-            data.and_then(suitable).unwrap_or("mnist").to_owned()
+            data.and_then(suitable).unwrap_or("mnist")
         });
-        let preset = Preset::find(&name)
-            .ok_or_else(|| bad_input!("--preset {name}: there is no such preset; choose one of {}", preset_names()))?;
-        Ok(preset.config())
+        Preset::find(name)
+            .ok_or_else(|| bad_input!("--preset {name}: there is no such preset; choose one of {}", preset_names()))
     }
 }
 
@@ -68,6 +67,12 @@ fn suitable(data: &str) -> Option<&'static str> {
     let density = Density::parse(data).ok()?;
     let made_for = |preset: &&Preset| Density::parse(&preset.config().data).is_ok_and(|d| d == density);
     PRESETS.iter().find(made_for).map(|preset| preset.name)
+}
+
+/// What a run's `config.json` holds.
+#[derive(Deserialize)]
+struct SavedRun {
+    config: Overrides,
 }
 
 /// The settings in a file; its ending says which format it is, JSON if there is none.
@@ -79,9 +84,12 @@ pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
         return Err(bad_input!("{name}: has {length} bytes, more than any file of settings; check the path of --config"));
     }
     let text = std::fs::read_to_string(path).map_err(fail)?;
+    let saved = || serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object());
     let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
     let result = if is_toml {
         toml::from_str(&text).map_err(|e| (line_of(&text, e.span()), e.message().to_owned()))
+    } else if saved() {
+        serde_json::from_str(&text).map(|saved: SavedRun| saved.config).map_err(|e| (e.line(), e.to_string()))
     } else {
         serde_json::from_str(&text).map_err(|e| (e.line(), e.to_string()))
     };

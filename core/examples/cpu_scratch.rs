@@ -27,7 +27,7 @@ fn main() {
             for (k,(s,f,b,n)) in by { println!("   {k:<20} {n:>4} {:>8.2} ms {:>7.1} GFLOP/s {:>6.1} GB/s", s*1e3, f as f64/s*1e-9, b as f64/s*1e-9); }
             let mut order: Vec<usize> = (0..best.len()).collect();
             order.sort_by(|a, b| best[*b].total_cmp(&best[*a]));
-            for i in order.into_iter().take(25) { let l = &plan.launches[i];
+            for i in order.into_iter().filter(|i| matches!(plan.launches[*i].kernel.name(), "reduce" | "pointwise" | "moments")).take(22) { let l = &plan.launches[i];
                 use onestep_core::plan::Kernel::*;
                 let d = match &l.kernel { Pointwise{body} => format!("{:?} {} insts {} res", body.dims, body.insts.len(), body.results.len()), Reduce{body,reduced} => format!("{:?} {} insts {} res {:?}", body.dims, body.insts.len(), body.results.len(), reduced), Moments{body,reduced,..} => format!("{:?} {} {reduced:?}", body.dims, body.insts.len()), MatMul{batch,m,n,k,ta,tb,prologue,epilogue} => format!("{batch}x{m}x{n}x{k} {ta} {tb} pro {} epi {}", prologue.insts.len(), epilogue.insts.len()), Conv2d{shape,flip,prologue,epilogue} => format!("{shape:?} {flip} pro {} epi {}", prologue.insts.len(), epilogue.insts.len()), Conv2dGradWeight{shape,prologue,prologue_d} => format!("{shape:?} pro {} {}", prologue.insts.len(), prologue_d.insts.len()), _ => String::new() };
                 println!("   {:>7.3} ms {:>6.1} GF {:>5.1} GB/s  {:<16} {} | {}", best[i]*1e3, l.flops as f64/best[i]*1e-9, l.bytes as f64/best[i]*1e-9, l.kernel.name(), l.label, d);

@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p onestep-core --example cpu_throughput [conv | matmul | streams]`
 
+#![allow(clippy::cast_possible_wrap, reason = "sizes are far below 2^31")]
+
 use onestep_core::exec::RunArgs;
 use onestep_core::exec::cpu::run_launch;
 use onestep_core::graph::{BinaryOp, Distribution, UnaryOp};

@@ -57,6 +57,7 @@ macro_rules! kernels {
 kernels! {
     "pointwise": Items,
     "reduce": Rows,
+    "reduce_map": Rows,
     "moments": Rows,
     "matmul": Contraction,
     "conv2d": Contraction,

@@ -82,6 +82,17 @@ fn bodies(kernel: &str) -> Vec<Generated> {
             };
             if kernel == "reduce" { vec![one, two] } else { vec![one] }
         }
+        "reduce_map" => vec![Generated {
+            bindings: (input.to_owned() + &output(0)).replace('F', "f32"),
+            functions: "var<private> sum0: f32;\nvar<private> sum1: f32;\n\
+                struct Values { v0: f32, v1: f32, }\n\
+                fn body(o: u32, r: u32) -> Values { return Values(in0[r], in0[o]); }\n\
+                fn map(o: u32, r: u32) -> f32 { return in0[r] - sum0 * sum1; }\n\
+                fn point(o: u32, r: u32) -> u32 { return r * 7u + o; }"
+                .to_owned(),
+            values: BTreeMap::from([("results", 2)]),
+            ..Generated::default()
+        }],
         "matmul" | "conv2d" | "conv2d_grad_weight" => contractions(),
         "split_sum" => [("f32", 0), ("vec4<f32>", 1)]
             .map(|(f, vector)| Generated {

@@ -56,7 +56,7 @@ fn check(executor: &mut Executor) -> anyhow::Result<Vec<Outcome>> {
     }
     executor.create_store(STATS, RING * 2)?;
     let scalar = |name: &String| {
-        let known = SCALARS.iter().find(|(known, _)| name.strip_prefix(NETWORK) == Some(&format!(".{known}")));
+        let known = SCALARS.iter().find(|(known, _)| name.strip_prefix(NETWORK).and_then(|rest| rest.strip_prefix(".")) == Some(*known));
         known.map(|(_, value)| *value).ok_or_else(|| anyhow::anyhow!("unknown scalar {name}"))
     };
     let scalars = plan.scalars.iter().map(scalar).collect::<Result<Vec<f32>, _>>()?;

@@ -20,7 +20,7 @@ pub const IMAGE: usize = SIDE * SIDE;
 /// Random stream of the batches' indices.
 const STREAM_INDEX: u32 = 0xC1A5;
 
-/// How the classifier is trained.
+/// How the classifier is trained. The defaults are what the embedded weights were made with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassifierConfig {
     /// Images per step, drawn with replacement.

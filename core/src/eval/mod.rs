@@ -1,9 +1,10 @@
 //! Evaluation: how close generated samples are to the data, in numbers that say what they are.
 //!
-//! Everything here is host code on plain slices: no device, no random state, the same bits for the same input.
-//! Images are judged in the feature space of a small classifier ([`image_features`], [`classifier`]) by [`frechet`] and
-//! [`manifold`], and in pixel space by [`nearest`]; two-dimensional samples by [`planar`] and [`energy`]. [`report`]
-//! gives every number its honest name.
+//! Images are judged in the feature space of a small classifier ([`image_features`] is its network, [`classifier`] its
+//! training, [`lenet`] its weights) by [`frechet`] and [`manifold`], and in pixel space by [`nearest`]; [`images`] does
+//! all of it in one call. Two-dimensional samples are judged by [`planar`] and [`energy`]. [`report`] gives every number
+//! its honest name. Only the classifier needs a device; the rest is host code on plain slices without random state,
+//! the same bits for the same input.
 //!
 //! Invariant: an input that is empty, not finite or of the wrong size is an error; it never becomes a number.
 
@@ -13,6 +14,9 @@ mod eigen;
 pub mod energy;
 pub mod frechet;
 pub mod image_features;
+pub mod images;
+pub mod lenet;
+mod lenet_file;
 pub mod manifold;
 pub mod nearest;
 pub mod planar;

@@ -52,6 +52,16 @@ impl MetricKind {
         Self::Copies,
     ];
 
+    /// Those of images of 28 x 28, which [`super::images::evaluate_images`] measures.
+    pub const IMAGES: [Self; 6] = [
+        Self::FidLenet,
+        Self::PrecisionLenet,
+        Self::RecallLenet,
+        Self::DensityLenet,
+        Self::CoverageLenet,
+        Self::Copies,
+    ];
+
     /// The name without the count.
     pub fn stem(self) -> &'static str {
         match self {
@@ -99,6 +109,9 @@ pub struct Metric {
     pub spread: Option<[f64; 2]>,
     /// Generated samples behind one value.
     pub count: usize,
+    /// Real samples that they were compared with, where the value depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<usize>,
 }
 
 impl Metric {
@@ -116,14 +129,22 @@ impl Metric {
         let value = values.iter().sum::<f64>() / values.len() as f64;
         let range = || [values.iter().copied().fold(value, f64::min), values.iter().copied().fold(value, f64::max)];
         let name = format!("{what}_{}", counted(count));
-        Ok(Self { name, value, spread: (values.len() > 1).then(range), count })
+        Ok(Self { name, value, spread: (values.len() > 1).then(range), count, against: None })
+    }
+
+    /// The value of `count` real samples in place of generated ones, such as `fid_lenet_floor_10k`: what a perfect
+    /// model would get.
+    pub fn floor(kind: MetricKind, value: f64, count: usize) -> Result<Self, EvalError> {
+        let name = format!("{}_floor_{}", kind.stem(), counted(count));
+        Ok(Self { name, ..Self::new(kind, value, count)? })
     }
 }
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:.4}", self.name, self.value)?;
-        self.spread.map_or(Ok(()), |[low, high]| write!(f, " ({low:.4} to {high:.4})"))
+        self.spread.map_or(Ok(()), |[low, high]| write!(f, " ({low:.4} to {high:.4})"))?;
+        self.against.map_or(Ok(()), |real| write!(f, " against {} real", counted(real)))
     }
 }
 
@@ -166,6 +187,17 @@ mod tests {
         assert_eq!(single.to_string(), "kl_grid_50k 0.0123");
         let json = serde_json::to_string(&single).unwrap();
         assert_eq!(json, r#"{"name":"kl_grid_50k","value":0.0123,"count":50000}"#);
+    }
+
+    #[test]
+    fn floors_and_the_real_count_are_named() {
+        let floor = Metric::floor(MetricKind::FidLenet, 0.5, 10_000).unwrap();
+        assert_eq!(floor.name, "fid_lenet_floor_10k");
+        let metric = Metric { against: Some(60_000), ..floor };
+        assert_eq!(metric.to_string(), "fid_lenet_floor_10k 0.5000 against 60k real");
+        assert!(serde_json::to_string(&metric).unwrap().ends_with(r#""count":10000,"against":60000}"#));
+        assert!(Metric::floor(MetricKind::FidLenet, 0.5, 0).is_err());
+        assert!(MetricKind::IMAGES.iter().all(|kind| MetricKind::ALL.contains(kind)));
     }
 
     #[test]

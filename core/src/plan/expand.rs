@@ -55,9 +55,16 @@ pub(super) struct Context<'a> {
     pub scalars: &'a [String],
 }
 
-/// Where expansion stops at a value that the kernel itself has.
+/// Values that the kernel itself has, at which expansion stops.
 #[derive(Clone, Copy)]
-pub(super) struct Accumulator(pub Option<usize>);
+pub(super) enum Own<'a> {
+    /// None.
+    Nothing,
+    /// The result of this contraction.
+    Contraction(usize),
+    /// These sums, over the axes that are flagged.
+    Sums(&'a [usize]),
+}
 
 enum Stop {
     Split { dim: usize, inner: usize },
@@ -78,7 +85,7 @@ pub(super) fn expand(
     context: &Context<'_>,
     results: &[usize],
     reduced: &[bool],
-    acc: Accumulator,
+    own: Own<'_>,
     roots_expand: bool,
     inputs: &mut Vec<usize>,
 ) -> Result<Expanded, Failure> {
@@ -91,7 +98,7 @@ pub(super) fn expand(
     }
     loop {
         let mut known = inputs.clone();
-        let mut expander = Expander { context, acc, dims: &dims, insts: Vec::new(), memo: HashMap::new(), inputs: &mut known };
+        let mut expander = Expander { context, own, reduced: &reduced, dims: &dims, insts: Vec::new(), memo: HashMap::new(), inputs: &mut known };
         let coords = axis_coords(&dims, &parts);
         let outcome: Result<Vec<usize>, Stop> = results
             .iter()
@@ -150,7 +157,8 @@ fn axis_coords(dims: &[usize], parts: &[usize]) -> Vec<Coord> {
 
 struct Expander<'a, 'b> {
     context: &'a Context<'a>,
-    acc: Accumulator,
+    own: Own<'b>,
+    reduced: &'b [bool],
     dims: &'b [usize],
     insts: Vec<Inst>,
     memo: HashMap<(usize, Vec<Coord>, Bounds), usize>,
@@ -160,8 +168,19 @@ struct Expander<'a, 'b> {
 impl Expander<'_, '_> {
     /// The value of node `id` at `coords`, from memory if it is there.
     fn value(&mut self, id: usize, coords: &[Coord], bounds: &Bounds) -> Result<usize, Stop> {
-        if self.acc.0 == Some(id) {
-            return Ok(self.push(Inst::Acc));
+        match self.own {
+            Own::Contraction(root) if root == id => return Ok(self.push(Inst::Acc)),
+            Own::Sums(sums) => {
+                if let Some(j) = sums.iter().position(|&s| s == id) {
+                    // Any other element of the sums is not there yet.
+                    return if self.view(id, coords, bounds) == View::kept(self.dims, self.reduced) {
+                        Ok(self.push(Inst::Sum(j)))
+                    } else {
+                        Err(Stop::Fail(Failure::Store(id)))
+                    };
+                }
+            }
+            _ => {}
         }
         if self.context.stored[id] {
             let input = self.inputs.iter().position(|&n| n == id).unwrap_or_else(|| {

@@ -27,6 +27,8 @@ pub(super) struct Fusion {
     pub live: Vec<bool>,
     /// Nodes whose values are in memory.
     pub stored: Vec<bool>,
+    /// Nodes that leave the plan or must be plain memory.
+    pub demanded: BTreeSet<usize>,
     /// For a contraction that took over what follows it, the last node of its epilogue.
     pub exit: Vec<Option<usize>>,
 }
@@ -115,7 +117,7 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[usize], extra: &BTreeSet<usize>) -
         }
     }
     store_shared(nodes, &users, &live, &claimed, &mut stored);
-    Ok(Fusion { live, stored, exit })
+    Ok(Fusion { live, stored, demanded, exit })
 }
 
 fn users(nodes: &[Node], live: &[bool]) -> Vec<Vec<usize>> {

@@ -108,6 +108,17 @@ pub enum Kernel {
         /// One flag per dimension of `body`.
         reduced: Vec<bool>,
     },
+    /// Sums, and an expression that uses them: `s_j(o) = sum over r of sums.results[j](o, r)`, then
+    /// `outputs[i][p] = map.results[i](p)` for every point, where [`Inst::Sum`] `j` is `s_j` at the
+    /// point's kept coordinates. This is the gradient of a normalisation in one launch.
+    ReduceMap {
+        /// The summed expression.
+        sums: Body,
+        /// One flag per dimension of both bodies.
+        reduced: Vec<bool>,
+        /// What is written; its dims are those of `sums`.
+        map: Body,
+    },
     /// Mean and `1 / sqrt(variance + eps)` over the reduced dimensions:
     /// `outputs[0][2 * o] = mean`, `outputs[0][2 * o + 1] = rstd`. Population variance, two passes.
     Moments {
@@ -269,6 +280,8 @@ pub enum Inst {
     },
     /// The contraction's result at this point; only in epilogues.
     Acc,
+    /// A sum of the same launch, at the kept coordinates of this point; only in [`Kernel::ReduceMap`].
+    Sum(usize),
     /// A literal.
     Const(f32),
     /// A run-time scalar, by index into [`Plan::scalars`].
@@ -337,6 +350,17 @@ impl View {
         Self { index: Affine { strides, offset: 0 }, bounds: Vec::new() }
     }
 
+    /// The view, over `dims`, of a value that has only the dimensions that are not `reduced`.
+    pub fn kept(dims: &[usize], reduced: &[bool]) -> Self {
+        let mut strides = vec![0; dims.len()];
+        let mut stride = 1;
+        for d in (0..dims.len()).rev().filter(|&d| !reduced[d]) {
+            strides[d] = stride;
+            stride *= dims[d] as i64;
+        }
+        Self { index: Affine { strides, offset: 0 }, bounds: Vec::new() }
+    }
+
     /// Whether it reads element `i` at the `i`-th point of `dims`.
     pub fn is_contiguous(&self, dims: &[usize]) -> bool {
         let full = Self::contiguous(dims);
@@ -383,6 +407,7 @@ impl Kernel {
         match self {
             Self::Pointwise { .. } => "pointwise",
             Self::Reduce { .. } => "reduce",
+            Self::ReduceMap { .. } => "reduce_map",
             Self::Moments { .. } => "moments",
             Self::MatMul { .. } => "matmul",
             Self::Conv2d { .. } => "conv2d",

@@ -152,8 +152,14 @@ impl Placer {
         true
     }
 
-    fn copy(&mut self, from: usize, to: Place, label: &str) {
+    fn copy(&mut self, mut from: usize, to: Place, label: &str) {
         let len = self.values[from].len;
+        if self.values[from].home.as_ref().is_some_and(|home| home.store == to.store) {
+            // No launch may read and write one store.
+            let between = self.add_value(len, None);
+            self.step(Kernel::Pointwise { body: Body::load(0, &[len]) }, vec![from], vec![between], 0, label);
+            from = between;
+        }
         let out = self.add_value(len, Some(to));
         self.step(Kernel::Pointwise { body: Body::load(0, &[len]) }, vec![from], vec![out], 0, label);
     }

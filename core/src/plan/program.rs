@@ -97,6 +97,11 @@ impl<'g> Program<'g> {
         self
     }
 
+    /// The values that leave the program, and where to.
+    pub fn outputs(&self) -> impl Iterator<Item = (Var<'g>, &Place)> {
+        self.outputs.iter().map(|(id, place)| (self.graph.var(*id), place))
+    }
+
     /// Makes the plan.
     pub fn build(&self) -> Result<Plan, PlanError> {
         self.graph.check()?;

@@ -4,9 +4,9 @@
 //! the same axes of the same shape share one launch; those that nothing in the plan reads (the
 //! gradients of biases and scales) wait until a few are together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::expand::{Accumulator, Context, Expanded, Failure, expand};
+use super::expand::{Context, Expanded, Failure, Own, expand};
 use super::fuse::{Fusion, is_root, resolve};
 use super::ir::{Body, ConvShape, Inst, Kernel, MAX_BINDINGS};
 use super::PlanError;
@@ -42,15 +42,24 @@ pub(super) fn schedule(
     let jobs: Vec<usize> = (0..nodes.len())
         .filter(|&id| fusion.live[id] && fusion.stored[id] && !matches!(nodes[id].op, Op::Input(_)))
         .collect();
-    let needs: Vec<BTreeSet<usize>> = jobs.iter().map(|&id| needs(nodes, fusion, id)).collect();
+    let mut needs: Vec<BTreeSet<usize>> = jobs.iter().map(|&id| needs(nodes, fusion, id)).collect();
+    let mut maps = join_sums(&context, fusion, &jobs, &needs, &origin);
+    for (job, map) in &maps {
+        let sums: Vec<usize> = map.sums.iter().map(|s| position(&jobs, *s)).collect();
+        let theirs: BTreeSet<usize> = sums.iter().flat_map(|&s| needs[s].clone()).collect();
+        let own = &mut needs[position(&jobs, *job)];
+        own.extend(theirs);
+        own.retain(|n| !map.sums.contains(n));
+        for sum in sums {
+            needs[sum].clear();
+        }
+    }
+    let joined: BTreeSet<usize> = maps.values().flat_map(|m| m.sums.iter().copied()).collect();
     let read: BTreeSet<usize> = needs.iter().flatten().copied().collect();
     let patient = |id: usize| matches!(nodes[id].op, Op::Sum(_)) && !read.contains(&id);
-    let alike = |a: usize, b: usize| {
-        let shape = |id: usize| &nodes[nodes[id].inputs[0]].shape;
-        matches!(nodes[a].op, Op::Sum(_)) && nodes[a].op == nodes[b].op && shape(a) == shape(b)
-    };
+    let alike = |a: usize, b: usize| alike(nodes, a, b);
     let mut done = vec![false; nodes.len()];
-    let mut waiting: Vec<usize> = (0..jobs.len()).collect();
+    let mut waiting: Vec<usize> = (0..jobs.len()).filter(|&w| !joined.contains(&jobs[w])).collect();
     let mut drafts = Vec::new();
     while !waiting.is_empty() {
         let is_ready = |job: &&usize| needs[**job].iter().all(|&n| done[n]);
@@ -58,6 +67,12 @@ pub(super) fn schedule(
         let together = |id: usize| ready.iter().filter(|&&other| alike(id, other)).count();
         let urgent = ready.iter().find(|&&id| !patient(id) || together(id) >= PATIENT_SUMS);
         let job = *urgent.or(ready.first()).expect("a graph has no cycle");
+        if let Some(map) = maps.remove(&job) {
+            done[job] = true;
+            waiting.retain(|&w| jobs[w] != job);
+            drafts.push(map.draft);
+            continue;
+        }
         let mut group = vec![job];
         let mut draft = match draft(&context, &group, origin[job]) {
             Ok(draft) if bindings(&draft) <= MAX_BINDINGS => draft,
@@ -84,6 +99,83 @@ pub(super) fn schedule(
         drafts.push(draft);
     }
     Ok(Ok(drafts))
+}
+
+fn position(jobs: &[usize], id: usize) -> usize {
+    jobs.binary_search(&id).expect("what is read is computed by some job")
+}
+
+/// A pointwise launch that computes the sums that it reads.
+struct SumsAndMap {
+    sums: Vec<usize>,
+    draft: Draft,
+}
+
+/// Pointwise values that alone read sums over their own iteration space: one launch for both, as
+/// each workgroup has the sums that its points need.
+fn join_sums(
+    context: &Context<'_>,
+    fusion: &Fusion,
+    jobs: &[usize],
+    needs: &[BTreeSet<usize>],
+    origin: &[Option<usize>],
+) -> BTreeMap<usize, SumsAndMap> {
+    /// Fewer independent sums would leave most of a GPU idle.
+    const FEWEST_SUMS: usize = 64;
+    let nodes = context.nodes;
+    let len = |id: usize| nodes[id].shape.iter().product::<usize>();
+    let mut readers: BTreeMap<usize, usize> = BTreeMap::new();
+    for id in needs.iter().flatten() {
+        *readers.entry(*id).or_default() += 1;
+    }
+    let mut maps = BTreeMap::new();
+    for (&job, needs) in jobs.iter().zip(needs) {
+        if is_root(&nodes[job].op) || origin[job].is_some() {
+            continue;
+        }
+        let mine = |id: &usize| {
+            matches!(nodes[*id].op, Op::Sum(_))
+                && readers[id] == 1
+                && !fusion.demanded.contains(id)
+                && len(nodes[*id].inputs[0]) == len(job)
+                && len(*id) >= FEWEST_SUMS
+        };
+        let sums: Vec<usize> = needs.iter().copied().filter(mine).collect();
+        let Some(&first) = sums.first() else { continue };
+        let sums: Vec<usize> = sums.into_iter().filter(|&id| alike(nodes, first, id)).take(SUMS_PER_LAUNCH).collect();
+        // A sum may itself need another sum's launch to be over.
+        let after = |id: &usize| self::needs(nodes, fusion, *id).iter().any(|n| sums.contains(n));
+        if sums.iter().any(after) {
+            continue;
+        }
+        if let Some(draft) = draft_map(context, job, &sums) {
+            maps.insert(job, SumsAndMap { sums, draft });
+        }
+    }
+    maps
+}
+
+fn alike(nodes: &[Node], a: usize, b: usize) -> bool {
+    let shape = |id: usize| &nodes[nodes[id].inputs[0]].shape;
+    matches!(nodes[a].op, Op::Sum(_)) && nodes[a].op == nodes[b].op && shape(a) == shape(b)
+}
+
+/// One launch for `sums` and the pointwise value `job`, if their iteration spaces agree and it fits.
+fn draft_map(context: &Context<'_>, job: usize, sums: &[usize]) -> Option<Draft> {
+    let nodes = context.nodes;
+    let Op::Sum(axes) = &nodes[sums[0]].op else { return None };
+    let mut inputs = Vec::new();
+    let summed: Vec<usize> = sums.iter().map(|&id| nodes[id].inputs[0]).collect();
+    let first = expand(context, &summed, axes, Own::Nothing, false, &mut inputs).ok()?;
+    // The value may have the same points under another shape: view it as the sums' operand.
+    let same_shape = nodes[job].shape == nodes[summed[0]].shape;
+    let flags = if same_shape { axes.clone() } else { return None };
+    let second = expand(context, &[job], &flags, Own::Sums(sums), true, &mut inputs).ok()?;
+    if first.body.dims != second.body.dims || inputs.len() + 1 > MAX_BINDINGS {
+        return None;
+    }
+    let kernel = Kernel::ReduceMap { sums: first.body, reduced: first.reduced, map: second.body };
+    Some(Draft { kernel, inputs, outputs: vec![job], label: nodes[job].label.clone() })
 }
 
 fn bindings(draft: &Draft) -> usize {
@@ -169,23 +261,23 @@ fn draft(context: &Context<'_>, group: &[usize], origin: Option<usize>) -> Resul
     let shape_of = |i: usize| &nodes[operand(i)].shape;
     let flat = |id: usize| vec![false; nodes[id].shape.len()];
     let value = |id: usize, inputs: &mut Vec<usize>| {
-        expand(context, &[id], &flat(id), Accumulator(None), false, inputs).map(|e| e.body)
+        expand(context, &[id], &flat(id), Own::Nothing, false, inputs).map(|e| e.body)
     };
     let epilogue = |inputs: &mut Vec<usize>| -> Result<Body, Failure> {
         if exit == root {
             return Ok(Body::acc(&node.shape));
         }
-        expand(context, &[exit], &flat(exit), Accumulator(Some(root)), true, inputs).map(|e| e.body)
+        expand(context, &[exit], &flat(exit), Own::Contraction(root), true, inputs).map(|e| e.body)
     };
     let kernel = match &node.op {
         Op::Sum(axes) => {
             let summed: Vec<usize> = group.iter().map(|&id| nodes[id].inputs[0]).collect();
-            let Expanded { body, reduced } = expand(context, &summed, axes, Accumulator(None), false, &mut inputs)?;
+            let Expanded { body, reduced } = expand(context, &summed, axes, Own::Nothing, false, &mut inputs)?;
             Kernel::Reduce { body, reduced }
         }
         Op::Moments { axes, eps } => {
             let Expanded { body, reduced } =
-                expand(context, &[operand(0)], axes, Accumulator(None), false, &mut inputs)?;
+                expand(context, &[operand(0)], axes, Own::Nothing, false, &mut inputs)?;
             Kernel::Moments { body, reduced, eps: *eps }
         }
         Op::MatMul { ta, tb } => {
@@ -230,7 +322,7 @@ fn draft(context: &Context<'_>, group: &[usize], origin: Option<usize>) -> Resul
             }
         }
         _ => {
-            let expanded = expand(context, &[exit], &flat(exit), Accumulator(None), true, &mut inputs)?;
+            let expanded = expand(context, &[exit], &flat(exit), Own::Nothing, true, &mut inputs)?;
             Kernel::Pointwise { body: expanded.body }
         }
     };
@@ -248,6 +340,7 @@ impl Draft {
         match &self.kernel {
             Kernel::Pointwise { body } => ops(body),
             Kernel::Reduce { body, .. } => ops(body) + (body.points() * body.results.len()) as u64,
+            Kernel::ReduceMap { sums, map, .. } => ops(sums) + ops(map) + (sums.points() * sums.results.len()) as u64,
             Kernel::Moments { body, .. } => ops(body) + 4 * body.points() as u64,
             Kernel::MatMul { batch, m, n, k, prologue, epilogue, .. } => {
                 2 * (batch * m * n * k) as u64 + ops(prologue) + ops(epilogue)

@@ -36,6 +36,10 @@ impl Launch {
         let join = |dims: &[usize]| dims.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
         match &self.kernel {
             Kernel::Pointwise { body } => join(&body.dims),
+            Kernel::ReduceMap { map, reduced, .. } => {
+                let kept: Vec<usize> = map.dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| *n).collect();
+                format!("{} by {}", join(&map.dims), join(&kept))
+            }
             Kernel::Reduce { body, reduced } | Kernel::Moments { body, reduced, .. } => {
                 let kept: Vec<usize> =
                     body.dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| *n).collect();

@@ -82,13 +82,16 @@ pub fn store_len(layout_len: usize) -> usize {
 impl Setup {
     /// The plan of a kind of step.
     pub fn plan(&self, kind: StepKind) -> Result<Plan, PlanError> {
-        let graph = Graph::new();
-        let program = match kind {
-            StepKind::Warmup => self.warmup(&graph),
-            StepKind::Ratio => self.ratio_step(&graph),
-            StepKind::Generator => self.generator_step(&graph),
-        };
-        program.build()
+        self.program(kind, &Graph::new()).build()
+    }
+
+    /// What a kind of step computes and leaves behind.
+    pub fn program<'g>(&self, kind: StepKind, graph: &'g Graph) -> Program<'g> {
+        match kind {
+            StepKind::Warmup => self.warmup(graph),
+            StepKind::Ratio => self.ratio_step(graph),
+            StepKind::Generator => self.generator_step(graph),
+        }
     }
 
     /// The plan that turns `{prefix}.latent` into `{prefix}.sample`, `batch` at a time.
@@ -251,4 +254,129 @@ fn normalize_by_bin<'g>(d_x: Var<'g>, u: Var<'g>) -> (Var<'g>, Var<'g>, Var<'g>)
 fn accuracy_by_bin<'g>(right: Var<'g>, u: Var<'g>) -> Var<'g> {
     let old = u.graph().input(ACCURACY, 0, &[BINS, 1]);
     running_mean(right, bin_indicator(u), old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::RunArgs;
+    use crate::exec::cpu::CpuExecutor;
+    use crate::graph::reference::{Feed, evaluate};
+    use crate::graph::Op;
+    use crate::nets::{MlpConfig, UnetConfig};
+    use crate::plan::ArenaKind;
+
+    fn points() -> Setup {
+        let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2 });
+        let data = DataSpec { shape: vec![2], rows: 50, bytes: false };
+        Setup { network, data, config: Config { batch: 8, ..Config::default() } }
+    }
+
+    fn images() -> Setup {
+        let network = NetworkConfig::Unet(UnetConfig {
+            resolution: 8,
+            channels: 1,
+            patch: 2,
+            model_channels: 8,
+            channel_mult: vec![1, 2],
+            num_blocks: 1,
+            attn_resolutions: vec![2],
+            attn_middle: true,
+            ..UnetConfig::cifar10()
+        });
+        let data = DataSpec { shape: vec![8, 8, 1], rows: 20, bytes: true };
+        Setup { network, data, config: Config { batch: 3, ..Config::default() } }
+    }
+
+    /// Runs the plan of a step on the CPU executor and its graph by f64 loops, and compares what
+    /// each leaves behind.
+    fn plan_matches_reference(setup: &Setup, kind: StepKind) {
+        let graph = Graph::new();
+        let program = setup.program(kind, &graph);
+        let plan = program.build().unwrap();
+        let mut executor = CpuExecutor::new();
+        executor.poison = true;
+        let mut feed = Feed { seed: 7, step: 3, ..Feed::default() };
+        let layouts = [("generator.param", setup.network.generator_layout()), ("ratio.param", setup.network.ratio_layout())];
+        for arena in &plan.arenas {
+            let ArenaKind::Store(name) = &arena.kind else { continue };
+            executor.create_store(name, arena.len);
+            let mut values = vec![0.0_f32; arena.len];
+            if let Some((_, layout)) = layouts.iter().find(|(n, _)| n == name) {
+                // Away from the zeros that some layers start with.
+                for (i, (value, first)) in values.iter_mut().zip(layout.initial(5)).enumerate() {
+                    *value = first + 0.05 * (i as f32 * 0.7).sin();
+                }
+            } else if name == DataSpec::STORE && !setup.data.bytes {
+                values.iter_mut().enumerate().for_each(|(i, v)| *v = (i as f32 * 0.37).sin());
+            }
+            executor.write(name, 0, &values).unwrap();
+            feed.stores.insert(name.clone(), values.iter().map(|v| f64::from(*v)).collect());
+        }
+        if setup.data.bytes {
+            let bytes: Vec<u8> = (0..setup.data.rows * setup.data.width()).map(|i| (i * 37 % 251) as u8).collect();
+            let words: Vec<u32> = bytes.chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
+            if plan.arenas.iter().any(|a| a.kind == ArenaKind::Store(DataSpec::STORE.into())) {
+                executor.write_words(DataSpec::STORE, 0, &words).unwrap();
+            }
+            feed.stores.insert(DataSpec::STORE.into(), bytes.iter().map(|b| f64::from(*b)).collect());
+        }
+        let scalars = vec![0.5; plan.scalars.len()];
+        let id = executor.prepare(&plan).unwrap();
+        executor.run(id, &RunArgs { scalars: &scalars, seed: 7, step: 3 }).unwrap();
+        let (vars, places): (Vec<_>, Vec<_>) = program.outputs().unzip();
+        let wanted = evaluate(&graph, &feed, &vars);
+        let mut compared = 0;
+        for ((place, wanted), var) in places.iter().zip(&wanted).zip(&vars) {
+            let got = pollster::block_on(executor.read(&place.store, place.offset, wanted.len())).unwrap();
+            let scale = wanted.iter().fold(0.0_f64, |m, w| m.max(w.abs())).max(1e-3);
+            for (i, (g, w)) in got.iter().zip(wanted).enumerate() {
+                let error = (f64::from(*g) - w).abs() / scale;
+                assert!(error <= 2e-3, "{kind:?} {} element {i}: plan {g}, reference {w}", var.node().label);
+            }
+            compared += usize::from(wanted.iter().any(|w| w.abs() > 1e-6));
+        }
+        assert!(compared * 2 > places.len(), "most outputs are zero: the comparison proves nothing");
+        assert!(graph.nodes().iter().any(|n| matches!(n.op, Op::Random { .. })));
+    }
+
+    #[test]
+    fn plans_of_points_match_the_reference() {
+        for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] {
+            plan_matches_reference(&points(), kind);
+        }
+    }
+
+    #[test]
+    fn plans_of_images_match_the_reference() {
+        for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] {
+            plan_matches_reference(&images(), kind);
+        }
+    }
+
+    #[test]
+    fn plans_with_second_derivatives_match_the_reference() {
+        for mut setup in [points(), images()] {
+            setup.config.r1 = 0.3;
+            plan_matches_reference(&setup, StepKind::Ratio);
+        }
+    }
+
+    #[test]
+    fn a_bin_that_saw_nothing_keeps_its_mean() {
+        let graph = Graph::new();
+        let u = graph.input("u", 0, &[3]);
+        let old = graph.input("old", 0, &[BINS, 1]);
+        let new = running_mean(graph.input("v", 0, &[3]), bin_indicator(u), old);
+        let mut feed = Feed::default();
+        feed.stores.insert("u".into(), vec![0.01, 0.02, 0.99]);
+        feed.stores.insert("v".into(), vec![2.0, 4.0, 5.0]);
+        let mut before = vec![7.0; BINS];
+        before[0] = 0.0;
+        feed.stores.insert("old".into(), before);
+        let after = evaluate(&graph, &feed, &[new]).remove(0);
+        assert!((after[0] - 3.0).abs() < 1e-9, "an empty bin takes the first mean");
+        assert!((after[1] - 7.0).abs() < 1e-9, "a bin without a sample keeps its mean");
+        assert!((after[BINS - 1] - (7.0 - 2.0 * f64::from(BIN_RATE))).abs() < 1e-6);
+    }
 }

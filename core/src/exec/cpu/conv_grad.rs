@@ -79,14 +79,25 @@ impl PixelProduct {
             self.panels.pack(pixels, d, 1, |i| i * co, packed);
             for (dy, sums) in sums.chunks_exact_mut(m * co).enumerate() {
                 for panel in self.panels.iter() {
-                    for image in 0..images {
-                        let b = panel.rows_of(packed, pixels, image * rows * w, rows * w);
-                        let base = image * border.image() + dy * border.row();
-                        let (runs, run_stride, run_len, step) = (rows, border.row(), w, ci);
-                        let (out, ld) = (&mut *sums, co);
-                        let columns = Columns { a, base, m, runs, run_stride, run_len, step, panel, b, out, ld };
-                        simd::run(columns);
-                    }
+                    let b = panel.of(packed, pixels);
+                    let (base, groups, group_stride) = (dy * border.row(), images, border.image());
+                    let (runs, run_stride, run_len, step) = (rows, border.row(), w, ci);
+                    let (out, ld) = (&mut *sums, co);
+                    simd::run(Columns {
+                        a,
+                        base,
+                        groups,
+                        group_stride,
+                        m,
+                        runs,
+                        run_stride,
+                        run_len,
+                        step,
+                        panel,
+                        b,
+                        out,
+                        ld,
+                    });
                 }
             }
         });

@@ -1,6 +1,6 @@
 //! One launch on its twin: from a [`Kernel`] to the function of the same name.
 
-use super::{conv, conv_grad, matmul, moments, pointwise, reduce, rest};
+use super::{conv, conv_grad, matmul, moments, pointwise, reduce, reduce_map, rest};
 use crate::exec::RunArgs;
 use crate::plan::{Kernel, Launch};
 
@@ -11,6 +11,9 @@ pub fn run_launch(launch: &Launch, inputs: &[&[f32]], outputs: &mut [&mut [f32]]
     match &launch.kernel {
         Kernel::Pointwise { body } => pointwise::pointwise(body, inputs, outputs, args),
         Kernel::Reduce { body, reduced } => reduce::reduce(body, reduced, inputs, outputs, args),
+        Kernel::ReduceMap { sums, reduced, map } => {
+            reduce_map::reduce_map(sums, reduced, map, inputs, outputs, args);
+        }
         Kernel::Moments { body, reduced, eps } => {
             moments::moments(body, reduced, *eps, inputs, outputs, args);
         }

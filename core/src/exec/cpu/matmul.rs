@@ -74,10 +74,42 @@ struct Right<'a> {
     packed: &'a [f32],
 }
 
-impl Right<'_> {
-    fn of(&self, g: usize, k: usize) -> &[f32] {
-        let len = self.panels.packed_len(k);
-        &self.packed[g * len..][..len]
+/// Some rows of A as they are stored.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    a: &'a [f32],
+    /// Where the first row starts.
+    base: usize,
+    /// Distance between rows, or between contracted indices if A is stored transposed.
+    stride: usize,
+}
+
+/// `out = A B` for `rows` rows of A and the contracted indices `first .. first + len` of product `g`.
+fn multiply(
+    product: Product,
+    left: Left,
+    right: &Right,
+    g: usize,
+    rows: usize,
+    (first, run_len): (usize, usize),
+    out: &mut [f32],
+) {
+    let Product { n: ld, k, ta, .. } = product;
+    let Left { a, base, stride } = left;
+    let packed = &right.packed[g * right.panels.packed_len(k)..];
+    let bases: Vec<usize> = (0..rows).map(|i| base + i * stride).collect();
+    if ta {
+        out.fill(0.0);
+    }
+    for panel in right.panels.iter() {
+        let b = panel.rows_of(packed, k, first, run_len);
+        let (panel, out, bases, runs, run_stride) = (panel, &mut *out, &bases, 1, 0);
+        if ta {
+            let (m, step, groups, group_stride) = (rows, stride, 1, 0);
+            simd::run(Columns { a, base, groups, group_stride, m, runs, run_stride, run_len, step, panel, b, out, ld });
+        } else {
+            simd::run(Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld });
+        }
     }
 }
 
@@ -106,7 +138,7 @@ fn few_rows(product: Product, a: &[f32], b: &[f32], sums: &mut [f32]) {
 /// Tasks of a few rows of one product each.
 fn by_rows(
     product: Product,
-    a: &Program,
+    x: &Program,
     right: &Right,
     epilogue: &Body,
     inputs: &[&[f32]],
@@ -128,40 +160,25 @@ fn by_rows(
             tasks.push((g, first, count, outs));
         }
     }
-    let multiply = |a: &[f32], base: usize, g: usize, count: usize, out: &mut [f32]| {
-        if ta {
-            out.fill(0.0);
-        }
-        let bases: Vec<usize> = (0..count).map(|i| base + i * k).collect();
-        for panel in right.panels.iter() {
-            let b = panel.of(right.of(g, k), k);
-            if ta {
-                let (runs, run_stride) = (1, 0);
-                let (run_len, step, m) = (k, m, count);
-                let columns = Columns { a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n };
-                simd::run(columns);
-            } else {
-                let (runs, run_stride, bases) = (1, 0, &bases);
-                simd::run(Rows { a, bases, runs, run_stride, run_len: k, panel, b, out, ld: n });
-            }
-        }
-    };
     let run = |stored: Option<&[f32]>| {
-        let work = a.work() + epilogue_program.work() + batch * m * n * k / 16;
+        let work = x.work() + epilogue_program.work() + batch * m * n * k / 16;
         par::each(work, tasks, |(g, first, count, mut outs)| {
-            let product = |out: &mut [f32]| match stored {
-                Some(stored) if ta => multiply(stored, g * m * k + first, g, count, out),
-                Some(stored) => multiply(stored, (g * m + first) * k, g, count, out),
-                None => par::with_scratch(count * k, |a_rows| {
-                    a.eval().store((g * m + first) * k, count * k, &[], &mut [&mut *a_rows]);
-                    multiply(a_rows, 0, g, count, out);
-                }),
+            let fill = |out: &mut [f32]| {
+                let multiply = |left: Left, out: &mut [f32]| multiply(product, left, right, g, count, (0, k), out);
+                match stored {
+                    Some(a) if ta => multiply(Left { a, base: g * m * k + first, stride: m }, out),
+                    Some(a) => multiply(Left { a, base: (g * m + first) * k, stride: k }, out),
+                    None => par::with_scratch(count * k, |a| {
+                        x.eval().store((g * m + first) * k, count * k, &[], &mut [&mut *a]);
+                        multiply(Left { a, base: 0, stride: k }, out);
+                    }),
+                }
             };
             if plain {
-                product(outs[0]);
+                fill(outs[0]);
             } else {
                 par::with_scratch(count * n, |acc| {
-                    product(acc);
+                    fill(acc);
                     let start = (g * m + first) * n;
                     epilogue_program.eval().store(start, count * n, acc, &mut outs);
                 });
@@ -169,9 +186,9 @@ fn by_rows(
         });
     };
     if ta {
-        with_stored(a, |stored| run(Some(stored)));
+        with_stored(x, |stored| run(Some(stored)));
     } else {
-        run(a.as_input());
+        run(x.as_input());
     }
 }
 
@@ -184,23 +201,10 @@ fn split(product: Product, a: &Program, right: &Right, mut done: impl FnMut(usiz
             for g in 0..batch {
                 let tasks = partial.chunks_mut(m * n).enumerate().collect();
                 par::each(m * n * k / 16, tasks, |(piece, out): (usize, &mut [f32])| {
-                    out.fill(0.0);
                     let first = piece * SPLIT;
-                    let run_len = SPLIT.min(k - first);
-                    let a = &stored[g * m * k..];
-                    let bases: Vec<usize> = (0..m).map(|i| i * k + first).collect();
-                    let (runs, run_stride, bases) = (1, 0, &bases);
-                    for panel in right.panels.iter() {
-                        let b = panel.rows_of(right.of(g, k), k, first, run_len);
-                        if ta {
-                            let (base, step) = (first * m, m);
-                            let columns = Columns { a, base, m, runs, run_stride, run_len, step, panel, b, out, ld: n };
-                            simd::run(columns);
-                        } else {
-                            let rows = Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: n };
-                            simd::run(rows);
-                        }
-                    }
+                    let start = g * m * k + if ta { first * m } else { first };
+                    let left = Left { a: stored, base: start, stride: if ta { m } else { k } };
+                    multiply(product, left, right, g, m, (first, SPLIT.min(k - first)), out);
                 });
                 sum_in_order(partial, m * n);
                 done(g, &partial[..m * n]);

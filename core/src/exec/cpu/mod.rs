@@ -4,15 +4,16 @@
 //! to bisect a wrong shader. Invariant: a run gives the same bits every time, for any number of
 //! threads: work is cut by shape, and partial sums are added in a fixed order.
 //!
-//! Where to look: [`program`] and [`body`] interpret pointwise code, [`tile`] holds the inner loops of
-//! contractions, [`conv`], [`conv_grad`], [`matmul`] and [`reduce`] cut them into tasks, [`rest`] has the small
-//! kernels, [`math`] the elementary functions, [`memory`] how launches borrow their operands.
+//! Where to look: `program` and `body` interpret pointwise code, `tile` holds the inner loops of
+//! contractions, `conv`, `conv_grad`, `matmul` and `reduce` cut the work into tasks, `rest` has the
+//! small kernels, `math` the elementary functions, `memory` how launches borrow their operands.
 
 #![allow(clippy::cast_possible_wrap, reason = "sizes and element numbers are far below 2^31")]
 
 mod body;
 mod conv;
 mod conv_grad;
+mod flow;
 mod image;
 mod launch;
 mod math;
@@ -24,6 +25,7 @@ mod par;
 mod pointwise;
 mod program;
 mod reduce;
+mod reduce_map;
 mod rest;
 mod rng;
 mod simd;

@@ -19,9 +19,17 @@ pub enum Arg<'a> {
 }
 
 /// The machine's best instruction set; detected once.
+///
+/// `ONESTEP_SIMD=scalar` or `avx2` asks for a lesser one, to test and measure what other
+/// machines run.
 pub fn arch() -> Arch {
     static ARCH: OnceLock<Arch> = OnceLock::new();
-    *ARCH.get_or_init(Arch::new)
+    *ARCH.get_or_init(|| match std::env::var("ONESTEP_SIMD").as_deref() {
+        Ok("scalar") => Arch::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Ok("avx2") => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
+        _ => Arch::new(),
+    })
 }
 
 /// Makes functions whose bodies are compiled for each instruction set, which they know as `S`.

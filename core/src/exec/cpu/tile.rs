@@ -40,8 +40,8 @@ impl Panels {
     /// Panels for `n` columns: two vectors wide, the last one vector if that is enough.
     pub fn new(n: usize) -> Self {
         let lanes = simd::lanes();
-        // Without vectors, eight columns let the compiler pair scalars as it can.
-        let widest = if lanes == 1 { 8 } else { 2 };
+        // Without vectors, four columns let the compiler pair scalars as it can.
+        let widest = if lanes == 1 { 4 } else { 2 };
         let (mut list, mut stride, mut column) = (Vec::new(), 0, 0);
         while column < n {
             let vectors = if lanes > 1 && n - column <= lanes { 1 } else { widest };
@@ -121,16 +121,21 @@ pub struct Rows<'a> {
     pub ld: usize,
 }
 
-/// `out[i, column + j] += sum over r, t of a[base + r * run_stride + t * step + i] * b[r * run_len + t, j]`.
+/// `out[i, column + j] += sum over g, r, t of
+/// a[base + g * group_stride + r * run_stride + t * step + i] * b[(g * runs + r) * run_len + t, j]`.
 #[derive(Debug)]
 pub struct Columns<'a> {
     /// Left operand.
     pub a: &'a [f32],
     /// Where its first element is.
     pub base: usize,
+    /// Groups of runs.
+    pub groups: usize,
+    /// Distance between groups.
+    pub group_stride: usize,
     /// Rows of the result.
     pub m: usize,
-    /// Runs of the contracted index.
+    /// Runs of the contracted index per group.
     pub runs: usize,
     /// Distance between runs.
     pub run_stride: usize,
@@ -153,7 +158,7 @@ pub struct Columns<'a> {
 macro_rules! pick_tile {
     ($simd:expr, $vectors:expr, $job:expr) => {
         match $vectors {
-            8 => $job.go::<S, 4, 8>($simd),
+            4 => $job.go::<S, 3, 4>($simd),
             1 => $job.go::<S, 12, 1>($simd),
             _ if S::REGISTER_COUNT >= 32 => $job.go::<S, 12, 2>($simd),
             _ => $job.go::<S, 6, 2>($simd),
@@ -214,7 +219,11 @@ impl Rows<'_> {
             let at = (row + i) * self.ld + self.panel.column;
             let out = &mut self.out[at..at + self.panel.width];
             for (out, &acc) in out.chunks_mut(S::F32_LANES).zip(acc) {
-                simd.partial_store_f32s(out, acc);
+                // Whole vectors without the call that masks the rest.
+                match S::as_mut_simd_f32s(out) {
+                    ([out], []) => *out = acc,
+                    _ => simd.partial_store_f32s(out, acc),
+                }
             }
         }
         count
@@ -239,9 +248,10 @@ impl Columns<'_> {
     fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, row: usize) -> usize {
         let mut acc = [[simd.splat_f32s(0.0); V]; M];
         let b = S::as_simd_f32s(self.b).0;
-        for r in 0..self.runs {
-            let a = &self.a[self.base + row + r * self.run_stride..];
-            let b = &b[r * self.run_len * V..][..self.run_len * V];
+        for run in 0..self.groups * self.runs {
+            let (group, r) = (run / self.runs, run % self.runs);
+            let a = &self.a[self.base + row + group * self.group_stride + r * self.run_stride..];
+            let b = &b[run * self.run_len * V..][..self.run_len * V];
             let mut at = 0;
             for b in b.chunks_exact(V) {
                 let a = &a[at..at + M];
@@ -258,8 +268,12 @@ impl Columns<'_> {
             let at = (row + i) * self.ld + self.panel.column;
             let out = &mut self.out[at..at + self.panel.width];
             for (out, &acc) in out.chunks_mut(S::F32_LANES).zip(acc) {
-                let sum = simd.add_f32s(simd.partial_load_f32s(out), acc);
-                simd.partial_store_f32s(out, sum);
+                if let ([out], []) = S::as_mut_simd_f32s(out) {
+                    *out = simd.add_f32s(*out, acc);
+                } else {
+                    let sum = simd.add_f32s(simd.partial_load_f32s(out), acc);
+                    simd.partial_store_f32s(out, sum);
+                }
             }
         }
         M

@@ -17,7 +17,11 @@ pub struct OnCpu {
 impl OnCpu {
     /// Reads `ONESTEP_CPU`; browsers have no environment.
     pub fn from_env() -> Self {
-        let names = std::env::var("ONESTEP_CPU").unwrap_or_default();
+        Self::parse(&std::env::var("ONESTEP_CPU").unwrap_or_default())
+    }
+
+    /// Reads names of kernels separated by commas, or `all`.
+    pub fn parse(names: &str) -> Self {
         Self { names: names.split(',').map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect() }
     }
 

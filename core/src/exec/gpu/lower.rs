@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use onestep_shaders::{Generated, Variant, source};
 
-use super::codegen::{Code, Function, Params, generate};
-use super::variant::{Problem, Tuning};
+use super::codegen::{Code, Function, Params, generate, point_number};
+use super::variant::Tuning;
 use crate::exec::ExecError;
 use crate::plan::{Body, Inst, Kernel, Launch, MAX_BINDINGS, SLOT_ALIGN, Slot};
 
@@ -52,6 +52,7 @@ pub fn lower(launch: &Launch, tuning: &Tuning) -> Result<Vec<Dispatch>, ExecErro
     match &launch.kernel {
         Kernel::Pointwise { body } => lowering.pointwise(body),
         Kernel::Reduce { body, reduced } => lowering.reduce(body, reduced),
+        Kernel::ReduceMap { sums, reduced, map } => lowering.reduce_map(sums, reduced, map),
         Kernel::Moments { body, reduced, eps } => lowering.moments(body, reduced, *eps),
         Kernel::MatMul { .. } | Kernel::Conv2d { .. } | Kernel::Conv2dGradWeight { .. } => lowering.contraction(),
         Kernel::Softmax { rows, cols } => {
@@ -90,26 +91,31 @@ pub fn lower(launch: &Launch, tuning: &Tuning) -> Result<Vec<Dispatch>, ExecErro
 }
 
 /// Partial sums that a dispatch leaves behind: `count` arrays of `chunks * len`, each aligned.
-fn partials(count: usize, len: usize) -> Vec<Operand> {
+pub fn partials(count: usize, len: usize) -> Vec<Operand> {
     (0..count).map(|j| Operand::Partial { offset: j * len.next_multiple_of(SLOT_ALIGN), len }).collect()
 }
 
-struct Lowering<'a> {
-    launch: &'a Launch,
-    tuning: &'a Tuning,
+/// The lowering of one launch.
+pub struct Lowering<'a> {
+    /// The launch.
+    pub launch: &'a Launch,
+    /// How variants are chosen.
+    pub tuning: &'a Tuning,
 }
 
 impl Lowering<'_> {
-    fn reads(&self) -> Vec<Operand> {
+    /// The launch's inputs.
+    pub fn reads(&self) -> Vec<Operand> {
         self.launch.inputs.iter().copied().map(Operand::Slot).collect()
     }
 
-    fn writes(&self) -> Vec<Operand> {
+    /// The launch's outputs.
+    pub fn writes(&self) -> Vec<Operand> {
         self.launch.outputs.iter().copied().map(Operand::Slot).collect()
     }
 
     /// A dispatch of `kernel` on `reads` and `writes`.
-    fn dispatch(
+    pub fn dispatch(
         &self,
         kernel: &str,
         variant: Variant,
@@ -134,7 +140,7 @@ impl Lowering<'_> {
     }
 
     /// The only dispatch of a launch, on its own slots.
-    fn single(
+    pub fn single(
         &self,
         variant: Variant,
         generated: &Generated,
@@ -157,7 +163,7 @@ impl Lowering<'_> {
     }
 
     /// Generates `functions`, and declares the launch's inputs, then `outputs`.
-    fn generated(
+    pub fn generated(
         &self,
         functions: &[Function<'_>],
         outputs: usize,
@@ -266,6 +272,19 @@ impl Lowering<'_> {
         Ok(dispatches)
     }
 
+    fn reduce_map(&self, sums: &Body, reduced: &[bool], map: &Body) -> Result<Vec<Dispatch>, ExecError> {
+        let (kept, terms, along_rows) = extents(sums, reduced);
+        let (ox, ry, _) = self.tuning.rows(kept, terms, along_rows, false);
+        let function = |name, body| Function { name, body, params: Params::KeptReduced(reduced), vector: false, acc: false };
+        let results = sums.results.len();
+        let functions = [function("body", sums), function("map", map)];
+        let mut generated = self.generated(&functions, 1, false, &[("results", results as u32)])?;
+        let sums_text: String = (0..results).map(|j| format!("var<private> sum{j}: f32;\n")).collect();
+        generated.functions = sums_text + &generated.functions + &point_number("point", &sums.dims, reduced);
+        let constants = vec![("KEPT", kept as f64), ("REDUCED", terms as f64)];
+        self.single(Variant::Rows { ox, ry }, &generated, constants, kept.div_ceil(ox as usize))
+    }
+
     fn moments(&self, body: &Body, reduced: &[bool], eps: f32) -> Result<Vec<Dispatch>, ExecError> {
         let (kept, terms, along_rows) = extents(body, reduced);
         let (ox, ry, _) = self.tuning.rows(kept, terms, along_rows, false);
@@ -274,80 +293,6 @@ impl Lowering<'_> {
         let constants = vec![("KEPT", kept as f64), ("REDUCED", terms as f64), ("EPS", f64::from(eps))];
         self.single(Variant::Rows { ox, ry }, &generated, constants, kept.div_ceil(ox as usize))
     }
-
-    fn contraction(&self) -> Result<Vec<Dispatch>, ExecError> {
-        let contraction = Contraction::new(&self.launch.kernel);
-        let Contraction { problem, a, b, epilogue, .. } = &contraction;
-        let tile = self.tuning.tile(problem);
-        let vector_out = problem.n.is_multiple_of(4);
-        let rows = contraction.out_rows;
-        let out = |name, body| Function {
-            name,
-            body,
-            params: Params::RowCol { rows, cols: problem.n },
-            vector: vector_out,
-            acc: true,
-        };
-        let operand = |names: [&'static str; 2], (body, rows, cols): &(Body, usize, usize)| {
-            let vector = cols.is_multiple_of(4);
-            (names[usize::from(vector)], *rows, *cols, vector, body.clone())
-        };
-        let operands = [operand(["a", "a4"], a), operand(["b", "b4"], b)];
-        let mut functions: Vec<Function<'_>> = operands
-            .iter()
-            .map(|(name, rows, cols, vector, body)| Function {
-                name,
-                body,
-                params: Params::RowCol { rows: *rows, cols: *cols },
-                vector: *vector,
-                acc: false,
-            })
-            .collect();
-
-        let splits = if self.launch.inputs.len() + 2 > MAX_BINDINGS { 1 } else { self.tuning.splits(problem, &tile) };
-        // Chunks of whole steps through workgroup memory.
-        let step = (tile.tk as usize).max(4);
-        let chunk = problem.k.div_ceil(splits).next_multiple_of(step);
-        let splits = problem.k.div_ceil(chunk);
-
-        let plain = Body::acc(&[rows, problem.n]);
-        functions.push(out("epilogue", if splits > 1 { &plain } else { epilogue }));
-        let mut values = contraction.values.clone();
-        values.extend([
-            ("vector_a", u32::from(operands[0].3)),
-            ("vector_b", u32::from(operands[1].3)),
-            ("vector_out", u32::from(vector_out)),
-        ]);
-        let generated = self.generated(&functions, 1, vector_out, &values)?;
-        let mut constants = contraction.constants.clone();
-        if splits > 1 {
-            constants.extend([("SPLITS", splits as f64), ("CHUNK", chunk as f64)]);
-        }
-        let tiles = problem.tiles(&tile);
-        let groups = if tile.shared { tiles * splits } else { tiles.div_ceil(tile.tx as usize) };
-        let kernel = self.launch.kernel.name();
-        if splits == 1 {
-            return self.single(Variant::Tile(tile), &generated, constants, groups);
-        }
-        let partial = partials(1, splits * rows * problem.n);
-        let first =
-            self.dispatch(kernel, Variant::Tile(tile), &generated, constants, (self.reads(), partial.clone()), groups)?;
-
-        let values = [("vector_out", u32::from(vector_out)), ("partial_binding", self.launch.inputs.len() as u32 + 1)];
-        let generated = self.generated(&[out("epilogue", epilogue)], 1, vector_out, &values)?;
-        let constants = vec![("ROWS", rows as f64), ("N", problem.n as f64), ("SPLITS", splits as f64)];
-        let items = rows * problem.n / if vector_out { 4 } else { 1 };
-        let reads = self.reads().into_iter().chain(partial).collect();
-        let second = self.dispatch(
-            "split_sum",
-            Variant::Items,
-            &generated,
-            constants,
-            (reads, self.writes()),
-            items.div_ceil(64),
-        )?;
-        Ok(vec![first, second])
-    }
 }
 
 /// Kept outputs, terms of each sum, and whether the innermost dimension is summed.
@@ -355,104 +300,4 @@ fn extents(body: &Body, reduced: &[bool]) -> (usize, usize, bool) {
     let product = |wanted: bool| body.dims.iter().zip(reduced).filter(|(_, r)| **r == wanted).map(|(n, _)| n).product();
     let inner = body.dims.iter().zip(reduced).rev().find(|(n, _)| **n != 1).is_some_and(|(_, r)| *r);
     (product(false), product(true), inner)
-}
-
-/// A contraction as a product of two matrices, each an expression over stored rows and columns.
-struct Contraction {
-    problem: Problem,
-    /// Expression, rows, columns.
-    a: (Body, usize, usize),
-    b: (Body, usize, usize),
-    out_rows: usize,
-    epilogue: Body,
-    values: Vec<(&'static str, u32)>,
-    constants: Vec<(&'static str, f64)>,
-}
-
-impl Contraction {
-    fn new(kernel: &Kernel) -> Self {
-        match kernel {
-            Kernel::MatMul { batch, m, n, k, ta, tb, prologue, epilogue } => {
-                let (a_rows, a_cols) = if *ta { (*k, *m) } else { (*m, *k) };
-                let (b_rows, b_cols) = if *tb { (*n, *k) } else { (*k, *n) };
-                Self {
-                    problem: Problem { kernel: "matmul", batch: *batch, m: *m, n: *n, k: k.next_multiple_of(4) },
-                    a: (prologue.clone(), batch * a_rows, a_cols),
-                    b: (Body::load(0, &[batch * b_rows, b_cols]), batch * b_rows, b_cols),
-                    out_rows: batch * m,
-                    epilogue: epilogue.clone(),
-                    values: vec![
-                        ("a_along_k", u32::from(!ta)),
-                        ("b_along_k", u32::from(*tb)),
-                        ("k_tail", u32::from(k % 4 != 0)),
-                    ],
-                    constants: vec![("BATCH", *batch as f64), ("M", *m as f64), ("N", *n as f64), ("K", *k as f64)],
-                }
-            }
-            Kernel::Conv2d { shape, flip, prologue, epilogue } => {
-                let s = shape;
-                let (rows, taps) = (s.b * s.h * s.w, s.k * s.k);
-                let (b_rows, b_cols) = if *flip { (taps * s.co, s.ci) } else { (taps * s.ci, s.co) };
-                Self {
-                    problem: Problem {
-                        kernel: "conv2d",
-                        batch: 1,
-                        m: rows,
-                        n: s.co,
-                        k: taps * s.ci.next_multiple_of(4),
-                    },
-                    a: (prologue.clone(), rows, s.ci),
-                    b: (Body::load(0, &[b_rows, b_cols]), b_rows, b_cols),
-                    out_rows: rows,
-                    epilogue: epilogue.clone(),
-                    values: vec![
-                        ("a_along_k", 1),
-                        ("b_along_k", u32::from(*flip)),
-                        ("k_tail", u32::from(s.ci % 4 != 0)),
-                        ("size", s.k as u32),
-                    ],
-                    constants: vec![
-                        ("ROWS", rows as f64),
-                        ("H", s.h as f64),
-                        ("W", s.w as f64),
-                        ("CI", s.ci as f64),
-                        ("N", s.co as f64),
-                    ],
-                }
-            }
-            Kernel::Conv2dGradWeight { shape, prologue, prologue_d } => {
-                let s = shape;
-                let (pixels, taps) = (s.b * s.h * s.w, s.k * s.k);
-                let out_rows = taps * s.ci;
-                let m = taps * s.ci.next_multiple_of(4);
-                Self {
-                    problem: Problem {
-                        kernel: "conv2d_grad_weight",
-                        batch: 1,
-                        m,
-                        n: s.co,
-                        k: pixels.next_multiple_of(4),
-                    },
-                    a: (prologue.clone(), pixels, s.ci),
-                    b: (prologue_d.clone(), pixels, s.co),
-                    out_rows,
-                    epilogue: Body::acc(&[out_rows, s.co]),
-                    values: vec![
-                        ("a_along_k", 0),
-                        ("b_along_k", 0),
-                        ("k_tail", u32::from(pixels % 4 != 0)),
-                        ("size", s.k as u32),
-                    ],
-                    constants: vec![
-                        ("PIXELS", pixels as f64),
-                        ("H", s.h as f64),
-                        ("W", s.w as f64),
-                        ("CI", s.ci as f64),
-                        ("N", s.co as f64),
-                    ],
-                }
-            }
-            _ => unreachable!("only contractions come here"),
-        }
-    }
 }

@@ -8,12 +8,14 @@
 mod bisect;
 mod cache;
 pub mod codegen;
+mod contraction;
 mod device;
 mod lower;
 mod measure;
 mod memory;
 mod pipelines;
 mod profile;
+mod space;
 mod variant;
 
 pub use device::{AdapterChoice, AdapterKind, AdapterSummary, DeviceRequest, Gpu, Limits, adapters};
@@ -101,6 +103,11 @@ impl GpuExecutor {
     /// Changes how variants are chosen for plans that are prepared from now on.
     pub fn set_tuning(&mut self, tuning: Tuning) {
         self.tuning = tuning;
+    }
+
+    /// Runs these kernels on their CPU twin from now on, as `ONESTEP_CPU` does.
+    pub fn set_on_cpu(&mut self, kernels: &str) {
+        self.on_cpu = bisect::OnCpu::parse(kernels);
     }
 
     /// Makes a store of `len` zeros; replaces one of that name.

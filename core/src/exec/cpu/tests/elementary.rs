@@ -72,12 +72,12 @@ fn cosine_in_turns_is_accurate() {
 
 #[test]
 fn nan_goes_through_and_the_clamps_hold() {
+    use UnaryOp::*;
     let one = |op, x: f32| {
         let mut y = [0.0];
         math::unary(op, &mut y, &[x]);
         y[0]
     };
-    use UnaryOp::*;
     for op in [Neg, Exp, Log, Sqrt, Recip, Sigmoid, Softplus, Sin, Cos, Abs, Sign, Floor] {
         assert!(one(op, f32::NAN).is_nan(), "{op:?} swallows NaN");
     }

@@ -1,4 +1,4 @@
-//! `reduce` and `moments` over every layout of kept and reduced dimensions.
+//! `reduce`, `moments` and `reduce_map` over every layout of kept and reduced dimensions.
 
 use super::*;
 
@@ -99,4 +99,41 @@ fn moments_survive_a_large_mean() {
     let variance = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / 1e4;
     // The mean is rounded to 6e-5 where the deviation is 0.58.
     assert_close("large mean", &got[0], &[mean, 1.0 / variance.sqrt()], 1e-6);
+}
+
+#[test]
+fn reduce_map_matches_the_plain_loop() {
+    for (dims, reduced) in layouts() {
+        let (sums, inputs) = body(&dims);
+        let inputs: Vec<&[f32]> = inputs.iter().map(|x| &x[..]).collect();
+        let targets = targets(&dims, &reduced);
+        let outputs = targets.iter().max().unwrap() + 1;
+        let count = targets.len() / outputs;
+        // x * y - mean(x * y) - x * mean(x + 0.3)
+        let mut map = Body { dims: dims.clone(), insts: sums.insts[..3].to_vec(), results: vec![9] };
+        map.insts.extend([
+            Inst::Sum(0),
+            Inst::Sum(1),
+            Inst::Binary(BinaryOp::Mul, 0, 4),
+            Inst::Binary(BinaryOp::Add, 3, 5),
+            Inst::Const(1.0 / count as f32),
+            Inst::Binary(BinaryOp::Mul, 6, 7),
+            Inst::Binary(BinaryOp::Sub, 2, 8),
+        ]);
+        let mut totals = [vec![0.0; outputs], vec![0.0; outputs]];
+        for (j, totals) in totals.iter_mut().enumerate() {
+            all(&sums, &inputs, j).iter().zip(&targets).for_each(|(x, t)| totals[*t] += x);
+        }
+        let products = all(&sums, &inputs, 0);
+        let wanted: Vec<f64> = (0..targets.len())
+            .map(|p| {
+                let [first, second] = [0, 1].map(|j: usize| totals[j][targets[p]] / count as f64);
+                products[p] - first - f64::from(inputs[0][p]) * second
+            })
+            .collect();
+        let kernel = Kernel::ReduceMap { sums, reduced: reduced.clone(), map };
+        let got = run(kernel.clone(), &inputs, &[targets.len()]);
+        assert_close(&format!("reduce_map {dims:?} {reduced:?}"), &got[0], &wanted, ELEMENTWISE);
+        assert_deterministic(&kernel, &inputs, &[targets.len()]);
+    }
 }

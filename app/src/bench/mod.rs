@@ -1,0 +1,203 @@
+//! `onestep bench`: milliseconds per step, images per second, and how far each kernel is from what the
+//! device can do.
+//!
+//! The peak is measured in the same run ([`roofline`]), so a fraction compares kernels of one device
+//! with each other; it is no vendor's number.
+
+mod roofline;
+
+use std::time::Instant;
+
+use onestep_core::exec::LaunchTime;
+use onestep_core::plan::Plan;
+use onestep_core::train::method::StepKind;
+use onestep_core::train::{SAMPLE_BATCH, Trainer, latent};
+use serde::Serialize;
+
+use crate::device::{self, DeviceArgs};
+use crate::output::{note, print, print_json};
+use crate::settings::{SettingsArgs, setup_without_download};
+use roofline::{KernelTime, Peak, by_kernel};
+
+/// Arguments of `onestep bench`.
+#[derive(clap::Args)]
+#[command(allow_negative_numbers = true)]
+pub struct Args {
+    /// Timed runs of each kind of step; the median counts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: u32,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Runs before the timed ones: they compile, fill caches and wake the clock.
+const WARM_UP: usize = 2;
+/// Profiled runs; the median of each launch counts.
+const PROFILES: usize = 3;
+
+#[derive(Serialize)]
+struct Report {
+    device: String,
+    peak: Peak,
+    batch: usize,
+    steps: Vec<StepReport>,
+    sampling: Sampling,
+}
+
+/// One kind of step.
+#[derive(Serialize)]
+struct StepReport {
+    name: String,
+    ms: f64,
+    /// Images (or points) of the batch per second.
+    images_per_sec: f64,
+    launches: usize,
+    gflop: f64,
+    gflop_per_sec: f64,
+    /// Share of the time that the launches would take at the peak.
+    roofline: f64,
+    kernels: Vec<KernelTime>,
+}
+
+#[derive(Serialize)]
+struct Sampling {
+    batch: usize,
+    ms: f64,
+    images_per_sec: f64,
+}
+
+/// Times and prints.
+pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let (setup, data) = setup_without_download(args.settings.resolve()?)?;
+    let mut executor = device::open(&args.device, quiet)?;
+    note(quiet, "measuring the device's peak");
+    let peak = Peak::measure(&mut executor)?;
+    let (batch, width) = (setup.config.batch, setup.data.width());
+    let mut kinds = vec![StepKind::Ratio, StepKind::Generator];
+    if setup.config.warmup_steps > 0 {
+        kinds.insert(0, StepKind::Warmup);
+    }
+    let mut trainer = Trainer::new(executor, setup, &data.words)?;
+    let mut steps = Vec::new();
+    for kind in kinds {
+        note(quiet, format_args!("timing the {kind:?} step").to_string().to_lowercase());
+        steps.push(step(&mut trainer, kind, args.repeat as usize, &peak)?);
+    }
+    note(quiet, "timing a batch of samples");
+    let latents: Vec<f32> = (0..SAMPLE_BATCH as u32).flat_map(|seed| latent(seed, width)).collect();
+    let secs = timed(args.repeat as usize, || Ok(drop(pollster::block_on(trainer.sample(&latents))?)))?;
+    let sampling =
+        Sampling { batch: SAMPLE_BATCH, ms: secs * 1e3, images_per_sec: SAMPLE_BATCH as f64 / secs };
+    let report = Report { device: trainer.executor.name(), peak, batch, steps, sampling };
+    if args.json { print_json(&report) } else { print_tables(&report) }
+}
+
+fn step(trainer: &mut Trainer, kind: StepKind, repeat: usize, peak: &Peak) -> anyhow::Result<StepReport> {
+    let secs = timed(repeat, || {
+        trainer.step(kind)?;
+        Ok(trainer.executor.sync()?)
+    })?;
+    let mut profiles = Vec::new();
+    for _ in 0..PROFILES {
+        profiles.push(pollster::block_on(trainer.profile(kind))?);
+    }
+    let Some(plan) = trainer.plan(kind) else { anyhow::bail!("a step has run without a plan") };
+    let batch = trainer.config().batch as f64;
+    Ok(StepReport {
+        name: plan.name.clone(),
+        ms: secs * 1e3,
+        images_per_sec: batch / secs,
+        launches: plan.launches.len(),
+        gflop: plan.flops() as f64 * 1e-9,
+        gflop_per_sec: plan.flops() as f64 * 1e-9 / secs,
+        roofline: ideal_secs(plan, peak) / secs,
+        kernels: by_kernel(plan, &median_times(&profiles), peak),
+    })
+}
+
+fn ideal_secs(plan: &Plan, peak: &Peak) -> f64 {
+    plan.launches.iter().map(|launch| peak.secs(launch.flops, launch.bytes)).sum()
+}
+
+/// The median time of each launch over several profiles.
+fn median_times(profiles: &[Vec<LaunchTime>]) -> Vec<LaunchTime> {
+    let each = |(i, time): (usize, &LaunchTime)| LaunchTime {
+        launch: time.launch,
+        secs: median(profiles.iter().map(|profile| profile[i].secs).collect()),
+    };
+    profiles[0].iter().enumerate().map(each).collect()
+}
+
+/// Median seconds of `job` after a few runs that don't count.
+fn timed(repeat: usize, mut job: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    for _ in 0..WARM_UP {
+        job()?;
+    }
+    let mut times = Vec::new();
+    for _ in 0..repeat {
+        let start = Instant::now();
+        job()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    Ok(median(times))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    f64::midpoint(values[(n - 1) / 2], values[n / 2])
+}
+
+fn print_tables(report: &Report) -> anyhow::Result<()> {
+    let Peak { gflop_per_sec, gb_per_sec, .. } = report.peak;
+    print(format_args!(
+        "{}: {gflop_per_sec:.1} GFLOP/s (a matrix product), {gb_per_sec:.1} GB/s (a copy), measured now",
+        report.device
+    ))?;
+    for step in &report.steps {
+        print(format_args!(
+            "\n{}: {:.2} ms, {:.1}/s (batch {}), {} launches, {:.3} GFLOP, {:.1} GFLOP/s, {:.0} % of the roofline",
+            step.name,
+            step.ms,
+            step.images_per_sec,
+            report.batch,
+            step.launches,
+            step.gflop,
+            step.gflop_per_sec,
+            step.roofline * 100.0
+        ))?;
+        print(format_args!(
+            "  {:<20} {:>8} {:>10} {:>7} {:>10} {:>10} {:>9}",
+            "kernel", "launches", "ms", "share", "GFLOP/s", "GB/s", "roofline"
+        ))?;
+        let total: f64 = step.kernels.iter().map(|kernel| kernel.ms).sum();
+        for kernel in &step.kernels {
+            print(format_args!(
+                "  {:<20} {:>8} {:>10.3} {:>6.1}% {:>10.1} {:>10.1} {:>8.0}%",
+                kernel.kernel,
+                kernel.launches,
+                kernel.ms,
+                kernel.ms / total * 100.0,
+                kernel.gflop_per_sec,
+                kernel.gb_per_sec,
+                kernel.roofline * 100.0
+            ))?;
+        }
+    }
+    let Sampling { batch, ms, images_per_sec } = report.sampling;
+    print(format_args!("\nsampling: {ms:.2} ms for {batch}, {images_per_sec:.1}/s, with the way to and from the device"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn medians_are_in_the_middle() {
+        assert_eq!(super::median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(super::median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}
