@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Error;
 use onestep_core::data::DataError;
 use onestep_core::eval::EvalError;
+use onestep_core::eval::lenet::LenetError;
 use onestep_core::exec::ExecError;
-use onestep_core::files::FileError;
 use onestep_core::model::{ModelError, ModelProblem};
 use onestep_core::nets::ConfigError;
 use onestep_core::train::{KnobError, TrainError};
@@ -98,11 +98,17 @@ fn code(error: &Error) -> u8 {
             Some(TrainError::Exec(error)) => is_bad_device(error),
             _ => cause.downcast_ref().is_some_and(is_bad_device),
         };
-        model || data || device || cause.is::<BadInput>() || cause.is::<KnobError>() || cause.is::<ConfigError>()
+        let setting = matches!(cause.downcast_ref(), Some(EvalError::Setting { .. }))
+            || matches!(cause.downcast_ref(), Some(LenetError::Shape { .. }));
+        model
+            || data
+            || device
+            || setting
+            || cause.is::<BadInput>()
+            || cause.is::<KnobError>()
+            || cause.is::<ConfigError>()
     });
-    let setting = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(EvalError::Setting { .. })));
-    let mid_run = error.chain().any(|cause| cause.is::<FileError>());
-    if (bad || setting) && !mid_run { BAD_INPUT } else { FAILED }
+    if bad { BAD_INPUT } else { FAILED }
 }
 
 fn is_bad_device(error: &ExecError) -> bool {
@@ -112,6 +118,7 @@ fn is_bad_device(error: &ExecError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use onestep_core::files::FileError;
 
     #[test]
     fn errors_are_one_line() {

@@ -113,11 +113,15 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         });
     }
     if let Some(Scores { candidates, mean_score, mean_score_kept }) = scores {
-        print(format_args!("best of {candidates}: mean score {mean_score:.4} of all, {mean_score_kept:.4} of those kept"))?;
+        print(format_args!(
+            "best of {candidates}: mean score {mean_score:.4} of all, {mean_score_kept:.4} of those kept"
+        ))?;
     }
     let what = if is_points(&model.meta) { "points" } else { "images" };
     print(format_args!("{} {what} in {secs:.3} s: {rate:.1} {what}/s on {}", seeds.len(), executor.name()))?;
-    files.iter().for_each(|file| note(quiet, format_args!("wrote {}", file.display())));
+    for file in &files {
+        note(quiet, format_args!("wrote {}", file.display()));
+    }
     Ok(())
 }
 
@@ -128,7 +132,9 @@ fn is_points(meta: &ModelMeta) -> bool {
 /// What can be refused before anything is computed.
 fn check(args: &Args, meta: &ModelMeta, target: Option<&Target>) -> anyhow::Result<()> {
     if target.is_none() && args.grid.is_none() {
-        return Err(bad_input!("the samples have nowhere to go; give --out samples.npy, --out FOLDER or --grid FILE.png"));
+        return Err(bad_input!(
+            "the samples have nowhere to go; give --out samples.npy, --out FOLDER or --grid FILE.png"
+        ));
     }
     if is_points(meta) && matches!(target, Some(Target::Folder(_))) {
         return Err(bad_input!("--out: this model makes points, not images; give a file that ends in .npy or .png"));
@@ -242,7 +248,8 @@ fn write(args: &Args, target: Option<&Target>, model: &ModelFile, samples: &[f32
             None => {}
         }
     } else {
-        let pictures = [args.grid.as_ref(), target.and_then(|t| if let Target::Png(path) = t { Some(path) } else { None })];
+        let pictures =
+            [args.grid.as_ref(), target.and_then(|t| if let Target::Png(path) = t { Some(path) } else { None })];
         for path in pictures.into_iter().flatten() {
             save(&points(samples, meta.data_range), path)?;
         }

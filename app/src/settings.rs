@@ -46,7 +46,9 @@ impl SettingsArgs {
         let layers = [file, from_environment(|name| std::env::var(name).ok())?, self.overrides.clone()];
         let preset = self.preset(&layers)?;
         let mut config = preset.config();
-        layers.iter().for_each(|layer| config.apply(layer));
+        for layer in &layers {
+            config.apply(layer);
+        }
         config.validate()?;
         Ok((preset.name, config))
     }
@@ -81,7 +83,9 @@ pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
     let fail = |got: std::io::Error| bad_input!("{name}: cannot be read: {got}; check the path of --config");
     let length = std::fs::metadata(path).map_err(fail)?.len();
     if length > MAX_CONFIG_BYTES {
-        return Err(bad_input!("{name}: has {length} bytes, more than any file of settings; check the path of --config"));
+        return Err(bad_input!(
+            "{name}: has {length} bytes, more than any file of settings; check the path of --config"
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(fail)?;
     let saved = || serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object());
@@ -103,7 +107,7 @@ pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
 
 fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
     let start = span.map_or(0, |span| span.start.min(text.len()));
-    text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1
+    text[..start].matches('\n').count() + 1
 }
 
 /// The settings in `ONESTEP_<NAME>`; an empty one counts as absent.

@@ -39,7 +39,10 @@ pub fn open_ratio(given: Option<&Path>, generator: &ModelFile) -> anyhow::Result
         None => sibling(Path::new(&generator.name)),
     };
     if given.is_none() && !path.is_file() {
-        return Err(bad_input!("--best-of needs a ratio network, but there is no {}; give --ratio FILE", path.display()));
+        return Err(bad_input!(
+            "--best-of needs a ratio network, but there is no {}; give --ratio FILE",
+            path.display()
+        ));
     }
     let ratio = ModelFile::open(&path)?;
     if ratio.meta.kind != ModelKind::Ratio {

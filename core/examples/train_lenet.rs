@@ -179,7 +179,7 @@ mod native {
         for metric in lenet.floor(executor, &train.images, Some(&test.images), &[MetricKind::FidLenet]).await? {
             println!("  {metric}");
         }
-        println!("the first training images against each other, two halves:");
+        println!("the first training images against each other, two random halves:");
         for metric in lenet.floor(executor, first, None, &kinds).await? {
             println!("  {metric}");
         }

@@ -1,6 +1,6 @@
-// reduce_map: sum_j(o) = sum over r of body_j(o, r); then out0[point(o, r)] = map(o, r), which may read sum_j(o).
+// reduce_map: sum_j(o) = sum over r of body_j(o, r); then out_i[point(o, r)] = map_i(o, r, sum_*(o)).
 //
-// Bindings: in_*: whatever the views of body and map reach; out0: one element per point, KEPT * REDUCED.
+// Bindings: in_*: whatever the views of body and map reach; out_*: one element per point, KEPT * REDUCED.
 // A workgroup owns {{ ox }} sums and the points below them; {{ ry }} invocations share a sum. Invocation ry takes
 // r = ry, ry + {{ ry }}, ... in two interleaved f32 sums; a tree adds the {{ ry }} partial sums.
 {% include "lib/prelude.wgsl" %}
@@ -37,11 +37,15 @@ fn main(
 {%- endfor %}
     }
 {%- for j in range(results) %}
-    sum{{ j }} = tree_add(local, sum{{ j }}_0 + sum{{ j }}_1);
+    let sum{{ j }} = tree_add(local, sum{{ j }}_0 + sum{{ j }}_1);
 {%- endfor %}
     if kept < KEPT {
         for (r = first; r < REDUCED; r += {{ ry }}u) {
-            out0[point(o, r)] = map(o, r);
+            let value = map(o, r{% for j in range(results) %}, sum{{ j }}{% endfor %});
+            let p = point(o, r);
+{%- for i in range(outputs) %}
+            out{{ i }}[p] = value{{ ".v" ~ i if outputs > 1 }};
+{%- endfor %}
         }
     }
 }

@@ -1,16 +1,16 @@
 // split_sum: out[row, col] = epilogue(sum over s of partial[s, row, col]), the second half of a contraction
-// whose k was split.
+// whose k was split,
+// or whose epilogue is kept apart.
 //
+// Bindings: in_*: whatever the views of the epilogue reach; partial: [SPLITS, ROWS, N]; out0: [ROWS, N].
 // An invocation owns {{ 4 if vector_out else 1 }} output{{ "s" if vector_out }}, a workgroup 64 invocations. f32 sums in ascending s.
 {%- set F = "vec4<f32>" if vector_out else "f32" %}
 {% include "lib/prelude.wgsl" %}
-// Sizes of out0 [ROWS, N].
 override ROWS: u32;
 override N: u32;
 override SPLITS: u32;
 
 {{ bindings }}
-@group(0) @binding({{ partial_binding }}) var<storage, read> partial: array<{{ F }}>; // [SPLITS, ROWS, N]
 {{ functions }}
 @compute @workgroup_size(64)
 fn main(

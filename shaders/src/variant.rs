@@ -32,6 +32,12 @@ impl Tile {
         Self { name, tm: per_thread, tn: per_thread, tx, ty, tk, shared: true }
     }
 
+    /// Rows and columns that a workgroup owns (an invocation, if not `shared`).
+    pub const fn extent(&self) -> (usize, usize) {
+        let (tx, ty) = if self.shared { (self.tx, self.ty) } else { (1, 1) };
+        ((self.tm * ty) as usize, (self.tn * tx) as usize)
+    }
+
     const fn direct(name: &'static str, tm: u32, tn: u32, tx: u32) -> Self {
         Self { name, tm, tn, tx, ty: 1, tk: 0, shared: false }
     }

@@ -84,21 +84,20 @@ fn bodies(kernel: &str) -> Vec<Generated> {
         }
         "reduce_map" => vec![Generated {
             bindings: (input.to_owned() + &output(0)).replace('F', "f32"),
-            functions: "var<private> sum0: f32;\nvar<private> sum1: f32;\n\
-                struct Values { v0: f32, v1: f32, }\n\
+            functions: "struct Values { v0: f32, v1: f32, }\n\
                 fn body(o: u32, r: u32) -> Values { return Values(in0[r], in0[o]); }\n\
-                fn map(o: u32, r: u32) -> f32 { return in0[r] - sum0 * sum1; }\n\
+                fn map(o: u32, r: u32, sum0: f32, sum1: f32) -> f32 { return in0[r] - sum0 * sum1; }\n\
                 fn point(o: u32, r: u32) -> u32 { return r * 7u + o; }"
                 .to_owned(),
-            values: BTreeMap::from([("results", 2)]),
+            values: BTreeMap::from([("results", 2), ("outputs", 1)]),
             ..Generated::default()
         }],
         "matmul" | "conv2d" | "conv2d_grad_weight" => contractions(),
         "split_sum" => [("f32", 0), ("vec4<f32>", 1)]
             .map(|(f, vector)| Generated {
-                bindings: output(0).replace('F', f),
+                bindings: (input.replace("in0", "partial") + &output(0)).replace('F', f),
                 functions: format!("fn epilogue(row: u32, col: u32, acc: {f}) -> {f} {{ return acc + f32(row + col); }}"),
-                values: BTreeMap::from([("vector_out", vector), ("partial_binding", 1)]),
+                values: BTreeMap::from([("vector_out", vector)]),
                 ..Generated::default()
             })
             .to_vec(),

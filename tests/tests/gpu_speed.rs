@@ -83,7 +83,8 @@ fn contraction_speed() {
     for (name, kernel, inputs, output, flops) in cases {
         print!("{name:32}");
         for tile in TILES {
-            gpu.set_tuning(Tuning { software: true, choice: Choice::Forced(*tile), split: false });
+            let tuning = Tuning { choice: Choice::Forced(*tile), ..gpu.tuning().clone() };
+            gpu.set_tuning(tuning);
             let secs = seconds(&mut gpu, &kernel, inputs, output);
             print!("  {} {:.1}", tile.name, flops / secs * 1e-9);
         }

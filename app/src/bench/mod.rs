@@ -90,9 +90,11 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     note(quiet, "timing a batch of samples");
     let latents: Vec<f32> = (0..SAMPLE_BATCH as u32).flat_map(|seed| latent(seed, width)).collect();
-    let secs = timed(args.repeat as usize, || Ok(drop(pollster::block_on(trainer.sample(&latents))?)))?;
-    let sampling =
-        Sampling { batch: SAMPLE_BATCH, ms: secs * 1e3, images_per_sec: SAMPLE_BATCH as f64 / secs };
+    let secs = timed(args.repeat as usize, || {
+        pollster::block_on(trainer.sample(&latents))?;
+        Ok(())
+    })?;
+    let sampling = Sampling { batch: SAMPLE_BATCH, ms: secs * 1e3, images_per_sec: SAMPLE_BATCH as f64 / secs };
     let report = Report { device: trainer.executor.name(), peak, batch, steps, sampling };
     if args.json { print_json(&report) } else { print_tables(&report) }
 }
@@ -189,8 +191,9 @@ fn print_tables(report: &Report) -> anyhow::Result<()> {
             ))?;
         }
     }
+    print("\nroofline: share of the peak; above 100 % where operands come from a cache instead of memory")?;
     let Sampling { batch, ms, images_per_sec } = report.sampling;
-    print(format_args!("\nsampling: {ms:.2} ms for {batch}, {images_per_sec:.1}/s, with the way to and from the device"))
+    print(format_args!("sampling: {ms:.2} ms for {batch}, {images_per_sec:.1}/s, with the way to and from the device"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Points are compared with fresh points of the exact density ([`points`]), images with a split of a
 //! data set ([`images`]). Several models (one per training seed) give mean and range.
 
-mod features;
 mod images;
 mod points;
 
@@ -83,23 +82,26 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Reference::Points(PointReference::new(density, num))
     } else if let [height, width, channels] = first.data_shape[..] {
         let shape = [height, width, channels];
-        Reference::Images(Box::new(ImageReference::load(data, args.split, shape, num, quiet)?))
+        Reference::Images(Box::new(ImageReference::load(data, args.split, shape, num, &kinds, quiet)?))
     } else {
         return Err(bad_input!("{}: there are no metrics for data of shape {:?}", models[0].name, first.data_shape));
     };
     let mut executor = device::open(&args.device, quiet)?;
-    let mut values = vec![Vec::new(); kinds.len()];
+    let mut values: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
     for model in &models {
         note(quiet, format_args!("{} (step {}, {})", model.name, model.meta.step, model.meta.dataset));
         let run = measure(&mut executor, model, &reference, &kinds, num)?;
         values.iter_mut().zip(run).for_each(|(all, value)| all.push(value));
     }
-    let metrics = kinds.iter().zip(&values).map(|(kind, values)| Metric::over_runs(*kind, values, num));
-    let metrics = metrics.collect::<Result<Vec<_>, EvalError>>()?;
-    let description = match &reference {
-        Reference::Points(points) => points.describe(),
-        Reference::Images(images) => images.describe(),
+    let (description, against, floor) = match &reference {
+        Reference::Points(points) => (points.describe(), num, Vec::new()),
+        Reference::Images(images) => (images.describe(), images.count(), images.floor(&mut executor, &kinds)?),
     };
+    let named = |(kind, values): (&MetricKind, &Vec<f64>)| -> Result<Metric, EvalError> {
+        Ok(Metric { against: Some(against), ..Metric::over_runs(*kind, values, num)? })
+    };
+    let metrics = kinds.iter().zip(&values).map(named).collect::<Result<Vec<_>, _>>()?;
+    let metrics = [metrics, floor].concat();
     if args.json {
         let models = models.iter().map(|model| model.name.clone()).collect();
         let device = executor.name();

@@ -3,9 +3,7 @@
 use anyhow::Context;
 use onestep_core::data::Density;
 use onestep_core::eval::energy::{DEFAULT_POINTS, energy_distance};
-use onestep_core::eval::planar::{
-    DEFAULT_BINS, DEFAULT_REACHED, Grid, Mode, ModeCoverage, kl_grid, mode_coverage,
-};
+use onestep_core::eval::planar::{DEFAULT_BINS, DEFAULT_REACHED, Grid, Mode, ModeCoverage, kl_grid, mode_coverage};
 use onestep_core::eval::report::MetricKind;
 
 use crate::exit::bad_input;
@@ -95,7 +93,8 @@ mod tests {
             if let Some(modes) = density.modes() {
                 let kinds = [MetricKind::ModesReached, MetricKind::HighQuality];
                 let values = reference.measure(&perfect, &kinds).unwrap();
-                assert!(values[0] == modes.len() as f64 && values[1] > 0.97, "{}: {values:?}", density.name());
+                // Round Gaussians: 0.989. The blades of the pinwheel are long and narrow: 0.961.
+                assert!(values[0] == modes.len() as f64 && values[1] > 0.95, "{}: {values:?}", density.name());
             }
         }
     }

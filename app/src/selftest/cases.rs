@@ -58,7 +58,14 @@ const CASES: &[Case] = &[
         tolerance: SUMS,
         build: |g| {
             let a = input(g, "a", &[41, 23]);
-            vec![(a * 3.0).exp(), (a.abs() + 0.1).log(), (a * 4.0).sin(), a.cos(), (a * 5.0).silu(), (a * 9.0).softplus()]
+            vec![
+                (a * 3.0).exp(),
+                (a.abs() + 0.1).log(),
+                (a * 4.0).sin(),
+                a.cos(),
+                (a * 5.0).silu(),
+                (a * 9.0).softplus(),
+            ]
         },
     },
     Case {
@@ -163,7 +170,7 @@ pub fn run(executor: &mut Executor) -> Vec<Outcome> {
             let graph = Graph::new();
             let wanted = (case.build)(&graph);
             check(executor, &name, &graph, &wanted, case.tolerance, Some(case.kernel))
-                .unwrap_or_else(|error| Outcome::failed(name, format!("{error:#}")))
+                .unwrap_or_else(|error| Outcome::failed(name, &error))
         })
         .collect()
 }
@@ -194,8 +201,7 @@ pub fn networks(executor: &mut Executor) -> Vec<Outcome> {
             let loss = (network.denoiser(&params, x, sigma) - input(&graph, "b", &shape)).square().mean_all();
             let variables: Vec<Var<'_>> = params.all().into_iter().map(|(_, variable)| variable).collect();
             let wanted = graph.grad(loss, &variables);
-            check(executor, &name, &graph, &wanted, 2e-4, None)
-                .unwrap_or_else(|error| Outcome::failed(name, format!("{error:#}")))
+            check(executor, &name, &graph, &wanted, 2e-4, None).unwrap_or_else(|error| Outcome::failed(name, &error))
         })
         .collect()
 }
@@ -245,7 +251,8 @@ fn check(
     let want = evaluate(graph, &feed, wanted);
     // Each result by its own scale: a wrong small one must not hide behind a large one.
     let each = got.iter().zip(&want).map(|(got, want)| Outcome::compare(name, got, want, tolerance));
-    let rank = |outcome: &Outcome| (!outcome.passed, if outcome.worst.is_nan() { f64::INFINITY } else { outcome.worst });
+    let rank =
+        |outcome: &Outcome| (!outcome.passed, if outcome.worst.is_nan() { f64::INFINITY } else { outcome.worst });
     let worst = each.max_by(|a, b| {
         let (a, b) = (rank(a), rank(b));
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))

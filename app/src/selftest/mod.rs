@@ -65,8 +65,8 @@ impl Outcome {
     }
 
     /// A check that could not run.
-    fn failed(name: impl Into<String>, problem: impl ToString) -> Self {
-        let problem = Some(problem.to_string());
+    fn failed(name: impl Into<String>, problem: &anyhow::Error) -> Self {
+        let problem = Some(format!("{problem:#}"));
         Self { name: name.into(), worst: f64::INFINITY, tolerance: 0.0, passed: false, problem }
     }
 }

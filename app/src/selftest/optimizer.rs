@@ -28,7 +28,7 @@ const SCALARS: [(&str, f32); 8] = [
 
 /// Checks both.
 pub fn run(executor: &mut Executor) -> Vec<Outcome> {
-    check(executor).unwrap_or_else(|error| vec![Outcome::failed("adam and record", format!("{error:#}"))])
+    check(executor).unwrap_or_else(|error| vec![Outcome::failed("adam and record", &error)])
 }
 
 fn check(executor: &mut Executor) -> anyhow::Result<Vec<Outcome>> {
@@ -48,7 +48,7 @@ fn check(executor: &mut Executor) -> anyhow::Result<Vec<Outcome>> {
     for (number, name) in ["param", "m", "v", "ema"].into_iter().enumerate() {
         let mut values = values(10 + number as u32, LEN);
         if name == "v" {
-            values.iter_mut().for_each(|x| *x = x.abs());
+            values = values.into_iter().map(f32::abs).collect();
         }
         executor.create_store(&store(name), LEN)?;
         executor.write(&store(name), 0, &values)?;
@@ -56,7 +56,9 @@ fn check(executor: &mut Executor) -> anyhow::Result<Vec<Outcome>> {
     }
     executor.create_store(STATS, RING * 2)?;
     let scalar = |name: &String| {
-        let known = SCALARS.iter().find(|(known, _)| name.strip_prefix(NETWORK).and_then(|rest| rest.strip_prefix(".")) == Some(*known));
+        let known = SCALARS
+            .iter()
+            .find(|(known, _)| name.strip_prefix(NETWORK).and_then(|rest| rest.strip_prefix(".")) == Some(*known));
         known.map(|(_, value)| *value).ok_or_else(|| anyhow::anyhow!("unknown scalar {name}"))
     };
     let scalars = plan.scalars.iter().map(scalar).collect::<Result<Vec<f32>, _>>()?;
@@ -66,11 +68,9 @@ fn check(executor: &mut Executor) -> anyhow::Result<Vec<Outcome>> {
     let gradient: Vec<f64> = contents.iter().map(|g| f64::from(*g) * 0.5).collect();
     let norm_sq: f64 = gradient.iter().map(|g| g * g).sum();
     let mut outcomes = Vec::new();
-    for ((name, want), tolerance) in
-        ["param", "m", "v", "ema"].into_iter().zip(updated(&gradient, norm_sq, &state)).zip([2e-6, 2e-6, 2e-6, 2e-6])
-    {
+    for (name, want) in ["param", "m", "v", "ema"].into_iter().zip(updated(&gradient, norm_sq, &state)) {
         let got = read(executor, &store(name), LEN)?;
-        outcomes.push(Outcome::compare(format!("adam: {name}"), &got, &want, tolerance));
+        outcomes.push(Outcome::compare(format!("adam: {name}"), &got, &want, 2e-6));
     }
     let row = STEP as usize % RING * 2;
     let got = &read(executor, STATS, RING * 2)?[row..row + 2];

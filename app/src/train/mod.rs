@@ -80,16 +80,13 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
 fn request(args: &Args) -> anyhow::Result<Request> {
     let outdir = Some(args.outdir.clone());
-    let start = match &args.resume {
-        Some(path) => {
-            let path = if path.as_os_str() == "latest" { args.outdir.clone() } else { path.clone() };
-            Start::Resume { path, overrides: Box::new(args.settings.overrides.clone()) }
-        }
-        None => {
-            let (preset, config) = args.settings.resolve_named()?;
-            let transfer = args.transfer.clone();
-            Start::New { preset: preset.to_owned(), config: Box::new(config), transfer }
-        }
+    let start = if let Some(path) = &args.resume {
+        let path = if path.as_os_str() == "latest" { args.outdir.clone() } else { path.clone() };
+        Start::Resume { path, overrides: Box::new(args.settings.overrides.clone()) }
+    } else {
+        let (preset, config) = args.settings.resolve_named()?;
+        let transfer = args.transfer.clone();
+        Start::New { preset: preset.to_owned(), config: Box::new(config), transfer }
     };
     Ok(Request { start, outdir })
 }

@@ -68,7 +68,9 @@ impl Reporter {
                     bar.set_message(self.rate());
                 }
             }
-            Event::Statistics { step, values } => self.line(&format!("{}{}", statistics(*step, values), self.plain_rate())),
+            Event::Statistics { step, values } => {
+                self.line(&format!("{}{}", statistics(*step, values), self.plain_rate()));
+            }
             Event::Grid { path, .. } => {
                 if let Some(path) = path {
                     self.line(&format!("samples: {}", path.display()));
@@ -119,8 +121,8 @@ impl Reporter {
 
     /// Without a bar, each line says it.
     fn plain_rate(&self) -> String {
-        let Some((phase, step, steps, ..)) = self.last.filter(|_| self.bar.is_none()) else { return String::new() };
-        format!("  ({} {step}/{steps}, {})", name(phase), self.rate())
+        let Some((phase, ..)) = self.last.filter(|_| self.bar.is_none()) else { return String::new() };
+        format!("  ({}, {})", name(phase), self.rate())
     }
 }
 
@@ -133,7 +135,7 @@ fn name(phase: Phase) -> &'static str {
 
 /// The numbers that say how training goes; all of them are in the run's stats.jsonl.
 fn statistics(step: u64, values: &BTreeMap<String, f64>) -> String {
-    let shown = |name: &str| ["Loss/", "Ratio/", "Grad/"].iter().any(|group| name.starts_with(group));
+    let shown = |name: &str| ["Loss/", "Grad/", "Ratio/accuracy"].iter().any(|group| name.starts_with(group));
     let shown = values.iter().filter(|(name, _)| shown(name));
     shown.fold(format!("step {step}"), |line, (name, value)| format!("{line}  {name} {value:.4}"))
 }

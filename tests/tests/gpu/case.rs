@@ -110,25 +110,30 @@ pub fn report(failures: &[String]) {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// The fixed tables for software and for hardware; `split` cuts long sums.
+fn tuning(software: bool, choice: Choice, temporaries: bool) -> Tuning {
+    Tuning { software, choice, temporaries, max_elements: usize::MAX }
+}
+
+/// The fixed tables for software and for hardware, with and without temporary buffers.
 pub fn tables() -> Vec<(String, Tuning)> {
     [(true, true), (false, true), (false, false)]
-        .map(|(software, split)| {
-            (format!("software {software}, split {split}"), Tuning { software, choice: Choice::Table, split })
+        .map(|(software, temporaries)| {
+            let name = format!("table, software {software}, temporaries {temporaries}");
+            (name, tuning(software, Choice::Table, temporaries))
         })
         .to_vec()
 }
 
-/// Every tile, whole and split.
+/// Every tile: all in one dispatch; split, with costly operands apart; with epilogues apart.
 pub fn tiles() -> Vec<(String, Tuning)> {
-    let of = |tile: &onestep_shaders::Tile, split| {
-        (format!("{} split {split}", tile.name), Tuning { software: false, choice: Choice::Forced(*tile), split })
+    let of = |tile: &onestep_shaders::Tile, software, temporaries| {
+        let name = format!("{}, software {software}, temporaries {temporaries}", tile.name);
+        (name, tuning(software, Choice::Forced(*tile), temporaries))
     };
-    TILES
-        .iter()
-        .flat_map(|tile| [of(tile, false), of(tile, true)])
-        .filter(|(_, t)| !t.split || matches!(&t.choice, Choice::Forced(t) if t.shared))
-        .collect()
+    let mut all: Vec<_> = TILES.iter().flat_map(|tile| [of(tile, false, false), of(tile, false, true)]).collect();
+    all.push(of(&TILES[0], true, true));
+    all.push(of(&TILES[TILES.len() - 1], true, true));
+    all
 }
 
 pub fn product(dims: &[usize]) -> usize {

@@ -28,8 +28,8 @@ use table::EDITS;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Only edits of kernels whose file name contains this
-    filter: Option<String>,
+    /// Only edits of files whose name contains one of these
+    filters: Vec<String>,
     /// Print the edits and stop
     #[arg(long)]
     list: bool,
@@ -45,7 +45,8 @@ enum Outcome {
 
 /// Applies the edits one at a time. Whether all were caught.
 pub fn run(options: &Options) -> Result<bool> {
-    let wanted = |edit: &&Edit| options.filter.as_ref().is_none_or(|text| edit.file.contains(text.as_str()));
+    let named = |edit: &Edit| options.filters.iter().any(|text| edit.file.contains(text.as_str()));
+    let wanted = |edit: &&Edit| options.filters.is_empty() || named(edit);
     let edits: Vec<&Edit> = EDITS.iter().filter(wanted).collect();
     if edits.is_empty() {
         bail!("no edit is of a kernel with that name; `cargo xtask mutate --list` shows all");
@@ -113,6 +114,11 @@ impl Tests {
     /// Tests that fail anyway, or that are not there, catch nothing.
     fn pass_without_edits(&self, shaders: &Path, edits: &[&Edit]) -> Result<()> {
         step::heading("the same tests without edits");
+        let valid = self.run(&self.validation, None, shaders)?;
+        if !valid.ok {
+            print!("{}{}", valid.stdout, valid.stderr);
+            bail!("the shaders are not valid without any edit");
+        }
         let filters: BTreeSet<&str> = edits.iter().map(|edit| edit.tests).collect();
         for filter in filters {
             let run = self.run(&self.parity, Some(filter), shaders)?;

@@ -18,19 +18,22 @@ pub struct Part {
     pub rows: usize,
 }
 
-/// Cuts the batch into parts of about [`PART_PIXELS`] pixels; single images are cut into strips
-/// only where there are few, because strips evaluate their neighbours' rows again.
+/// Pixels per strip of an image: a few tiles.
+const STRIP_PIXELS: usize = 48;
+
+/// Cuts the batch into parts of about [`PART_PIXELS`] pixels. Images are cut into strips only
+/// where there are few of them, because strips evaluate their neighbours' rows again.
 pub fn parts(shape: ConvShape) -> Vec<Part> {
     let ConvShape { b, h, w, .. } = shape;
-    if b < 8 && h * w > 2 * PART_PIXELS {
-        let strip = PART_PIXELS.div_ceil(w);
+    if b < 8 {
+        let strip = (b * h * w / 16).clamp(STRIP_PIXELS, PART_PIXELS).div_ceil(w);
         let strips = move |image| {
             let rows = move |y| strip.min(h - y);
             (0..h).step_by(strip).map(move |y| Part { image, images: 1, y, rows: rows(y) })
         };
         (0..b).flat_map(strips).collect()
     } else {
-        let images = PART_PIXELS.div_ceil(h * w).min(b.div_ceil(8)).max(1);
+        let images = PART_PIXELS.div_ceil(h * w).min(b / 8);
         let whole = |image| Part { image, images: images.min(b - image), y: 0, rows: h };
         (0..b).step_by(images).map(whole).collect()
     }

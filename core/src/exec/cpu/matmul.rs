@@ -52,7 +52,7 @@ pub fn matmul(
     let (step, row) = if tb { (k, 1) } else { (1, n) };
     par::with_scratch(batch * panels.packed_len(k), |packed| {
         let parts = packed.chunks_mut(panels.packed_len(k)).enumerate().collect();
-        par::each(batch * k * n, parts, |(g, packed): (usize, &mut [f32])| {
+        par::each(batch * k * n / 4, parts, |(g, packed): (usize, &mut [f32])| {
             panels.pack(k, &inputs[0][g * k * n..], step, |i| i * row, packed);
         });
         let right = Right { panels: &panels, packed };

@@ -10,7 +10,7 @@
 //! Invariant: each element of the result is one chain of multiply-adds in ascending order of the
 //! contracted index, wherever it falls in a tile.
 
-use super::simd;
+use super::{par, simd};
 use pulp::{Simd, WithSimd};
 
 /// Some columns of the right operand.
@@ -65,10 +65,22 @@ impl Panels {
 
     /// Packs `k` rows; `row(i)` is the first element of row `i` in `src`, `step` the distance
     /// between its columns.
-    pub fn pack(&self, k: usize, src: &[f32], step: usize, row: impl Fn(usize) -> usize, packed: &mut [f32]) {
+    pub fn pack(
+        &self,
+        k: usize,
+        src: &[f32],
+        step: usize,
+        row: impl Fn(usize) -> usize + Sync + Send,
+        mut packed: &mut [f32],
+    ) {
+        let mut tasks = Vec::with_capacity(self.list.len());
         for panel in &self.list {
-            let rows = panel.of_mut(packed, k).chunks_exact_mut(panel.stride);
-            for (i, dst) in rows.enumerate() {
+            let of_panel = packed.split_off_mut(..panel.stride * k).expect("room for every panel");
+            tasks.push((panel, of_panel));
+        }
+        // A quarter of a nanosecond per element.
+        par::each(self.packed_len(k) / 4, tasks, |(panel, packed): (&Panel, &mut [f32])| {
+            for (i, dst) in packed.chunks_exact_mut(panel.stride).enumerate() {
                 let from = &src[row(i) + panel.column * step..];
                 let (used, padding) = dst.split_at_mut(panel.width);
                 if step == 1 {
@@ -78,7 +90,7 @@ impl Panels {
                 }
                 padding.fill(0.0);
             }
-        }
+        });
     }
 }
 
@@ -91,10 +103,6 @@ impl Panel {
     /// Rows `first .. first + count` of this panel.
     pub fn rows_of<'b>(&self, packed: &'b [f32], k: usize, first: usize, count: usize) -> &'b [f32] {
         &self.of(packed, k)[first * self.stride..][..count * self.stride]
-    }
-
-    fn of_mut<'b>(&self, packed: &'b mut [f32], k: usize) -> &'b mut [f32] {
-        &mut packed[self.start * k..][..self.stride * k]
     }
 }
 

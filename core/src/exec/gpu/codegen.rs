@@ -28,8 +28,19 @@ pub struct Function<'a> {
     /// Evaluate four neighbours at once; the last index is then a multiple of 4, and the innermost
     /// extent (all points, or `cols`) too.
     pub vector: bool,
-    /// Takes the contraction's result as `acc`.
-    pub acc: bool,
+    /// What it takes besides its indices.
+    pub given: Given,
+}
+
+/// Values that a function gets from its kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// None.
+    Nothing,
+    /// `acc`, the contraction's result.
+    Acc,
+    /// `sum0`, `sum1`, ..., so many.
+    Sums(usize),
 }
 
 /// Functions of one kernel, and what they need around them.
@@ -37,8 +48,8 @@ pub struct Function<'a> {
 pub struct Code {
     /// Text of all functions.
     pub text: String,
-    /// Inputs that are read as `array<vec4<f32>>`.
-    pub vector_inputs: Vec<bool>,
+    /// For each input that is loaded: whether it is read as `array<vec4<f32>>`.
+    pub inputs: Vec<Option<bool>>,
     /// `lib/math.wgsl` is used.
     pub math: bool,
     /// `lib/random.wgsl` is used.
@@ -49,20 +60,16 @@ pub struct Code {
 
 /// Generates the functions of a kernel with `inputs` inputs.
 pub fn generate(functions: &[Function<'_>], inputs: usize) -> Code {
-    let mut code = Code { vector_inputs: vec![true; inputs], ..Code::default() };
-    let mut loaded = vec![false; inputs];
+    let mut code = Code { inputs: vec![None; inputs], ..Code::default() };
     // An input is declared as vectors if nobody reads it otherwise.
     for function in functions {
         let space = Space::new(function.body, function.params);
         for (_, inst) in live(function.body) {
             if let Inst::Load { input, view } = inst {
-                loaded[*input] = true;
-                code.vector_inputs[*input] &= function.vector && space.classify(view) == Class::Strided(1);
+                let vector = function.vector && space.classify(view) == Class::Strided(1);
+                code.inputs[*input] = Some(code.inputs[*input].unwrap_or(true) && vector);
             }
         }
-    }
-    for (vector, loaded) in code.vector_inputs.iter_mut().zip(loaded) {
-        *vector &= loaded;
     }
     for function in functions {
         let text = Emitter::new(function, &mut code).function(function);
@@ -75,7 +82,8 @@ pub fn generate(functions: &[Function<'_>], inputs: usize) -> Code {
 pub fn point_number(name: &str, dims: &[usize], reduced: &[bool]) -> String {
     let body = Body::load(0, dims);
     let mut code = Code::default();
-    let function = Function { name, body: &body, params: Params::KeptReduced(reduced), vector: false, acc: false };
+    let function =
+        Function { name, body: &body, params: Params::KeptReduced(reduced), vector: false, given: Given::Nothing };
     let mut emitter = Emitter::new(&function, &mut code);
     let (index, _) = emitter.element(&View::contiguous(dims), 0);
     format!("fn {name}(o: u32, r: u32) -> u32 {{\n{}    return {index};\n}}\n\n", emitter.text)
@@ -245,7 +253,7 @@ impl<'a, 'c> Emitter<'a, 'c> {
             let name = format!("v{i}");
             match inst {
                 Inst::Load { input, view } => {
-                    let whole: Option<&dyn Fn(&str) -> String> = if self.code.vector_inputs[*input] {
+                    let whole: Option<&dyn Fn(&str) -> String> = if self.code.inputs[*input] == Some(true) {
                         Some(&|index| format!("in{input}[({index}) / 4u]"))
                     } else {
                         None
@@ -269,7 +277,7 @@ impl<'a, 'c> Emitter<'a, 'c> {
                 }
                 Inst::Iota { view } => self.leaf(&name, view, function.vector, &|index| format!("f32({index})"), None),
                 Inst::Acc => self.line(&format!("let {name} = acc;")),
-                Inst::Sum(j) => self.line(&format!("let {name} = {f}(sum{j});")),
+                Inst::Sum(j) => self.line(&format!("let {name} = sum{j};")),
                 Inst::Const(value) => self.line(&format!("let {name} = {f}({});", literal(*value))),
                 Inst::Scalar(s) => {
                     self.code.scalars = self.code.scalars.max(s + 1);
@@ -289,7 +297,11 @@ impl<'a, 'c> Emitter<'a, 'c> {
             Params::RowCol { .. } => "row: u32, col: u32",
             Params::KeptReduced(_) => "o: u32, r: u32",
         };
-        let acc = if function.acc { format!(", acc: {f}") } else { String::new() };
+        let given: String = match function.given {
+            Given::Nothing => String::new(),
+            Given::Acc => format!(", acc: {f}"),
+            Given::Sums(n) => (0..n).map(|j| format!(", sum{j}: {f}")).collect(),
+        };
         let name = function.name;
         let results: Vec<String> = function.body.results.iter().map(|r| format!("v{r}")).collect();
         let (declaration, returns, result) = if let [result] = &results[..] {
@@ -302,7 +314,7 @@ impl<'a, 'c> Emitter<'a, 'c> {
                 format!("Values_{name}({})", results.join(", ")),
             )
         };
-        format!("{declaration}fn {name}({indices}{acc}) -> {returns} {{\n{}    return {result};\n}}\n\n", self.text)
+        format!("{declaration}fn {name}({indices}{given}) -> {returns} {{\n{}    return {result};\n}}\n\n", self.text)
     }
 
     fn unary(&mut self, op: UnaryOp, a: &str, w: &str, f: &str) -> String {
@@ -343,7 +355,7 @@ mod tests {
     use crate::plan::Affine;
 
     fn text(body: &Body, params: Params<'_>, vector: bool) -> Code {
-        generate(&[Function { name: "body", body, params, vector, acc: false }], 2)
+        generate(&[Function { name: "body", body, params, vector, given: Given::Nothing }], 2)
     }
 
     fn body(dims: &[usize], strides: &[i64], offset: i64, bounds: Vec<(Affine, usize)>) -> Body {
@@ -358,7 +370,7 @@ mod tests {
         assert!(code.text.contains("let v0 = in1[i];"), "{}", code.text);
         let code = text(&contiguous, Params::Flat, true);
         assert!(code.text.contains("let v0 = in1[(i) / 4u];"), "{}", code.text);
-        assert_eq!(code.vector_inputs, [false, true]);
+        assert_eq!(code.inputs, [None, Some(true)]);
         let code = text(&contiguous, Params::RowCol { rows: 24, cols: 8 }, false);
         assert!(code.text.contains("row * 8u"), "{}", code.text);
         assert!(!code.text.contains('%'), "{}", code.text);
@@ -392,7 +404,7 @@ mod tests {
     #[test]
     fn unaligned_neighbours_are_read_one_by_one() {
         let code = text(&body(&[4, 8], &[9, 1], 0, Vec::new()), Params::Flat, true);
-        assert_eq!(code.vector_inputs, [false, false]);
+        assert_eq!(code.inputs, [None, Some(false)]);
         assert!(code.text.contains("vec4<f32>(v0_0, v0_1, v0_2, v0_3)"), "{}", code.text);
     }
 }

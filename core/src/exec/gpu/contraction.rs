@@ -3,97 +3,131 @@
 //! Invariant: each operand is an expression over stored rows and columns; the kernels in `shaders/`
 //! read it as such and know nothing of its dimensions.
 
-use onestep_shaders::Variant;
+use onestep_shaders::{Tile, Variant};
 
-use super::codegen::{Function, Params};
-use super::lower::{Dispatch, Lowering, partials};
+use super::assemble::{Dispatch, Lowering, Operand, Parts, Temporary, partials};
+use super::codegen::{Function, Given, Params};
 use super::variant::Problem;
 use crate::exec::ExecError;
-use crate::plan::{Body, Kernel, MAX_BINDINGS};
+use crate::plan::{Body, Kernel, SLOT_ALIGN};
 
 impl Lowering<'_> {
-    /// One dispatch, or two if k is split.
-    pub fn contraction(&self) -> Result<Vec<Dispatch>, ExecError> {
-        let contraction = Contraction::new(&self.launch.kernel);
-        let Contraction { problem, a, b, epilogue, .. } = &contraction;
-        let tile = self.tuning.tile(problem);
-        let vector_out = problem.n.is_multiple_of(4);
-        let rows = contraction.out_rows;
-        let out = |name, body| Function {
-            name,
-            body,
-            params: Params::RowCol { rows, cols: problem.n },
-            vector: vector_out,
-            acc: true,
-        };
-        let operand = |names: [&'static str; 2], (body, rows, cols): &(Body, usize, usize)| {
-            let vector = cols.is_multiple_of(4);
-            (names[usize::from(vector)], *rows, *cols, vector, body.clone())
-        };
-        let operands = [operand(["a", "a4"], a), operand(["b", "b4"], b)];
-        let mut functions: Vec<Function<'_>> = operands
-            .iter()
-            .map(|(name, rows, cols, vector, body)| Function {
-                name,
-                body,
-                params: Params::RowCol { rows: *rows, cols: *cols },
-                vector: *vector,
-                acc: false,
-            })
-            .collect();
+    /// One dispatch; before it one for each operand that is computed beforehand, and after it one
+    /// for the epilogue if k is split (or the epilogue better kept apart).
+    pub fn contraction(&mut self) -> Result<Vec<Dispatch>, ExecError> {
+        let mut contraction = Contraction::new(&self.launch.kernel);
+        let tile = self.tuning.tile(&contraction.problem);
+        let mut dispatches = self.compute_operands(&mut contraction, &tile)?;
+        let Contraction { problem, a, b, out_rows, epilogue, mut values, mut constants } = contraction;
 
-        let splits = if self.launch.inputs.len() + 2 > MAX_BINDINGS { 1 } else { self.tuning.splits(problem, &tile) };
         // Chunks of whole steps through workgroup memory.
         let step = (tile.tk as usize).max(4);
-        let chunk = problem.k.div_ceil(splits).next_multiple_of(step);
+        let chunk = problem.k.div_ceil(self.tuning.splits(&problem, &tile)).next_multiple_of(step);
         let splits = problem.k.div_ceil(chunk);
+        let apart = splits > 1 || self.tuning.epilogue_apart(&epilogue);
 
-        let plain = Body::acc(&[rows, problem.n]);
-        functions.push(out("epilogue", if splits > 1 { &plain } else { epilogue }));
-        let mut values = contraction.values.clone();
-        values.extend([
-            ("vector_a", u32::from(operands[0].3)),
-            ("vector_b", u32::from(operands[1].3)),
-            ("vector_out", u32::from(vector_out)),
-        ]);
-        let generated = self.generated(&functions, 1, vector_out, &values)?;
-        let mut constants = contraction.constants.clone();
+        let vector_out = problem.n.is_multiple_of(4);
+        let plain = Body::acc(&[out_rows, problem.n]);
+        let finish = |body| Function {
+            name: "epilogue",
+            body,
+            params: Params::RowCol { rows: out_rows, cols: problem.n },
+            vector: vector_out,
+            given: Given::Acc,
+        };
+        let sums = if apart { partials(1, splits * out_rows * problem.n) } else { self.outputs() };
+        let flags = [("vector_a", a.vector()), ("vector_b", b.vector()), ("vector_out", vector_out)];
+        values.extend(flags.map(|(name, flag)| (name, u32::from(flag))));
         if splits > 1 {
             constants.extend([("SPLITS", splits as f64), ("CHUNK", chunk as f64)]);
         }
         let tiles = problem.tiles(&tile);
-        let groups = if tile.shared { tiles * splits } else { tiles.div_ceil(tile.tx as usize) };
-        let kernel = self.launch.kernel.name();
-        if splits == 1 {
-            return self.single(Variant::Tile(tile), &generated, constants, groups);
-        }
-        let partial = partials(1, splits * rows * problem.n);
-        let first =
-            self.dispatch(kernel, Variant::Tile(tile), &generated, constants, (self.reads(), partial.clone()), groups)?;
-
-        let values = [("vector_out", u32::from(vector_out)), ("partial_binding", self.launch.inputs.len() as u32 + 1)];
-        let generated = self.generated(&[out("epilogue", epilogue)], 1, vector_out, &values)?;
-        let constants = vec![("ROWS", rows as f64), ("N", problem.n as f64), ("SPLITS", splits as f64)];
-        let items = rows * problem.n / if vector_out { 4 } else { 1 };
-        let reads = self.reads().into_iter().chain(partial).collect();
-        let second = self.dispatch(
-            "split_sum",
-            Variant::Items,
-            &generated,
+        dispatches.push(self.assemble(Parts {
+            kernel: problem.kernel,
+            variant: Variant::Tile(tile),
+            functions: vec![
+                a.function(["a", "a4"]),
+                b.function(["b", "b4"]),
+                finish(if apart { &plain } else { &epilogue }),
+            ],
+            helpers: String::new(),
+            reads: None,
+            writes: sums.clone(),
+            vector: vector_out,
+            values,
             constants,
-            (reads, self.writes()),
-            items.div_ceil(64),
-        )?;
-        Ok(vec![first, second])
+            groups: if tile.shared { tiles * splits } else { tiles.div_ceil(tile.tx as usize) },
+        })?);
+        if apart {
+            let items = out_rows * problem.n / if vector_out { 4 } else { 1 };
+            dispatches.push(self.assemble(Parts {
+                kernel: "split_sum",
+                variant: Variant::Items,
+                functions: vec![finish(&epilogue)],
+                helpers: String::new(),
+                reads: Some(("partial", sums[0])),
+                writes: self.outputs(),
+                vector: vector_out,
+                values: vec![("vector_out", u32::from(vector_out))],
+                constants: vec![("ROWS", out_rows as f64), ("N", problem.n as f64), ("SPLITS", splits as f64)],
+                groups: items.div_ceil(64),
+            })?);
+        }
+        Ok(dispatches)
+    }
+
+    /// Computes operands beforehand that the product would compute many times over.
+    fn compute_operands(&mut self, contraction: &mut Contraction, tile: &Tile) -> Result<Vec<Dispatch>, ExecError> {
+        let mut dispatches = Vec::new();
+        let mut offset = 0;
+        let Contraction { problem, a, b, .. } = contraction;
+        let (tile_m, tile_n) = tile.extent();
+        for (operand, uses) in [(a, problem.taps * problem.n.div_ceil(tile_n)), (b, problem.m.div_ceil(tile_m))] {
+            let len = operand.rows * operand.cols;
+            if !self.tuning.operand_apart(&operand.body, uses, offset + len) {
+                continue;
+            }
+            let place = Operand::Temporary { buffer: Temporary::Operands, offset, len };
+            dispatches.push(self.pointwise(&operand.body, vec![place])?);
+            operand.body = Body::load(self.inputs.len(), &[operand.rows, operand.cols]);
+            self.inputs.push(place);
+            offset += len.next_multiple_of(SLOT_ALIGN);
+        }
+        Ok(dispatches)
+    }
+}
+
+/// An operand as it is stored: an expression over rows and columns.
+struct Matrix {
+    body: Body,
+    rows: usize,
+    cols: usize,
+}
+
+impl Matrix {
+    fn new(body: Body, rows: usize, cols: usize) -> Self {
+        Self { body, rows, cols }
+    }
+
+    /// Whether rows divide into fours.
+    fn vector(&self) -> bool {
+        self.cols.is_multiple_of(4)
+    }
+
+    /// Its function, by its name for one element or for four.
+    fn function<'a>(&'a self, names: [&'a str; 2]) -> Function<'a> {
+        let Self { body, rows, cols } = self;
+        let name = names[usize::from(self.vector())];
+        let params = Params::RowCol { rows: *rows, cols: *cols };
+        Function { name, body, params, vector: self.vector(), given: Given::Nothing }
     }
 }
 
 /// A contraction as a product of two matrices, each an expression over stored rows and columns.
 struct Contraction {
     problem: Problem,
-    /// Expression, rows, columns.
-    a: (Body, usize, usize),
-    b: (Body, usize, usize),
+    a: Matrix,
+    b: Matrix,
     out_rows: usize,
     epilogue: Body,
     values: Vec<(&'static str, u32)>,
@@ -107,9 +141,16 @@ impl Contraction {
                 let (a_rows, a_cols) = if *ta { (*k, *m) } else { (*m, *k) };
                 let (b_rows, b_cols) = if *tb { (*n, *k) } else { (*k, *n) };
                 Self {
-                    problem: Problem { kernel: "matmul", batch: *batch, m: *m, n: *n, k: k.next_multiple_of(4) },
-                    a: (prologue.clone(), batch * a_rows, a_cols),
-                    b: (Body::load(0, &[batch * b_rows, b_cols]), batch * b_rows, b_cols),
+                    problem: Problem {
+                        kernel: "matmul",
+                        taps: 1,
+                        batch: *batch,
+                        m: *m,
+                        n: *n,
+                        k: k.next_multiple_of(4),
+                    },
+                    a: Matrix::new(prologue.clone(), batch * a_rows, a_cols),
+                    b: Matrix::new(Body::load(0, &[batch * b_rows, b_cols]), batch * b_rows, b_cols),
                     out_rows: batch * m,
                     epilogue: epilogue.clone(),
                     values: vec![
@@ -127,13 +168,14 @@ impl Contraction {
                 Self {
                     problem: Problem {
                         kernel: "conv2d",
+                        taps,
                         batch: 1,
                         m: rows,
                         n: s.co,
                         k: taps * s.ci.next_multiple_of(4),
                     },
-                    a: (prologue.clone(), rows, s.ci),
-                    b: (Body::load(0, &[b_rows, b_cols]), b_rows, b_cols),
+                    a: Matrix::new(prologue.clone(), rows, s.ci),
+                    b: Matrix::new(Body::load(0, &[b_rows, b_cols]), b_rows, b_cols),
                     out_rows: rows,
                     epilogue: epilogue.clone(),
                     values: vec![
@@ -159,13 +201,14 @@ impl Contraction {
                 Self {
                     problem: Problem {
                         kernel: "conv2d_grad_weight",
+                        taps,
                         batch: 1,
                         m,
                         n: s.co,
                         k: pixels.next_multiple_of(4),
                     },
-                    a: (prologue.clone(), pixels, s.ci),
-                    b: (prologue_d.clone(), pixels, s.co),
+                    a: Matrix::new(prologue.clone(), pixels, s.ci),
+                    b: Matrix::new(prologue_d.clone(), pixels, s.co),
                     out_rows,
                     epilogue: Body::acc(&[out_rows, s.co]),
                     values: vec![

@@ -1,4 +1,4 @@
-//! Buffers: stores by name, scratch arenas by number, partial sums.
+//! Buffers: stores by name, scratch arenas by number, temporaries of the executor's own.
 //!
 //! Invariant: `generation` changes whenever a buffer is made, replaced or dropped, so that bind
 //! groups of an older generation are never used.
@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
+use super::assemble::Temporary;
 use super::device::Gpu;
 use crate::exec::ExecError;
 use crate::plan::ArenaKind;
@@ -20,12 +21,15 @@ pub struct Array {
     pub len: usize,
 }
 
+/// Names of the temporary buffers, in the order of [`Temporary`].
+const NAMES: [&str; 2] = ["computed operands", "partial sums"];
+
 /// All buffers of an executor.
 #[derive(Default)]
 pub struct Memory {
     stores: BTreeMap<String, Array>,
     scratch: Vec<Option<Array>>,
-    partial: Option<Array>,
+    temporary: [Option<Array>; 2],
     /// Number of changes so far.
     pub generation: u64,
 }
@@ -88,10 +92,11 @@ impl Memory {
         Ok(())
     }
 
-    /// Makes sure that there is room for `len` partial sums.
-    pub fn grow_partial(&mut self, gpu: &Gpu, len: usize) -> Result<(), ExecError> {
-        if len > 0 && self.partial.as_ref().is_none_or(|a| a.len < len) {
-            self.partial = Some(array(gpu, "partial sums", len)?);
+    /// Makes sure that a temporary buffer has `len` elements.
+    pub fn grow_temporary(&mut self, gpu: &Gpu, which: Temporary, len: usize) -> Result<(), ExecError> {
+        let slot = &mut self.temporary[which as usize];
+        if slot.as_ref().is_none_or(|a| a.len < len) {
+            *slot = Some(array(gpu, NAMES[which as usize], len)?);
             self.generation += 1;
         }
         Ok(())
@@ -107,22 +112,23 @@ impl Memory {
         }
     }
 
-    /// The buffer of partial sums.
-    pub fn partial(&self) -> &Array {
-        self.partial.as_ref().expect("prepare grew it for the dispatch that uses it")
+    /// A temporary buffer.
+    pub fn temporary(&self, which: Temporary) -> &Array {
+        self.temporary[which as usize].as_ref().expect("prepare grew it for the dispatch that uses it")
     }
 
-    /// Scratch arenas and partial sums.
+    /// Scratch arenas and temporary buffers.
     pub fn temporaries(&self) -> impl Iterator<Item = &Array> {
-        self.scratch.iter().flatten().chain(&self.partial)
+        self.scratch.iter().flatten().chain(self.temporary.iter().flatten())
     }
 
     /// Bytes of each buffer.
     pub fn sizes(&self) -> Vec<(String, u64)> {
         let stores = self.stores.iter().map(|(name, a)| (name.clone(), a));
         let scratch = self.scratch.iter().enumerate().filter_map(|(i, a)| Some((format!("scratch {i}"), a.as_ref()?)));
-        let partial = self.partial.iter().map(|a| ("partial sums".to_owned(), a));
-        stores.chain(scratch).chain(partial).map(|(name, a)| (name, a.buffer.size())).collect()
+        let named = NAMES.iter().zip(&self.temporary);
+        let temporary = named.filter_map(|(name, a)| Some(((*name).to_owned(), a.as_ref()?)));
+        stores.chain(scratch).chain(temporary).map(|(name, a)| (name, a.buffer.size())).collect()
     }
 }
 

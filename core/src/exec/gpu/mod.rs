@@ -5,6 +5,7 @@
 //! holds the buffers. A run is one uniform write, one encoder, one compute pass, one submit.
 //! Invariant: nothing here panics because of the device; errors and its loss are values.
 
+mod assemble;
 mod bisect;
 mod cache;
 pub mod codegen;
@@ -16,6 +17,7 @@ mod memory;
 mod pipelines;
 mod profile;
 mod space;
+mod sums;
 mod variant;
 
 pub use device::{AdapterChoice, AdapterKind, AdapterSummary, DeviceRequest, Gpu, Limits, adapters};
@@ -23,7 +25,8 @@ pub use variant::{Choice, Tuning};
 
 use super::{ExecError, PlanId, RunArgs};
 use crate::plan::{ArenaKind, Plan};
-use lower::{Dispatch, Operand, lower};
+use assemble::{Dispatch, Operand};
+use lower::lower;
 use memory::{Memory, download};
 use pipelines::{Pipeline, Pipelines};
 
@@ -71,11 +74,12 @@ impl GpuExecutor {
     /// Takes a device that is open already, such as the window's.
     pub fn from_gpu(gpu: Gpu, deterministic: bool) -> Result<Self, ExecError> {
         let software = gpu.adapter.kind == AdapterKind::Software;
+        let max_elements = gpu.device.limits().max_storage_buffer_binding_size as usize / 4;
         let mut executor = Self {
             gpu,
             memory: Memory::default(),
             pipelines: Pipelines::default(),
-            tuning: Tuning { software, choice: Choice::Table, split: true },
+            tuning: Tuning { software, choice: Choice::Table, temporaries: true, max_elements },
             plans: Vec::new(),
             on_cpu: bisect::OnCpu::from_env(),
         };
@@ -178,8 +182,8 @@ impl GpuExecutor {
                 let Dispatch { uniform, reads, writes, groups, name, .. } = dispatch;
                 let operands: Vec<Operand> = reads.into_iter().chain(writes).collect();
                 for operand in &operands {
-                    if let Operand::Partial { offset, len } = operand {
-                        self.memory.grow_partial(&self.gpu, offset + len)?;
+                    if let Operand::Temporary { buffer, offset, len } = operand {
+                        self.memory.grow_temporary(&self.gpu, *buffer, offset + len)?;
                     }
                 }
                 steps.push(Step { launch, pipeline, uniform, operands, grid: grid(groups), name });
@@ -242,7 +246,7 @@ impl GpuExecutor {
     fn check_bindings(&self, dispatch: &Dispatch, label: &str) -> Result<(), ExecError> {
         let limit = self.gpu.device.limits().max_storage_buffer_binding_size;
         for operand in dispatch.reads.iter().chain(&dispatch.writes) {
-            let (Operand::Slot(crate::plan::Slot { len, .. }) | Operand::Partial { len, .. }) = operand;
+            let (Operand::Slot(crate::plan::Slot { len, .. }) | Operand::Temporary { len, .. }) = operand;
             if *len as u64 * 4 > limit {
                 return Err(ExecError::Limit {
                     what: format!("an operand of `{label}` (bytes)"),
@@ -322,7 +326,7 @@ fn bind(gpu: &Gpu, memory: &Memory, prepared: &Prepared, step: &Step) -> Result<
     for (i, operand) in step.operands.iter().enumerate() {
         let (array, offset, len) = match operand {
             Operand::Slot(slot) => (memory.arena(&prepared.plan.arenas[slot.arena].kind)?, slot.offset, slot.len),
-            Operand::Partial { offset, len } => (memory.partial(), *offset, *len),
+            Operand::Temporary { buffer, offset, len } => (memory.temporary(*buffer), *offset, *len),
         };
         let size = std::num::NonZeroU64::new(len as u64 * 4);
         entries.push(wgpu::BindGroupEntry {

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+use super::assemble::Dispatch;
 use super::device::Gpu;
-use super::lower::Dispatch;
 use crate::exec::ExecError;
 
 /// Kinds of bindings: whether there is a uniform, buffers read, buffers written.

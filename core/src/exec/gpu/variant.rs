@@ -7,11 +7,16 @@ use std::collections::BTreeMap;
 
 use onestep_shaders::{Tile, tile};
 
+use crate::graph::UnaryOp;
+use crate::plan::{Body, Inst};
+
 /// Sizes of a contraction as the tiles see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// `matmul`, `conv2d` or `conv2d_grad_weight`.
     pub kernel: &'static str,
+    /// Taps of a convolution, else 1.
+    pub taps: usize,
     /// Independent products.
     pub batch: usize,
     /// Rows.
@@ -40,8 +45,11 @@ pub struct Tuning {
     pub software: bool,
     /// Source of the choice.
     pub choice: Choice,
-    /// Split long contractions over several workgroups if there are few outputs.
-    pub split: bool,
+    /// Use buffers of the executor's own: split long sums with few outputs over several workgroups, and
+    /// compute operands and epilogues apart where that saves work.
+    pub temporaries: bool,
+    /// Elements that a binding can hold.
+    pub max_elements: usize,
 }
 
 /// Workgroups that fill a GPU; fewer, and a long sum is split.
@@ -49,6 +57,25 @@ const BUSY_GROUPS: usize = 128;
 
 /// Shortest part of a split contraction, in positions of k.
 const SPLIT_MIN: usize = 128;
+
+/// Operations that an elementary function counts for.
+const TRANSCENDENTAL: usize = 20;
+
+/// Operations per point of an expression, besides its first load or the contraction's result.
+fn cost(body: &Body) -> usize {
+    let operations = |inst: &Inst| match inst {
+        Inst::Unary(op, _) => match op {
+            UnaryOp::Exp | UnaryOp::Log | UnaryOp::Sigmoid | UnaryOp::Softplus | UnaryOp::Sin | UnaryOp::Cos => {
+                TRANSCENDENTAL
+            }
+            _ => 1,
+        },
+        Inst::Random { .. } => 4 * TRANSCENDENTAL,
+        Inst::Const(_) | Inst::Scalar(_) => 0,
+        _ => 1,
+    };
+    body.insts.iter().map(operations).sum::<usize>().saturating_sub(1)
+}
 
 impl Problem {
     /// Products with few columns, few outputs, or many behave alike within their class.
@@ -69,8 +96,8 @@ impl Problem {
 
     /// Workgroups (or invocations, if the tile is not shared) of a tile.
     pub fn tiles(&self, tile: &Tile) -> usize {
-        let (rows, cols) = if tile.shared { (tile.tm * tile.ty, tile.tn * tile.tx) } else { (tile.tm, tile.tn) };
-        self.batch * self.m.div_ceil(rows as usize) * self.n.div_ceil(cols as usize)
+        let (rows, cols) = tile.extent();
+        self.batch * self.m.div_ceil(rows) * self.n.div_ceil(cols)
     }
 }
 
@@ -99,10 +126,25 @@ impl Tuning {
 
     /// Into how many parts k is cut.
     pub fn splits(&self, problem: &Problem, tile: &Tile) -> usize {
-        if !self.split || !tile.shared {
+        if !self.temporaries || !tile.shared {
             return 1;
         }
         (BUSY_GROUPS / problem.tiles(tile).max(1)).min(problem.k / SPLIT_MIN).max(1)
+    }
+
+    /// Whether an operand is computed beforehand, rather than `uses` times within the product; its
+    /// temporary then ends at element `end`.
+    pub fn operand_apart(&self, body: &Body, uses: usize, end: usize) -> bool {
+        // Writing and reading an element costs about as much as so many operations: more on a GPU,
+        // which has many for each byte that it can move.
+        let traffic = if self.software { 20 } else { 200 };
+        self.temporaries && end <= self.max_elements && cost(body) * (uses - 1) > traffic
+    }
+
+    /// Whether an epilogue gets a dispatch of its own: software adapters take minutes to compile a
+    /// network's kernels if its text stands in each of them sixteen times.
+    pub fn epilogue_apart(&self, body: &Body) -> bool {
+        self.temporaries && self.software && cost(body) >= TRANSCENDENTAL
     }
 
     /// Outputs per workgroup, invocations per output, and chunks, of sums of `reduced` terms for
@@ -123,7 +165,7 @@ impl Tuning {
         };
         let groups = kept.div_ceil(ox);
         let busy = if self.software { 8 } else { 256 };
-        let chunks = if may_split { (busy / groups.max(1)).min(reduced / (ry * 64)).max(1) } else { 1 };
+        let chunks = if may_split && self.temporaries { (busy / groups.max(1)).min(reduced / (ry * 64)).max(1) } else { 1 };
         (ox as u32, ry as u32, chunks)
     }
 }
