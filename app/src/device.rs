@@ -89,14 +89,27 @@ fn choose(device: &str) -> Choice {
 
 /// The executor that `args` ask for; says on stderr which one it is and why.
 pub fn open(args: &DeviceArgs, quiet: bool) -> anyhow::Result<Executor> {
-    let choice = choose(&args.device);
-    let executor = match &choice.gpu {
+    let (executor, choice) = open_silently(args, quiet)?;
+    announce(&executor, &choice, quiet);
+    Ok(executor)
+}
+
+/// Says which device it is and why.
+pub fn announce(executor: &Executor, choice: &Choice, quiet: bool) {
+    note(quiet, format_args!("device: {} ({})", executor.name(), choice.why));
+}
+
+/// The executor that `args` ask for, and the reason. Only a device that had to be given up is told of.
+pub fn open_silently(args: &DeviceArgs, quiet: bool) -> anyhow::Result<(Executor, Choice)> {
+    let mut choice = choose(&args.device);
+    let executor = match &choice.gpu.clone() {
         None => Executor::Cpu(CpuExecutor::new()),
         Some(text) => match open_gpu(text, args) {
             Ok(gpu) => gpu,
             // Nobody asked for this very device: go on without it.
             Err(error) if args.device == "auto" && !named_in_environment() => {
                 note(quiet, format_args!("warning: {error}; using the CPU instead"));
+                choice = Choice::cpu("the GPU gives no device");
                 Executor::Cpu(CpuExecutor::new())
             }
             Err(ExecError::NoAdapter(text)) => {
@@ -106,8 +119,7 @@ pub fn open(args: &DeviceArgs, quiet: bool) -> anyhow::Result<Executor> {
             Err(error) => return Err(error.into()),
         },
     };
-    note(quiet, format_args!("device: {} ({})", executor.name(), choice.why));
-    Ok(executor)
+    Ok((executor, choice))
 }
 
 fn open_gpu(text: &str, args: &DeviceArgs) -> Result<Executor, ExecError> {

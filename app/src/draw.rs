@@ -41,7 +41,11 @@ pub fn open_model(path: &Path) -> anyhow::Result<ModelFile> {
     let file = if path.is_dir() { newest_snapshot(path)? } else { path.to_path_buf() };
     let model = ModelFile::open(&file)?;
     let is = match model.meta.kind {
-        ModelKind::Generator => return Ok(model),
+        ModelKind::Generator => {
+            // Weights that do not fit are the file's fault: say so before a device is opened.
+            model.own_parameters()?;
+            return Ok(model);
+        }
         ModelKind::Denoiser => "a denoiser from a warm-up",
         ModelKind::Ratio => "a ratio network",
         ModelKind::State => "the state of a run",

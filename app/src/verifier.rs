@@ -55,6 +55,7 @@ pub fn open_ratio(given: Option<&Path>, generator: &ModelFile) -> anyhow::Result
             ratio.name
         ));
     }
+    ratio.own_parameters()?;
     Ok(ratio)
 }
 

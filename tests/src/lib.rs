@@ -75,6 +75,7 @@ pub fn compare(what: &str, got: Side<'_>, want: Side<'_>, tolerance: Tolerance) 
     for (i, (g, w)) in got.values.iter().zip(want.values).enumerate() {
         let error = (g - w).abs();
         let allowed = tolerance.relative * w.abs() + tolerance.of_largest * largest;
+        #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must count as wrong")]
         if !(error <= allowed) {
             wrong.push((error, i));
         }

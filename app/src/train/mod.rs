@@ -55,13 +55,14 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         return dry_run(config, args.json);
     }
     interrupt::install()?;
-    let executor = device::open(&args.device, quiet)?;
+    let (executor, choice) = device::open_silently(&args.device, quiet)?;
     let data = with_bar(quiet, |on_progress| TrainingData::load(&config, on_progress))?;
     let mut reporter = Reporter::new(&config, quiet, args.json);
     let sink = Box::new(move |event| reporter.show(&event));
     let start = Instant::now();
     let clock = Box::new(move || start.elapsed());
     let mut session = Session::open(&request, executor, data, sink, clock).map_err(start_error)?;
+    device::announce(&session.trainer().executor, &choice, quiet);
     let mut stopping = false;
     loop {
         if interrupt::requested() && !stopping {

@@ -4,6 +4,10 @@
 //! [`reference_floor`] compares real ones with real ones, which is what a perfect generator would get and the only
 //! scale on which a value can be read. Both sides are bytes, quantised alike: what is judged is what would be saved.
 //!
+//! No value says much alone. Precision least of all: 10,000 black images have precision 1 and recall 0 on MNIST, and
+//! noise has precision 0.3, because a few unusual digits have large balls. Which real images are compared matters, too:
+//! a stride through MNIST's training images is biased ([`reference_floor`] takes random ones).
+//!
 //! Invariant: the number of images on both sides comes out with every value, since all of these metrics depend on it.
 
 use super::classifier::IMAGE;
@@ -125,9 +129,9 @@ impl Lenet {
 
 /// The numbers below `n` in two random halves, the first one larger if `n` is odd.
 ///
-/// Not every second one: MNIST's training images alternate between two groups of writers, and the Frechet distance
-/// between its even and its odd images is fifty times that between two unbiased sets. Nor the first and the second
-/// half: MNIST's test images have one group in each, and folders are sorted by class.
+/// Not every second one: MNIST's training images alternate between two sources, and of the first 10,000 the even ones
+/// are at a Frechet distance of 202 from the odd ones, where random halves are at 4.4. Nor the first and the second
+/// half: the two halves of MNIST's test images differ as well, and folders are sorted by class.
 fn random_halves(n: usize) -> [Vec<usize>; 2] {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&i| (threefry2x32([0, STREAM_HALVES], [0, i as u32]), i));
@@ -204,7 +208,8 @@ mod tests {
         let value = |metrics: &[Metric], kind| metrics[kinds.iter().position(|k| *k == kind).unwrap()].value;
         let (far, near) = (value(&found, MetricKind::FidLenet), value(&floor, MetricKind::FidLenet));
         assert!(far > 20.0 * near, "noise {far}, digits {near}");
-        for kind in [MetricKind::PrecisionLenet, MetricKind::RecallLenet, MetricKind::CoverageLenet] {
+        // Not precision, which noise has, too: see the module's description.
+        for kind in [MetricKind::RecallLenet, MetricKind::CoverageLenet] {
             let (far, near) = (value(&found, kind), value(&floor, kind));
             assert!(far < 0.1 && near > 0.5, "{}: noise {far}, digits {near}", kind.stem());
         }

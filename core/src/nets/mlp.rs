@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{INIT, INIT_ZERO, linear, linears, sinusoidal};
 use super::{ConfigError, Init, Params};
-use crate::graph::Var;
+use crate::graph::{Var, concat};
 
 /// Sines and cosines of the noise level, each.
 const FREQUENCIES: usize = 16;
@@ -17,6 +17,12 @@ const FREQUENCIES: usize = 16;
 const LOWEST: f32 = 0.5;
 /// See [`LOWEST`].
 const HIGHEST: f32 = 16.0;
+
+/// Sines and cosines of each coordinate, each: a perceptron learns fine detail of a few raw numbers
+/// only very slowly (Tancik et al. 2020, arXiv 2006.10739).
+const WAVES: usize = 5;
+/// Radians per standard deviation of the highest.
+const FINEST: f32 = 16.0;
 
 /// Size of a perceptron.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +58,10 @@ pub fn mlp<'g>(params: &Params<'g>, config: &MlpConfig, x: Var<'g>, noise: Var<'
     let embedding = linear(params, "map_layer0", features, config.width, INIT).silu();
     let layers: Vec<_> = (0..config.depth).map(|i| (format!("blocks.{i}.affine"), config.width)).collect();
     let shifts = linears(params, &layers, embedding, INIT);
+    let batch = x.shape()[0];
+    let waves = sinusoidal(x.reshape(&[x.len()]), WAVES, 1.0, FINEST).reshape(&[batch, 2 * WAVES * config.dim]);
     // Unit variance in, unit variance out, however few the inputs.
-    let mut h = linear(params, "input", x, config.width, Init::KaimingNormal(1.0));
+    let mut h = linear(params, "input", concat(&[x, waves], 1), config.width, Init::KaimingNormal(1.0));
     for (i, shift) in shifts.into_iter().enumerate() {
         h = h + linear(params, &format!("blocks.{i}.linear"), (h + shift).silu(), config.width, INIT);
     }

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use super::fuse::resolve;
 use super::ir::{Affine, Body, Inst, View};
 use crate::graph::{BinaryOp, Node, Op, UnaryOp};
 
@@ -182,9 +183,11 @@ impl Expander<'_, '_> {
             }
             _ => {}
         }
-        if self.context.stored[id] {
-            let input = self.inputs.iter().position(|&n| n == id).unwrap_or_else(|| {
-                self.inputs.push(id);
+        // Under another shape, a value in memory is still the same memory.
+        let base = resolve(self.context.nodes, id);
+        if self.context.stored[base] {
+            let input = self.inputs.iter().position(|&n| n == base).unwrap_or_else(|| {
+                self.inputs.push(base);
                 self.inputs.len() - 1
             });
             let view = self.view(id, coords, bounds);

@@ -155,6 +155,10 @@ knobs! {
     clip: f32 = 1.0, live, 0.0 ..= 1e9;
     /// Weight of the R1 penalty on the ratio network; 0 leaves it out of the plan.
     r1: f32 = 0.0, fixed, 0.0 ..= 1e6;
+    /// Steps after which learning rates fall with the square root of time; 0: they stay.
+    lr_decay: u64 = 0, live, 0 ..= 1_000_000_000;
+    /// How the generator's gradient is brought to one scale at every noise level: `rms` or `posterior`.
+    normalize: Normalize = Normalize::Rms, live;
     /// Noise level at which the generator is evaluated.
     sigma_init: f32 = 80.0, fixed, 0.01 ..= 1000.0;
     /// Smallest noise level at which the ratio is learned.
@@ -204,6 +208,28 @@ impl fmt::Display for MethodName {
         f.write_str(match self {
             Self::Diffratio => "diffratio",
         })
+    }
+}
+
+/// How the generator's gradient is brought to one scale at every noise level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// Divided by its own running root mean square per bin of noise levels: always of size 1.
+    Rms,
+    /// Divided by `sigma sd / sqrt(sigma^2 + sd^2)`, the deviation of a normal posterior of the
+    /// clean data: vanishes as generator and data agree.
+    Posterior,
+}
+
+impl FromStr for Normalize {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "rms" => Ok(Self::Rms),
+            "posterior" => Ok(Self::Posterior),
+            _ => Err("known ways: rms, posterior".to_owned()),
+        }
     }
 }
 

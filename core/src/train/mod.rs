@@ -16,4 +16,4 @@ pub use presets::{PRESETS, Preset};
 pub use source::TrainingData;
 pub use statistics::Averages;
 pub use trainer::{Counters, SAMPLE_BATCH, TrainError, Trainer, latent};
-pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Overrides};
+pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Normalize, Overrides};

@@ -208,10 +208,15 @@ impl Trainer {
         let (beta1, beta2) = if warmup { (0.9, 0.999) } else { (config.beta1, config.beta2) };
         let correction = |beta: f32| (1.0 - f64::from(beta).powf(update as f64)) as f32;
         let plan = &self.plans[&kind].1;
+        // Karras et al. 2024 (arXiv 2312.02696), equation 67: independent of a run's length.
+        let decay = match config.lr_decay {
+            0 => 1.0,
+            start => (update as f32 / start as f32).max(1.0).sqrt().recip(),
+        };
         let value = |name: &String| match name.rsplit_once('.').map_or("", |(_, scalar)| scalar) {
-            "lr" if warmup => config.lr_warmup,
-            "lr" if kind == StepKind::Ratio => config.lr_ratio,
-            "lr" => config.lr_generator,
+            "lr" if warmup => config.lr_warmup * decay,
+            "lr" if kind == StepKind::Ratio => config.lr_ratio * decay,
+            "lr" => config.lr_generator * decay,
             "beta1" => beta1,
             "beta2" => beta2,
             "eps" => 1e-8,

@@ -1,5 +1,7 @@
 //! Expressions that exercise every way in which a body reads its operands.
 
+#![allow(clippy::cast_possible_wrap, reason = "the shapes are small")]
+
 use onestep_core::graph::{BinaryOp, UnaryOp};
 use onestep_core::plan::{Affine, Body, Inst, View};
 use onestep_tests::values;

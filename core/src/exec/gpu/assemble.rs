@@ -3,6 +3,8 @@
 //! Invariant: a dispatch binds the inputs that its functions load, in the order of their numbers, then
 //! what it declares besides, then its outputs; the uniform is at binding 0, if there is one.
 
+use std::fmt::Write as _;
+
 use onestep_shaders::{Generated, Variant, source};
 
 use super::codegen::{Code, Function, Given, Params, generate};
@@ -131,7 +133,8 @@ impl<'a> Lowering<'a> {
         let mut declare = |access: &str, name: &str, vector: bool| {
             binding += 1;
             let element = if vector { "vec4<f32>" } else { "f32" };
-            bindings += &format!("@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;\n");
+            let _ =
+                writeln!(bindings, "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;");
         };
         let mut reads = Vec::new();
         for (i, (used, operand)) in inputs.iter().zip(&self.inputs).enumerate() {

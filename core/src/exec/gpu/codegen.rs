@@ -288,7 +288,8 @@ impl<'a, 'c> Emitter<'a, 'c> {
                     self.line(&format!("let {name} = {expr};"));
                 }
                 Inst::Binary(op, a, b) => {
-                    self.line(&format!("let {name} = {};", binary(*op, &format!("v{a}"), &format!("v{b}"), f)))
+                    let expr = binary(*op, &format!("v{a}"), &format!("v{b}"), f);
+                    self.line(&format!("let {name} = {expr};"));
                 }
             }
         }
@@ -300,14 +301,14 @@ impl<'a, 'c> Emitter<'a, 'c> {
         let given: String = match function.given {
             Given::Nothing => String::new(),
             Given::Acc => format!(", acc: {f}"),
-            Given::Sums(n) => (0..n).map(|j| format!(", sum{j}: {f}")).collect(),
+            Given::Sums(n) => (0..n).map(|j| format!(", sum{j}: {f}")).collect::<Vec<_>>().concat(),
         };
         let name = function.name;
         let results: Vec<String> = function.body.results.iter().map(|r| format!("v{r}")).collect();
         let (declaration, returns, result) = if let [result] = &results[..] {
             (String::new(), f.to_owned(), result.clone())
         } else {
-            let fields: String = (0..results.len()).map(|j| format!("    v{j}: {f},\n")).collect();
+            let fields = (0..results.len()).map(|j| format!("    v{j}: {f},\n")).collect::<Vec<_>>().concat();
             (
                 format!("struct Values_{name} {{\n{fields}}}\n\n"),
                 format!("Values_{name}"),

@@ -132,6 +132,9 @@ impl Memory {
     }
 }
 
+/// What has become of a request to map a buffer, and who waits for it.
+type Mapped = (Option<Result<(), wgpu::BufferAsyncError>>, Option<Waker>);
+
 /// Copies `count` words from `offset` of a buffer to the host.
 pub async fn download(gpu: &Gpu, source: &wgpu::Buffer, offset: usize, count: usize) -> Result<Vec<u32>, ExecError> {
     if count == 0 {
@@ -148,7 +151,7 @@ pub async fn download(gpu: &Gpu, source: &wgpu::Buffer, offset: usize, count: us
     encoder.copy_buffer_to_buffer(source, offset as u64 * 4, &staging, 0, size);
     gpu.queue.submit([encoder.finish()]);
 
-    let slot: Arc<Mutex<(Option<Result<(), wgpu::BufferAsyncError>>, Option<Waker>)>> = Arc::default();
+    let slot: Arc<Mutex<Mapped>> = Arc::default();
     let filled = Arc::clone(&slot);
     staging.map_async(wgpu::MapMode::Read, .., move |result| {
         let mut slot = filled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,13 +164,11 @@ pub async fn download(gpu: &Gpu, source: &wgpu::Buffer, offset: usize, count: us
     gpu.wait()?;
     let mapped = poll_fn(|context| {
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        match slot.0.take() {
-            Some(result) => Poll::Ready(result),
-            None => {
-                slot.1 = Some(context.waker().clone());
-                Poll::Pending
-            }
+        if let Some(result) = slot.0.take() {
+            return Poll::Ready(result);
         }
+        slot.1 = Some(context.waker().clone());
+        Poll::Pending
     });
     if let Err(e) = mapped.await {
         gpu.check()?;

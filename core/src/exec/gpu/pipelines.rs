@@ -32,20 +32,20 @@ pub struct Pipeline {
 pub struct Pipelines {
     layouts: BTreeMap<Signature, Layout>,
     modules: HashMap<String, wgpu::ShaderModule>,
-    pipelines: HashMap<(String, String), Pipeline>,
+    made: HashMap<(String, String), Pipeline>,
 }
 
 impl Pipelines {
     /// Pipelines made so far.
     pub fn len(&self) -> usize {
-        self.pipelines.len()
+        self.made.len()
     }
 
     /// The pipeline of a dispatch.
     pub fn get(&mut self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline, ExecError> {
         let signature = (dispatch.uniform, dispatch.reads.len(), dispatch.writes.len());
         let key = (dispatch.source.clone(), format!("{signature:?}{:?}", dispatch.constants));
-        if let Some(pipeline) = self.pipelines.get(&key) {
+        if let Some(pipeline) = self.made.get(&key) {
             return Ok(pipeline.clone());
         }
         let layout = self.layouts.entry(signature).or_insert_with(|| Layout::new(&gpu.device, signature));
@@ -75,7 +75,7 @@ impl Pipelines {
             )));
         }
         let pipeline = Pipeline { pipeline, layout: layout.bindings.clone() };
-        self.pipelines.insert(key, pipeline.clone());
+        self.made.insert(key, pipeline.clone());
         Ok(pipeline)
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Invariant: dimensions are merged only where the view's index and all its bounds agree.
 
+#![allow(clippy::cast_possible_wrap, reason = "sizes are below 2^32, and so are all indices")]
+
 use crate::plan::{Affine, Body, View};
 
 /// The indices that a function takes.
@@ -152,7 +154,11 @@ impl<'a> Space<'a> {
             if g == self.inner && !digits.is_empty() {
                 let inner = digits.remove(0);
                 let bounded = inner.strides[1..].iter().any(|s| *s != 0);
-                class = if inner.size % 4 != 0 || bounded { Class::Separate } else { Class::Strided(inner.strides[0]) };
+                class = if !inner.size.is_multiple_of(4) || bounded {
+                    Class::Separate
+                } else {
+                    Class::Strided(inner.strides[0])
+                };
             }
             others.extend(digits.iter().map(|digit| digit.strides[0]));
         }

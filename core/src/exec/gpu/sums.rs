@@ -1,4 +1,4 @@
-//! Sums over dimensions: reduce, reduce_map, moments.
+//! Sums over dimensions: `reduce`, `reduce_map`, `moments`.
 //!
 //! Invariant: the order of addition depends on the shape and the tuning only.
 

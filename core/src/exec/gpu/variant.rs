@@ -41,7 +41,7 @@ pub enum Choice {
 /// What the choice depends on besides the shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
-    /// The adapter runs on a processor (lavapipe, SwiftShader, WARP).
+    /// The adapter runs on a processor (lavapipe, `SwiftShader`, WARP).
     pub software: bool,
     /// Source of the choice.
     pub choice: Choice,
@@ -64,12 +64,10 @@ const TRANSCENDENTAL: usize = 20;
 /// Operations per point of an expression, besides its first load or the contraction's result.
 fn cost(body: &Body) -> usize {
     let operations = |inst: &Inst| match inst {
-        Inst::Unary(op, _) => match op {
-            UnaryOp::Exp | UnaryOp::Log | UnaryOp::Sigmoid | UnaryOp::Softplus | UnaryOp::Sin | UnaryOp::Cos => {
-                TRANSCENDENTAL
-            }
-            _ => 1,
-        },
+        Inst::Unary(
+            UnaryOp::Exp | UnaryOp::Log | UnaryOp::Sigmoid | UnaryOp::Softplus | UnaryOp::Sin | UnaryOp::Cos,
+            _,
+        ) => TRANSCENDENTAL,
         Inst::Random { .. } => 4 * TRANSCENDENTAL,
         Inst::Const(_) | Inst::Scalar(_) => 0,
         _ => 1,
@@ -165,7 +163,8 @@ impl Tuning {
         };
         let groups = kept.div_ceil(ox);
         let busy = if self.software { 8 } else { 256 };
-        let chunks = if may_split && self.temporaries { (busy / groups.max(1)).min(reduced / (ry * 64)).max(1) } else { 1 };
+        let chunks =
+            if may_split && self.temporaries { (busy / groups.max(1)).min(reduced / (ry * 64)).max(1) } else { 1 };
         (ox as u32, ry as u32, chunks)
     }
 }
