@@ -15,4 +15,3 @@ pub mod plan;
 pub mod random;
 pub mod session;
 pub mod train;
-

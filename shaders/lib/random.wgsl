@@ -18,9 +18,9 @@ fn threefry(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
     return vec2<u32>(x, y);
 }
 
-// The upper 24 bits as a number in (0, 1).
+// The upper 23 bits as a number in (0, 1).
 fn unit(bits: u32) -> f32 {
-    return (f32(bits >> 8u) + 0.5) * 5.9604644775390625e-8;
+    return (f32(bits >> 9u) + 0.5) * 1.1920928955078125e-7;
 }
 
 fn random_uniform(stream: u32, step: u32, element: u32) -> f32 {

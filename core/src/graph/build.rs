@@ -83,7 +83,7 @@ fn common_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
-impl<'g> Var<'g> {
+impl Var<'_> {
     fn unary(self, op: UnaryOp) -> Self {
         self.graph.simplified(Op::Unary(op), vec![self.id], self.shape())
     }
@@ -173,7 +173,12 @@ impl<'g> Var<'g> {
     /// The same elements in row-major order under another shape.
     pub fn reshape(self, shape: &[usize]) -> Self {
         if shape.iter().product::<usize>() != self.len() {
-            return self.graph.fail("reshape", "operand", format!("of {} elements", shape.iter().product::<usize>()), self.shape());
+            return self.graph.fail(
+                "reshape",
+                "operand",
+                format!("of {} elements", shape.iter().product::<usize>()),
+                self.shape(),
+            );
         }
         self.graph.simplified(Op::Reshape, vec![self.id], shape.to_vec())
     }
@@ -297,7 +302,13 @@ impl<'g> Var<'g> {
         }
         let (m, k) = if ta { (a[2], a[1]) } else { (a[1], a[2]) };
         let n = match b[..] {
-            [g, x, y] if g == a[0] && (if tb { y } else { x }) == k => if tb { x } else { y },
+            [g, x, y] if g == a[0] && (if tb { y } else { x }) == k => {
+                if tb {
+                    x
+                } else {
+                    y
+                }
+            }
             _ => return self.graph.fail("matmul", "second operand", format!("batch {}, contracted size {k}", a[0]), b),
         };
         self.graph.simplified(Op::MatMul { ta, tb }, vec![self.id, other.id], vec![a[0], m, n])

@@ -55,7 +55,10 @@ impl Graph {
             let node = &nodes[id];
             let blocked = matches!(
                 node.op,
-                Op::Detach | Op::Unary(UnaryOp::Sign | UnaryOp::Floor) | Op::Binary(BinaryOp::Less) | Op::GatherBytes { .. }
+                Op::Detach
+                    | Op::Unary(UnaryOp::Sign | UnaryOp::Floor)
+                    | Op::Binary(BinaryOp::Less)
+                    | Op::GatherBytes { .. }
             );
             depends[id] = wrt.iter().any(|w| w.id == id) || (!blocked && node.inputs.iter().any(|&i| depends[i]));
         }

@@ -238,7 +238,9 @@ fn conv_terms(x: &[usize], w: &[usize], mut term: impl FnMut(usize, usize, usize
         for dy in 0..k {
             for dx in 0..k {
                 // The output pixel that reads this input pixel through tap (dy, dx).
-                let (Some(oy), Some(ox)) = ((row + k / 2).checked_sub(dy), (col + k / 2).checked_sub(dx)) else { continue };
+                let (Some(oy), Some(ox)) = ((row + k / 2).checked_sub(dy), (col + k / 2).checked_sub(dx)) else {
+                    continue;
+                };
                 if oy >= x[1] || ox >= x[2] {
                     continue;
                 }

@@ -27,12 +27,16 @@ impl Graph {
         match op {
             Op::Binary(op) => self.rewrite_binary(*op, inputs, shape),
             Op::Unary(UnaryOp::Neg) if inner.op == Op::Unary(UnaryOp::Neg) => Some(below()),
-            Op::Unary(op) => Some(self.full(super::reference::unary(*op, self.uniform_value(x.id)?.into()) as f32, shape)),
+            Op::Unary(op) => {
+                Some(self.full(super::reference::unary(*op, self.uniform_value(x.id)?.into()) as f32, shape))
+            }
             Op::Detach if matches!(inner.op, Op::Detach | Op::Const(_) | Op::Scalar(_) | Op::Random { .. }) => Some(x),
             Op::Reshape if inner.shape == shape => Some(x),
             Op::Reshape if inner.op == Op::Reshape => Some(below().reshape(shape)),
             Op::Broadcast if inner.shape == shape => Some(x),
-            Op::Broadcast if inner.op == Op::Broadcast && below().rank() == shape.len() => Some(below().broadcast(shape)),
+            Op::Broadcast if inner.op == Op::Broadcast && below().rank() == shape.len() => {
+                Some(below().broadcast(shape))
+            }
             Op::Permute(perm) if perm.iter().enumerate().all(|(i, &p)| i == p) => Some(x),
             Op::Permute(perm) => match &inner.op {
                 Op::Permute(first) => Some(below().permute(&perm.iter().map(|&p| first[p]).collect::<Vec<_>>())),

@@ -99,7 +99,15 @@ pub(super) fn expand(
     }
     loop {
         let mut known = inputs.clone();
-        let mut expander = Expander { context, own, reduced: &reduced, dims: &dims, insts: Vec::new(), memo: HashMap::new(), inputs: &mut known };
+        let mut expander = Expander {
+            context,
+            own,
+            reduced: &reduced,
+            dims: &dims,
+            insts: Vec::new(),
+            memo: HashMap::new(),
+            inputs: &mut known,
+        };
         let coords = axis_coords(&dims, &parts);
         let outcome: Result<Vec<usize>, Stop> = results
             .iter()
@@ -131,11 +139,13 @@ pub(super) fn expand(
 
 fn axis_of(parts: &[usize], dim: usize) -> usize {
     let mut end = 0;
-    parts.iter().position(|n| {
-        end += n;
-        dim < end
-    })
-    .expect("every dimension belongs to an axis")
+    parts
+        .iter()
+        .position(|n| {
+            end += n;
+            dim < end
+        })
+        .expect("every dimension belongs to an axis")
 }
 
 /// The coordinate of each axis when its dimensions are `parts` consecutive ones.
@@ -300,7 +310,9 @@ impl Expander<'_, '_> {
         }
         match node.op {
             Op::Random { .. } | Op::Iota | Op::Pad { .. } => true,
-            Op::Reshape | Op::Permute(_) | Op::Broadcast | Op::Slice { .. } | Op::Detach => self.zero_outside(node.inputs[0]),
+            Op::Reshape | Op::Permute(_) | Op::Broadcast | Op::Slice { .. } | Op::Detach => {
+                self.zero_outside(node.inputs[0])
+            }
             Op::Binary(BinaryOp::Mul) => node.inputs.iter().any(|&i| self.zero_outside(i)) && !self.may_blow_up(id),
             Op::Binary(BinaryOp::Add | BinaryOp::Sub) => node.inputs.iter().all(|&i| self.zero_outside(i)),
             _ => false,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::PlanError;
 use super::expand::Failure;
 use super::fuse::fuse;
 use super::ir::{AdamScalars, Plan, SLOT_ALIGN};
 use super::place::place;
 use super::schedule::schedule;
-use super::PlanError;
 use crate::graph::{Graph, Op, Place, Var};
 
 /// A graph and the values that leave it.

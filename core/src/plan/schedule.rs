@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::PlanError;
 use super::expand::{Context, Expanded, Failure, Own, expand};
 use super::fuse::{Fusion, is_root, resolve};
 use super::ir::{Body, ConvShape, Inst, Kernel, MAX_BINDINGS};
-use super::PlanError;
 use crate::graph::{Node, Op};
 
 /// A launch whose operands are nodes.
@@ -224,8 +224,7 @@ fn heaviest_operand(nodes: &[Node], fusion: &Fusion, job: usize) -> Option<usize
 
 /// Whether the value depends on a contraction that is not stored, and so belongs to its epilogue.
 fn below_root(nodes: &[Node], fusion: &Fusion, id: usize) -> bool {
-    !fusion.stored[id]
-        && (is_root(&nodes[id].op) || nodes[id].inputs.iter().any(|&i| below_root(nodes, fusion, i)))
+    !fusion.stored[id] && (is_root(&nodes[id].op) || nodes[id].inputs.iter().any(|&i| below_root(nodes, fusion, i)))
 }
 
 fn buffers(nodes: &[Node], fusion: &Fusion, id: usize) -> usize {
@@ -276,8 +275,7 @@ fn draft(context: &Context<'_>, group: &[usize], origin: Option<usize>) -> Resul
             Kernel::Reduce { body, reduced }
         }
         Op::Moments { axes, eps } => {
-            let Expanded { body, reduced } =
-                expand(context, &[operand(0)], axes, Own::Nothing, false, &mut inputs)?;
+            let Expanded { body, reduced } = expand(context, &[operand(0)], axes, Own::Nothing, false, &mut inputs)?;
             Kernel::Moments { body, reduced, eps: *eps }
         }
         Op::MatMul { ta, tb } => {

@@ -41,9 +41,9 @@ impl Launch {
                 format!("{} by {}", join(&map.dims), join(&kept))
             }
             Kernel::Reduce { body, reduced } | Kernel::Moments { body, reduced, .. } => {
-                let kept: Vec<usize> =
-                    body.dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| *n).collect();
-                let times = if self.outputs.len() > 1 { format!(" ({} sums)", self.outputs.len()) } else { String::new() };
+                let kept: Vec<usize> = body.dims.iter().zip(reduced).filter(|(_, r)| !**r).map(|(n, _)| *n).collect();
+                let times =
+                    if self.outputs.len() > 1 { format!(" ({} sums)", self.outputs.len()) } else { String::new() };
                 format!("{} -> {}{times}", join(&body.dims), if kept.is_empty() { "1".into() } else { join(&kept) })
             }
             Kernel::MatMul { batch, m, n, k, .. } => format!("{batch} of {m}x{k} . {k}x{n}"),

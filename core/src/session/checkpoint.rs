@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{RunFolder, meta, write_json};
 use super::SessionError;
+use super::folder::{RunFolder, meta, write_json};
 use crate::files::FileError;
 use crate::model::{ModelFile, ModelKind, Storage};
 use crate::nets::Tensor;
@@ -63,10 +63,11 @@ async fn write_state(
     data: &TrainingData,
     elapsed: Duration,
 ) -> Result<(), SessionError> {
-    let mut model = ModelFile::new(meta(trainer, data, ModelKind::State), trainer.layout(GENERATOR), &vec![
-        0.0;
-        trainer.layout(GENERATOR).len
-    ]);
+    let mut model = ModelFile::new(
+        meta(trainer, data, ModelKind::State),
+        trainer.layout(GENERATOR),
+        &vec![0.0; trainer.layout(GENERATOR).len],
+    );
     model.tensors.clear();
     for network in [GENERATOR, RATIO] {
         for store in STORES {
@@ -96,7 +97,8 @@ pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, Sessi
     let state: State =
         serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged ({e}); resume an earlier checkpoint")))?;
     if state.version != VERSION {
-        let problem = format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
+        let problem =
+            format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
         return Err(wrong(problem));
     }
     let model = ModelFile::open(path.join("state.safetensors"))?;
@@ -109,7 +111,8 @@ pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, Sessi
     for network in [GENERATOR, RATIO] {
         for store in STORES {
             let prefix = prefix(network, store);
-            let part = rest.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?.to_owned(), t.clone()))).collect();
+            let part =
+                rest.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?.to_owned(), t.clone()))).collect();
             rest.retain(|name, _| !name.starts_with(&prefix));
             let values = trainer.layout(network).from_tensors("", &part).map_err(|e| SessionError::Folder {
                 path: path.join("state.safetensors").display().to_string(),

@@ -7,9 +7,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::SessionError;
 use super::message::Event;
 use super::picture::{scatter, to_bytes};
-use super::SessionError;
 use crate::data::save_grid;
 use crate::files::{FileError, atomic_write};
 use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
@@ -94,7 +94,12 @@ impl RunFolder {
     }
 
     /// The warm-up's denoiser: the multi-step teacher that a one-step generator is measured against.
-    pub(super) fn save_denoiser(&self, trainer: &Trainer, data: &TrainingData, weights: &[f32]) -> Result<(), SessionError> {
+    pub(super) fn save_denoiser(
+        &self,
+        trainer: &Trainer,
+        data: &TrainingData,
+        weights: &[f32],
+    ) -> Result<(), SessionError> {
         let path = self.path.join(format!("snapshots/denoiser-{:06}.safetensors", trainer.counters.warmup));
         let meta = meta(trainer, data, ModelKind::Denoiser);
         Ok(ModelFile::new(meta, trainer.layout(GENERATOR), weights).save(path, Storage::F32)?)
@@ -108,7 +113,8 @@ impl RunFolder {
         let (name, kind) =
             if warming_up { ("denoiser", ModelKind::Denoiser) } else { (GENERATOR, ModelKind::Generator) };
         let weights = trainer.weights(GENERATOR, "ema").await?;
-        ModelFile::new(meta(trainer, data, kind), trainer.layout(GENERATOR), &weights).save(file(name), Storage::F32)?;
+        ModelFile::new(meta(trainer, data, kind), trainer.layout(GENERATOR), &weights)
+            .save(file(name), Storage::F32)?;
         if !warming_up {
             let weights = trainer.weights(RATIO, "ema").await?;
             let model = ModelFile::new(meta(trainer, data, ModelKind::Ratio), trainer.layout(RATIO), &weights);

@@ -169,7 +169,9 @@ impl Session {
                 let config = &mut self.trainer.setup.config;
                 let before = config.clone();
                 match config.set_live(&knob, &value) {
-                    Ok(()) if (config.divergence, config.normalize) != (before.divergence, before.normalize) => self.trainer.forget_plans(),
+                    Ok(()) if (config.divergence, config.normalize) != (before.divergence, before.normalize) => {
+                        self.trainer.forget_plans();
+                    }
                     Ok(()) => {}
                     Err(error) => self.tell(Event::Warning { message: error.to_string() }),
                 }

@@ -71,7 +71,8 @@ fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
     let mut run = path.to_owned();
     if !run.join("config.json").is_file() {
         let entries = fs::read_dir(path).map_err(|e| wrong(path, format!("{e}; {fix}")))?;
-        let mut runs: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(|p| p.join("latest.json").is_file()).collect();
+        let mut runs: Vec<PathBuf> =
+            entries.flatten().map(|e| e.path()).filter(|p| p.join("latest.json").is_file()).collect();
         runs.sort();
         run = runs.pop().ok_or_else(|| wrong(path, format!("holds no run with a checkpoint; {fix}")))?;
     }
@@ -100,7 +101,10 @@ impl Request {
                 let mut config = saved.config.clone();
                 config.apply(overrides);
                 if config.clone().with_live_of(&saved.config) != saved.config {
-                    return Err(wrong(&run, "a resumed run keeps its settings; only live ones (such as --steps or --lr-ratio) can change"));
+                    return Err(wrong(
+                        &run,
+                        "a resumed run keeps its settings; only live ones (such as --steps or --lr-ratio) can change",
+                    ));
                 }
                 config
             }

@@ -109,7 +109,7 @@ impl Setup {
         let denoised = graph.scope("denoiser", || self.network.denoiser(&params, x_t, sigma));
         let weight = per_sample(denoising_weight(sigma), real.rank());
         let loss = (weight * (denoised - real).square()).mean_all();
-        self.update(Program::new("warm-up step", graph), StepKind::Warmup, &params, loss, &[loss])
+        Self::update(Program::new("warm-up step", graph), StepKind::Warmup, &params, loss, &[loss])
     }
 
     /// The generator's samples, from latents of this step.
@@ -142,7 +142,7 @@ impl Setup {
         let right = (zero.less(on_real) + on_fake.less(zero)) * 0.5;
         let program = Program::new("ratio step", graph).output(accuracy_by_bin(right, u), ACCURACY, 0);
         let statistics = [loss, right.mean_all(), on_real.mean_all(), on_fake.mean_all()];
-        self.update(program, StepKind::Ratio, &params, loss, &statistics)
+        Self::update(program, StepKind::Ratio, &params, loss, &statistics)
     }
 
     /// `E phi(l(g(z) + sigma eps, sigma))` with weight sigma^2, ratio network frozen.
@@ -171,11 +171,10 @@ impl Setup {
         let program = Program::new("generator step", graph).output(squares, GRAD_SQUARES, 0);
         let variables: Vec<Var<'g>> = params.all().into_iter().map(|(_, v)| v).collect();
         let grads = graph.vjp(&[(fake, d_x * scale)], &variables);
-        self.finish(program, StepKind::Generator, &params, &grads, &[loss, pull])
+        Self::finish(program, StepKind::Generator, &params, &grads, &[loss, pull])
     }
 
     fn update<'g>(
-        &self,
         program: Program<'g>,
         kind: StepKind,
         params: &Params<'g>,
@@ -184,12 +183,11 @@ impl Setup {
     ) -> Program<'g> {
         let variables: Vec<Var<'g>> = params.all().into_iter().map(|(_, v)| v).collect();
         let grads = loss.graph().grad(loss, &variables);
-        self.finish(program, kind, params, &grads, statistics)
+        Self::finish(program, kind, params, &grads, statistics)
     }
 
     /// Gradients to the store of their network, one optimizer launch, one row of statistics.
     fn finish<'g>(
-        &self,
         mut program: Program<'g>,
         kind: StepKind,
         params: &Params<'g>,
@@ -228,7 +226,7 @@ fn bin_indicator(u: Var<'_>) -> Var<'_> {
     1.0 - (bin - k).abs().sign()
 }
 
-/// Running mean per bin of `value [B]`: ``[BINS, 1]`. A bin without a sample
+/// Running mean per bin of `value [B]`: `[BINS, 1]`. A bin without a sample
 /// keeps its `old`; one that is still 0 takes the first mean as it comes.
 fn running_mean<'g>(value: Var<'g>, indicator: Var<'g>, old: Var<'g>) -> Var<'g> {
     let graph = value.graph();
@@ -268,8 +266,8 @@ mod tests {
     use super::*;
     use crate::exec::RunArgs;
     use crate::exec::cpu::CpuExecutor;
-    use crate::graph::reference::{Feed, evaluate};
     use crate::graph::Op;
+    use crate::graph::reference::{Feed, evaluate};
     use crate::nets::{MlpConfig, UnetConfig};
     use crate::plan::ArenaKind;
 
@@ -304,7 +302,8 @@ mod tests {
         let mut executor = CpuExecutor::new();
         executor.poison = true;
         let mut feed = Feed { seed: 7, step: 3, ..Feed::default() };
-        let layouts = [("generator.param", setup.network.generator_layout()), ("ratio.param", setup.network.ratio_layout())];
+        let layouts =
+            [("generator.param", setup.network.generator_layout()), ("ratio.param", setup.network.ratio_layout())];
         for arena in &plan.arenas {
             let ArenaKind::Store(name) = &arena.kind else { continue };
             executor.create_store(name, arena.len);

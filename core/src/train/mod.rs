@@ -11,9 +11,9 @@ mod trainer;
 
 pub use batch::{DataSpec, Stream};
 pub use divergence::Divergence;
+pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Normalize, Overrides};
 pub use method::StepKind;
 pub use presets::{PRESETS, Preset};
 pub use source::TrainingData;
 pub use statistics::Averages;
 pub use trainer::{Counters, SAMPLE_BATCH, TrainError, Trainer, latent};
-pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Normalize, Overrides};

@@ -51,16 +51,12 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "mnist",
         about: "Handwritten digits, 28 x 28, from the 10,000 embedded images; about half an hour on two cores.",
-        settings: |c| {
-            *c = Config { data: "mnist-10k".into(), warmup_steps: 1000, steps: 4000, snap: 250, ..c.clone() }
-        },
+        settings: |c| *c = Config { data: "mnist-10k".into(), warmup_steps: 1000, steps: 4000, snap: 250, ..c.clone() },
     },
     Preset {
         name: "fashion-mnist",
         about: "Clothes, 28 x 28; downloads 30 MB once.",
-        settings: |c| {
-            *c = Config { data: "fashion-mnist".into(), warmup_steps: 3000, steps: 8000, ..c.clone() }
-        },
+        settings: |c| *c = Config { data: "fashion-mnist".into(), warmup_steps: 3000, steps: 8000, ..c.clone() },
     },
     Preset {
         name: "cifar10",

@@ -62,10 +62,7 @@ impl TrainingData {
 
     /// The data that the settings name: a density, a known data set, or a path.
     #[cfg(feature = "native")]
-    pub fn load(
-        config: &Config,
-        progress: crate::data::OnProgress<'_>,
-    ) -> Result<Self, crate::data::DataError> {
+    pub fn load(config: &Config, progress: crate::data::OnProgress<'_>) -> Result<Self, crate::data::DataError> {
         if let Ok(density) = Density::parse(&config.data) {
             return Ok(Self::density(density, config.seed));
         }

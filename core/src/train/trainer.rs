@@ -44,7 +44,9 @@ pub enum TrainError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Loss or gradient is not a number any more.
-    #[error("{statistic} became {value} at {network} update {update}{cause}; the last good weights are kept. Lower the learning rate or set --clip")]
+    #[error(
+        "{statistic} became {value} at {network} update {update}{cause}; the last good weights are kept. Lower the learning rate or set --clip"
+    )]
     NonFinite {
         /// Which statistic showed it.
         statistic: &'static str,

@@ -57,11 +57,11 @@ pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     x
 }
 
-/// The upper 24 bits as a number between 0 and 1.
+/// The upper 23 bits as a number between 0 and 1.
 #[inline(always)]
 pub fn unit(bits: u32) -> f32 {
     // Through i32: vectors have no unsigned conversion before AVX-512.
-    ((bits >> 8) as i32 as f32 + 0.5) * (1.0 / 16_777_216.0)
+    ((bits >> 9) as i32 as f32 + 0.5) * (1.0 / 8_388_608.0)
 }
 
 /// The standard normal number of these bits (Box and Muller 1958).

@@ -108,7 +108,7 @@ fn all(body: &Body, inputs: &[&[f32]], j: usize) -> Vec<f64> {
 }
 
 fn sample(distribution: Distribution, bits: [u32; 2]) -> f64 {
-    let unit = |b: u32| f64::from((b >> 8) as f32 + 0.5) / f64::from(1 << 24);
+    let unit = |b: u32| f64::from((b >> 9) as f32 + 0.5) / f64::from(1 << 23);
     match distribution {
         Distribution::Uniform => unit(bits[0]),
         Distribution::Normal => (-2.0 * unit(bits[0]).ln()).sqrt() * (std::f64::consts::TAU * unit(bits[1])).cos(),
