@@ -13,6 +13,7 @@ use crate::exit::bad_input;
 
 /// Where settings come from.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Settings of the run")]
 pub struct SettingsArgs {
     #[arg(long, value_name = "NAME", help = preset_help())]
     pub preset: Option<String>,

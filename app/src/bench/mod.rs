@@ -158,7 +158,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn print_tables(report: &Report) -> anyhow::Result<()> {
     let Peak { gflop_per_sec, gb_per_sec, .. } = report.peak;
     print(format_args!(
-        "{}: {gflop_per_sec:.1} GFLOP/s (the best of three matrix products), {gb_per_sec:.1} GB/s (a copy), measured now",
+        "{}: {gflop_per_sec:.1} GFLOP/s (the best of four matrix products), {gb_per_sec:.1} GB/s (a copy), measured now",
         report.device
     ))?;
     for step in &report.steps {

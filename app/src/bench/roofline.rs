@@ -10,9 +10,9 @@ use onestep_core::graph::{Graph, Var};
 use onestep_core::plan::{Plan, Program};
 use serde::Serialize;
 
-/// Sides of the square matrices whose product counts if it is the fastest: large ones fill a GPU, small ones stay
-/// in a processor's cache.
-const SIDES: [usize; 3] = [256, 512, 1024];
+/// Sizes m, n, k of the matrix products of which the fastest counts: large ones fill a GPU; others stay in a
+/// processor's cache, or are narrow like the layers of a small network.
+const PRODUCTS: [[usize; 3]; 4] = [[1024, 1024, 1024], [512, 512, 512], [256, 256, 256], [16_384, 64, 64]];
 /// Elements that are copied: 64 MB, more than any cache, and half of what a browser lets a kernel bind.
 const ELEMENTS: usize = 16 << 20;
 /// Timed runs; the best counts.
@@ -21,7 +21,7 @@ const RUNS: usize = 5;
 /// Rates that no launch should exceed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Peak {
-    /// Of products of square matrices, best of three sizes and five runs.
+    /// Of matrix products, best of four sizes and five runs.
     pub gflop_per_sec: f64,
     /// Of a pointwise kernel that reads and writes 64 MB, best of five.
     pub gb_per_sec: f64,
@@ -31,10 +31,9 @@ impl Peak {
     /// Measures both.
     pub fn measure(executor: &mut Executor) -> anyhow::Result<Self> {
         let mut gflop_per_sec = 0.0_f64;
-        for side in SIDES {
+        for [m, n, k] in PRODUCTS {
             let graph = Graph::new();
-            let square = |name| graph.input(name, 0, &[side, side]);
-            let product = square("peak.a").matmul(square("peak.b"));
+            let product = graph.input("peak.a", 0, &[m, k]).matmul(graph.input("peak.b", 0, &[k, n]));
             let (plan, secs) = best(executor, &graph, product)?;
             gflop_per_sec = gflop_per_sec.max(plan.flops() as f64 * 1e-9 / secs);
         }
@@ -56,11 +55,12 @@ impl Peak {
 
 /// The plan that computes `wanted`, and the seconds of its fastest run.
 fn best<'g>(executor: &mut Executor, graph: &'g Graph, wanted: Var<'g>) -> anyhow::Result<(Plan, f64)> {
+    let len = graph.nodes().iter().map(|node| node.shape.iter().product()).max().unwrap_or(0);
     let plan = Program::new("peak", graph).output(wanted, "peak.out", 0).build()?;
     for store in ["peak.a", "peak.b", "peak.out"] {
         // Ones, not zeros: multiplying nothing can be faster than multiplying.
-        executor.create_store(store, wanted.len())?;
-        executor.write(store, 0, &vec![1.0; wanted.len()])?;
+        executor.create_store(store, len)?;
+        executor.write(store, 0, &vec![1.0; len])?;
     }
     let id = executor.prepare(&plan)?;
     let mut best = f64::INFINITY;

@@ -2,7 +2,7 @@
 
 use onestep_core::data::{Dataset, LoadOptions, Split};
 use onestep_core::eval::Rows;
-use onestep_core::eval::images::{evaluate_images, reference_floor};
+use onestep_core::eval::images::{evaluate_images, random_order, reference_floor};
 use onestep_core::eval::lenet::{Lenet, LenetError};
 use onestep_core::eval::nearest::nearest;
 use onestep_core::eval::report::{Metric, MetricKind};
@@ -46,7 +46,8 @@ impl ImageReference {
         let data = load_with_bar(spec, &options, quiet)?;
         let of = data.n;
         let kept = num.max(IMAGES).min(of);
-        let indices: Vec<usize> = (0..kept).map(|i| i * of / kept).collect();
+        let mut indices = random_order(of);
+        indices.truncate(kept);
         Ok(Self { data: data.select(&indices), split, of })
     }
 

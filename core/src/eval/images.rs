@@ -133,10 +133,17 @@ impl Lenet {
 /// are at a Frechet distance of 202 from the odd ones, where random halves are at 4.4. Nor the first and the second
 /// half: the two halves of MNIST's test images differ as well, and folders are sorted by class.
 fn random_halves(n: usize) -> [Vec<usize>; 2] {
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by_key(|&i| (threefry2x32([0, STREAM_HALVES], [0, i as u32]), i));
+    let mut order = random_order(n);
     let second = order.split_off(n.div_ceil(2));
     [order, second]
+}
+
+/// 0 to n - 1 in a random order that is always the same: the first k are a fair choice of k images,
+/// which neither a slice nor every m-th image is.
+pub fn random_order(n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by_key(|&i| (threefry2x32([0, STREAM_HALVES], [0, i as u32]), i));
+    order
 }
 
 /// Each value with its name and both counts, of `[real, fake]`.

@@ -1,6 +1,8 @@
 //! What the executor promises besides right numbers.
 
-use onestep_core::exec::gpu::{AdapterChoice, DeviceRequest, GpuExecutor, Limits, adapters};
+use std::time::Duration;
+
+use onestep_core::exec::gpu::{AdapterChoice, Choice, DeviceRequest, GpuExecutor, Limits, Tuning, adapters};
 use onestep_core::exec::{ExecError, RunArgs};
 use onestep_core::graph::{BinaryOp, Graph};
 use onestep_core::plan::{Arena, ArenaKind, Body, Inst, Kernel, Launch, Plan, Program, Slot, View};
@@ -223,4 +225,22 @@ fn a_profile_has_a_time_for_every_launch() {
     let total: f64 = times.iter().map(|t| t.secs).sum();
     assert!(total > 0.0 && total < 10.0, "{total} s");
     assert!(gpu.dispatches(id).count() >= plan.launches.len());
+}
+
+#[test]
+fn measuring_names_tiles_and_leaves_nothing_behind() {
+    let mut gpu = own();
+    let names = gpu.measure(Duration::from_millis(1)).unwrap();
+    assert!(!names.is_empty(), "the first candidate is measured in any case");
+    assert!(names.values().all(|name| onestep_shaders::tile(name).is_some()), "{names:?}");
+    assert!(!gpu.has_store("measure.in") && !gpu.has_store("measure.out"));
+    // Plans that follow work, with what has been measured.
+    gpu.create_store("a", 100).unwrap();
+    gpu.create_store("b", 100).unwrap();
+    gpu.write("a", 0, &values(1, 100)).unwrap();
+    let tuning = Tuning { choice: Choice::Measured(names), ..gpu.tuning().clone() };
+    gpu.set_tuning(tuning);
+    let plan = gpu.prepare(&quadruple("a", "b", 100)).unwrap();
+    gpu.run(plan, &ARGS).unwrap();
+    assert_eq!(read(&gpu, "b"), values(1, 100).iter().map(|x| 4.0 * x).collect::<Vec<_>>());
 }

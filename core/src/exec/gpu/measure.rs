@@ -53,6 +53,14 @@ fn examples() -> Vec<(&'static str, Kernel, [usize; 3])> {
     examples
 }
 
+impl GpuExecutor {
+    /// Measures anew which tiles are fast, for at most about `budget` (plus one candidate), and returns
+    /// the fastest by kernel and class of sizes. Changes nothing; [`Choice::Measured`] takes it.
+    pub fn measure(&mut self, budget: Duration) -> Result<BTreeMap<String, String>, ExecError> {
+        measure(self, budget)
+    }
+}
+
 /// The choice for the executor's adapter.
 pub fn choice(executor: &mut GpuExecutor) -> Result<Choice, ExecError> {
     if executor.tuning.software || cfg!(target_arch = "wasm32") {
@@ -69,7 +77,7 @@ pub fn choice(executor: &mut GpuExecutor) -> Result<Choice, ExecError> {
 }
 
 /// The fastest tile per kernel and class, of those that `budget` allows to measure.
-pub fn measure(executor: &mut GpuExecutor, budget: Duration) -> Result<BTreeMap<String, String>, ExecError> {
+fn measure(executor: &mut GpuExecutor, budget: Duration) -> Result<BTreeMap<String, String>, ExecError> {
     let tuning = executor.tuning.clone();
     let plans = executor.plans.len();
     let mut spent = 0.0;
