@@ -179,8 +179,20 @@ impl Session {
         }
     }
 
-    /// Runs one iteration, or ends the run.
+    /// Runs one iteration, or ends the run. If the numbers are not finite any more, the run is
+    /// saved before the error comes: an update with such a gradient changes no weights.
     pub async fn advance(&mut self) -> Result<Flow, SessionError> {
+        let flow = self.advance_unguarded().await;
+        if let Err(SessionError::Train(TrainError::NonFinite { .. })) = &flow {
+            let saved = self.snap(false).await;
+            if let Err(error) = saved {
+                self.tell(Event::Warning { message: format!("the last good state was not saved: {error}") });
+            }
+        }
+        flow
+    }
+
+    async fn advance_unguarded(&mut self) -> Result<Flow, SessionError> {
         if self.announced.is_none() {
             self.announce_start();
         }
@@ -209,6 +221,11 @@ impl Session {
             return Ok(Flow::End);
         }
         Ok(if self.paused { Flow::Wait } else { Flow::Continue })
+    }
+
+    /// The last snapshot that this session wrote.
+    pub fn last_snapshot(&self) -> Option<&std::path::Path> {
+        self.last_snapshot.as_deref()
     }
 
     /// Warm-up steps and generator steps.

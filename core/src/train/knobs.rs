@@ -119,8 +119,8 @@ macro_rules! knobs {
 }
 
 knobs! {
-    /// What to learn: `mnist` (embedded), a 2-D density such as `gaussians`, `download:mnist|fashion-mnist|cifar10`, or a path.
-    data: String = "mnist".to_owned(), fixed;
+    /// What to learn: `mnist-10k` (embedded), `mnist`, `fashion-mnist` or `cifar10` (downloaded), a 2-D density such as `gaussians`, or a path.
+    data: String = "mnist-10k".to_owned(), fixed;
     /// First word of every random key.
     seed: u32 = 42, fixed;
     /// Images (or points) per step.
