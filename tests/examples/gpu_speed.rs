@@ -1,5 +1,5 @@
-//! How fast the contractions are on this adapter, per variant. Prints; proves nothing:
-//! `cargo test --release -p onestep-tests --test gpu_speed -- --ignored --nocapture`.
+//! How fast the contractions are on this adapter, per variant:
+//! `cargo run --release -p onestep-tests --example gpu_speed`.
 
 use std::time::Instant;
 
@@ -45,9 +45,7 @@ fn seconds(gpu: &mut GpuExecutor, kernel: &Kernel, inputs: [usize; 2], output: u
     start.elapsed().as_secs_f64() / f64::from(runs)
 }
 
-#[test]
-#[ignore = "prints figures"]
-fn contraction_speed() {
+fn main() {
     let shape = ConvShape { b: 64, h: 14, w: 14, ci: 32, co: 32, k: 3 };
     let (x, y, w) = ([64, 14, 14, 32], 64 * 14 * 14 * 32, 9 * 32 * 32);
     let conv = |flip| Kernel::Conv2d { shape, flip, prologue: Body::load(1, &x), epilogue: Body::acc(&x) };
