@@ -280,7 +280,7 @@ fn an_image_depends_on_its_seed_alone() {
 
     run(&folder, &format!("{SAMPLE} -q --seeds 5,12 --out pngs --grid grid.png")).ok();
     assert_eq!(names(&folder.path().join("pngs")), ["000005.png", "000012.png"]);
-    assert!(names(folder.path()).iter().all(|name| !name.ends_with(".tmp")));
+    assert!(names(folder.path()).iter().all(|name| std::path::Path::new(name).extension().is_none_or(|e| e != "tmp")));
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn the_first_interrupt_saves_and_ends_cleanly() {
     };
     let start = Instant::now();
     while statistics() != Some(true) {
-        assert!(start.elapsed() < Duration::from_secs(60), "training does not begin");
+        assert!(start.elapsed() < Duration::from_mins(1), "training does not begin");
         std::thread::sleep(Duration::from_millis(20));
     }
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

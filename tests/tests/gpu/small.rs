@@ -54,7 +54,7 @@ fn adam_matches_the_twin() {
     let mut failures = Vec::new();
     for len in [1, 7, 64, 1000] {
         // Clipping at work, idle, and off.
-        for (norm_sq, clip) in [(1e4, 8), (1e-4, 8), (1e4, 1), (0.0, 8)] {
+        for (norm_sq, clip) in [(1e4, 8), (1e-4, 8), (3.0, 8), (1e4, 1), (0.0, 8)] {
             adam(len, norm_sq, clip).check(&tables()[..1], ELEMENTWISE, &mut failures);
         }
         for norm_sq in [f32::NAN, f32::INFINITY, -f32::NAN] {

@@ -115,6 +115,9 @@ impl Tuning {
         let name = match (self.software, problem.class()) {
             (true, "narrow") => "direct8x4",
             (true, _) => "direct8",
+            // A shared tile would waste nearly all of its columns. The other kernels have few rows, too,
+            // and need splits.
+            (false, "narrow") if problem.kernel == "conv2d" => "direct4",
             // Few outputs: small tiles keep more of the GPU busy.
             (false, "narrow" | "small") => "tile4",
             (false, _) => "tile8",
