@@ -60,7 +60,7 @@ fn pointwise_operators_match_the_twin() {
         for op in [Add, Sub, Mul, Div, Max, Min, Less] {
             let mut writer = Writer::new(&shape);
             let (a, b) = (writer.whole(0), writer.whole(1));
-            let s = writer.push(Inst::Scalar(5));
+            let s = writer.push(Inst::Scalar(2));
             let c = writer.push(Inst::Const(-2.5e-3));
             let y = writer.bin(op, a, b);
             let t = writer.bin(Mul, s, c);
