@@ -17,8 +17,8 @@ use onestep_core::train::{Config, DataSpec, Overrides, StepKind, Trainer, Traini
 use onestep_tests::{Side, Tolerance, compare};
 use pollster::block_on;
 
-/// Two whole steps: forward and backward through two networks, in other orders of summation.
-/// Measured on llvmpipe: 4e-5 of the largest gradient.
+/// Two whole steps: forward and backward through two networks, in other orders of summation. A bound
+/// that holds on llvmpipe; how much room it leaves has not been measured.
 const STEP: Tolerance = Tolerance { name: "step", relative: 0.0, of_largest: 5e-4 };
 
 fn cpu() -> Executor {
