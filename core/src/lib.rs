@@ -10,6 +10,7 @@ pub mod exec;
 pub mod files;
 pub mod graph;
 pub mod model;
+mod names;
 pub mod nets;
 pub mod plan;
 pub mod random;

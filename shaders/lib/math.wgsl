@@ -1,7 +1,8 @@
 // Elementary functions for f32 and vec4<f32> (suffix 1 and 4), because WGSL promises too little of
 // its own: sin and cos only on [-pi, pi] and to 2^-11, exp to 3 + 2|x| ULP. Each reduces the range
-// exactly (fma is not reassociated by fast-math compilers) and sums a short polynomial; relative
-// errors are a few 1e-7. NaN is recognised by its bits and passed on, never swallowed by a clamp.
+// exactly, or nearly, and sums a short polynomial; relative errors are a few 1e-7 (of exp, where a
+// compiler splits fma and adds up its constants, up to 2e-6 at |x| = 88). NaN is recognised by its
+// bits and passed on, never swallowed by a clamp.
 {% for w, F, I, U in [["1", "f32", "i32", "u32"], ["4", "vec4<f32>", "vec4<i32>", "vec4<u32>"]] %}
 // `y`, or `x` where `x` is NaN.
 fn keep_nan_{{ w }}(x: {{ F }}, y: {{ F }}) -> {{ F }} {
@@ -68,11 +69,18 @@ fn quarter_wave_{{ w }}(r: {{ F }}, quarter: {{ I }}) -> {{ F }} {
     return select(v, -v, (quarter & {{ I }}(2)) == {{ I }}(2));
 }
 
-// sin(x + shift * pi / 2): x = n pi / 2 + r with pi / 2 in three parts, the products exact for |x| <= 10^4.
+// sin(x + shift * pi / 2): x = n pi / 2 + r with pi / 2 = 201 / 128 + 259753 / 2^29 - 8.705516e-10.
+// The products with the first two are integers, exact for |x| <= 10^4: a compiler that adds up
+// constants which multiply the same number (Mesa does, once it has split an fma) would lose all
+// digits there.
 fn shifted_sin_{{ w }}(x: {{ F }}, shift: i32) -> {{ F }} {
     let n = round(x * 0.6366197723675814);
-    let r = fma(n, {{ F }}(-7.549789948768648e-8), fma(n, {{ F }}(-4.837512969970703e-4), fma(n, {{ F }}(-1.5703125), x)));
-    return quarter_wave_{{ w }}(r, {{ I }}(n) + {{ I }}(shift));
+    let q = {{ I }}(n);
+    let p = q * 259753;
+    let near = x - {{ F }}(q * 201) * 0.0078125;
+    let tail = fma(n, {{ F }}(-8.705515695504166e-10), {{ F }}(p & {{ I }}(255)) * 1.862645149230957e-9);
+    let r = (near - {{ F }}(p & {{ I }}(-256)) * 1.862645149230957e-9) - tail;
+    return quarter_wave_{{ w }}(r, q + {{ I }}(shift));
 }
 
 fn sin_{{ w }}(x: {{ F }}) -> {{ F }} {

@@ -25,6 +25,9 @@ pub struct Tolerance {
 /// The same bits.
 pub const EXACT: Tolerance = Tolerance { name: "exact", relative: 0.0, of_largest: 0.0 };
 
+/// One elementary function.
+pub const FUNCTION: Tolerance = Tolerance { name: "function", relative: 1e-6, of_largest: 1.2e-7 };
+
 /// A few roundings and elementary functions.
 pub const ELEMENTWISE: Tolerance = Tolerance { name: "elementwise", relative: 4e-6, of_largest: 4e-7 };
 

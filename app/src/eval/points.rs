@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_perfect_model_scores_like_the_floor() {
-        for density in Density::ALL {
+        for &density in Density::ALL {
             let reference = PointReference::new(density, 20_000);
             let perfect: Vec<f32> = density.sample(20_000, 7).into_iter().flatten().collect();
             let kinds = [MetricKind::KlGrid, MetricKind::KlGridFloor, MetricKind::EnergyDistance];

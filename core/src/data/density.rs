@@ -11,6 +11,7 @@ mod curve;
 mod shapes;
 
 use super::DataError;
+use crate::names::named;
 use crate::random::{normal, threefry2x32};
 
 /// Keeps these random numbers apart from others of the same seed ("2D" in ASCII).
@@ -60,28 +61,16 @@ impl Draws {
     }
 }
 
+named!(Density, "densities":
+    Gaussians8 = "gaussians8",
+    Checkerboard = "checkerboard",
+    TwoMoons = "two-moons",
+    SwissRoll = "swiss-roll",
+    Pinwheel = "pinwheel",
+    Rings = "rings",
+);
+
 impl Density {
-    /// All densities.
-    pub const ALL: [Self; 6] =
-        [Self::Gaussians8, Self::Checkerboard, Self::TwoMoons, Self::SwissRoll, Self::Pinwheel, Self::Rings];
-
-    /// All densities, for menus.
-    pub fn all() -> &'static [Self] {
-        &Self::ALL
-    }
-
-    /// Name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gaussians8 => "gaussians8",
-            Self::Checkerboard => "checkerboard",
-            Self::TwoMoons => "two-moons",
-            Self::SwissRoll => "swiss-roll",
-            Self::Pinwheel => "pinwheel",
-            Self::Rings => "rings",
-        }
-    }
-
     /// The density called `name`; underscores and the short forms `gaussians` and `moons`
     /// are understood too.
     pub fn parse(name: &str) -> Result<Self, DataError> {
@@ -90,10 +79,9 @@ impl Density {
             "moons" => "two-moons".to_owned(),
             other => other.to_owned(),
         };
-        let found = Self::ALL.into_iter().find(|d| d.name() == wanted);
-        found.ok_or_else(|| DataError::Option {
+        wanted.parse().map_err(|known| DataError::Option {
             option: "2-D data",
-            wanted: Self::ALL.map(Self::name).join(", "),
+            wanted: known,
             got: format!("\"{name}\""),
             fix: "choose one of these names".into(),
         })

@@ -16,7 +16,7 @@ fn grid(density: Density, count: usize) -> (Vec<[f32; 2]>, f64) {
 
 #[test]
 fn names_parse_and_wrong_ones_list_the_right_ones() {
-    for &density in Density::all() {
+    for &density in Density::ALL {
         assert_eq!(Density::parse(density.name()).unwrap(), density);
     }
     assert_eq!(Density::parse("two_moons").unwrap(), Density::TwoMoons);
@@ -27,7 +27,7 @@ fn names_parse_and_wrong_ones_list_the_right_ones() {
 
 #[test]
 fn seed_decides_and_longer_samples_begin_with_shorter_ones() {
-    for density in Density::ALL {
+    for &density in Density::ALL {
         let a = density.sample(100, 5);
         assert_eq!(a[..40], density.sample(40, 5), "{density:?}");
         assert_eq!(a[60..], density.sample_range(60, 40, 5), "{density:?}");
@@ -39,7 +39,7 @@ fn seed_decides_and_longer_samples_begin_with_shorter_ones() {
 #[test]
 fn mean_is_0_and_standard_deviation_is_sigma_data() {
     let n = 200_000;
-    for density in Density::ALL {
+    for &density in Density::ALL {
         let sample = density.sample(n, 1);
         for axis in 0..2 {
             let values = sample.iter().map(|p| f64::from(p[axis]));
@@ -54,7 +54,7 @@ fn mean_is_0_and_standard_deviation_is_sigma_data() {
 
 #[test]
 fn density_integrates_to_1_over_its_square() {
-    for density in Density::ALL {
+    for &density in Density::ALL {
         let (points, side) = grid(density, 400);
         let mass: f64 = points.iter().map(|&x| density.density(x)).sum::<f64>() * side * side;
         // The board's edges cut through cells; everything else is smooth.
@@ -66,7 +66,7 @@ fn density_integrates_to_1_over_its_square() {
 #[test]
 fn samples_have_the_density_that_the_formula_says() {
     let n = 400_000;
-    for density in Density::ALL {
+    for &density in Density::ALL {
         // Expected mass of each cell from 8 x 8 points in it.
         let fine = 8;
         let (points, side) = grid(density, CELLS * fine);
@@ -98,7 +98,7 @@ fn samples_have_the_density_that_the_formula_says() {
 
 #[test]
 fn log_density_is_finite_on_samples_and_far_away() {
-    for density in Density::ALL {
+    for &density in Density::ALL {
         for x in density.sample(10_000, 3) {
             assert!(density.log_density(x).is_finite(), "{density:?} at {x:?}");
         }

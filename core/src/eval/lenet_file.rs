@@ -2,19 +2,13 @@
 //! that say where they come from.
 //!
 //! [`crate::model::ModelFile`] needs a generator's configuration, which a classifier does not have. Invariants: equal
-//! weights and notes are equal files, byte for byte (hence the header written here: the crate's is in the random order
-//! of a hash map); what was read has the layout of [`super::classifier::layout`] and finite numbers.
+//! weights and notes are equal files, byte for byte; what was read has the layout of [`super::classifier::layout`] and finite numbers.
 
 use std::collections::BTreeMap;
 
-use half::f16;
-use safetensors::{Dtype, SafeTensors};
-use serde_json::{Map, Value, json};
-
 use super::classifier::layout;
 use super::lenet::{Lenet, LenetError};
-use crate::model::{FORMAT, Storage};
-use crate::nets::{Tensor, Tensors};
+use crate::model::{FORMAT, Storage, tensors};
 
 /// What the metadata's `kind` says.
 const KIND: &str = "classifier";
@@ -29,22 +23,11 @@ impl Lenet {
 
     /// The content of a file.
     pub fn to_bytes(&self, storage: Storage) -> Result<Vec<u8>, LenetError> {
-        let stored = |x: f32| match storage {
-            Storage::F32 => x,
-            Storage::F16 => f16::from_f32(x).to_f32(),
-        };
-        if let Some(i) = self.weights.iter().position(|x| !stored(*x).is_finite()) {
-            let problem = format!("weight {i} is {}, which {storage:?} cannot hold", self.weights[i]);
-            return Err(LenetError::File { file: "new classifier".into(), problem });
-        }
-        let tensors = layout().to_tensors("", &self.weights);
-        let mut out = header(&self.entries(), &tensors, storage);
-        for x in tensors.values().flat_map(|tensor| &tensor.values) {
-            match storage {
-                Storage::F32 => out.extend(x.to_le_bytes()),
-                Storage::F16 => out.extend(f16::from_f32(*x).to_le_bytes()),
-            }
-        }
+        let weights = layout().to_tensors("", &self.weights);
+        tensors::check(&weights, storage)
+            .map_err(|problem| LenetError::File { file: "new classifier".into(), problem: problem.to_string() })?;
+        let mut out = Vec::new();
+        tensors::write(&mut out, self.entries(), &weights, storage).expect("a vector takes any number of bytes");
         Ok(out)
     }
 
@@ -58,31 +41,9 @@ impl Lenet {
     }
 }
 
-/// Eight bytes of length, then JSON, padded with spaces; data follow in the order of the names.
-fn header(entries: &BTreeMap<String, String>, tensors: &Tensors, storage: Storage) -> Vec<u8> {
-    let (kind, size) = match storage {
-        Storage::F32 => ("F32", 4),
-        Storage::F16 => ("F16", 2),
-    };
-    let mut header = Map::new();
-    header.insert("__metadata__".into(), json!(entries));
-    let mut start = 0;
-    for (name, tensor) in tensors {
-        let end = start + tensor.values.len() * size;
-        header.insert(name.clone(), json!({ "dtype": kind, "shape": tensor.shape, "data_offsets": [start, end] }));
-        start = end;
-    }
-    let mut text = Value::from(header).to_string().into_bytes();
-    text.resize(text.len().next_multiple_of(8), b' ');
-    let mut out = (text.len() as u64).to_le_bytes().to_vec();
-    out.extend(text);
-    out
-}
-
 fn decode(bytes: &[u8]) -> Result<Lenet, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| format!("is no whole safetensors file ({error})"))?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| format!("has a damaged header ({error})"))?;
-    let mut notes: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
+    let metadata = tensors::metadata(bytes).map_err(|problem| problem.to_string())?;
+    let mut notes: BTreeMap<String, String> = metadata.unwrap_or_default().into_iter().collect();
     let mut take = |key: &str| notes.remove(key).unwrap_or_default();
     let (format, kind, accuracy) = (take("format"), take("kind"), take(TEST_ACCURACY));
     if format != FORMAT || kind != KIND {
@@ -90,27 +51,15 @@ fn decode(bytes: &[u8]) -> Result<Lenet, String> {
     }
     let test_accuracy = accuracy.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     let test_accuracy = test_accuracy.ok_or_else(|| format!("{TEST_ACCURACY}: wanted 0 to 1, got `{accuracy}`"))?;
-    let mut tensors = Tensors::new();
-    // The crate's map has a random order; the first error should not.
-    let mut views = file.tensors();
-    views.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, view) in views {
-        let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::F16 => view.data().as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-            other => return Err(format!("tensor `{name}`: wanted F16 or F32, got {other:?}")),
-        };
-        if let Some(i) = values.iter().position(|x| !x.is_finite()) {
-            return Err(format!("tensor `{name}` has {} at element {i}", values[i]));
-        }
-        tensors.insert(name, Tensor { shape: view.shape().to_vec(), values });
-    }
+    let tensors = tensors::read(bytes).map_err(|problem| problem.to_string())?;
     let weights = layout().from_tensors("", &tensors).map_err(|error| error.to_string())?;
     Ok(Lenet { weights, test_accuracy, notes })
 }
 
 #[cfg(test)]
 mod tests {
+    use half::f16;
+
     use super::*;
 
     fn fresh() -> Lenet {
@@ -144,9 +93,11 @@ mod tests {
     #[test]
     fn damaged_and_foreign_files_are_refused() {
         let good = fresh().to_bytes(Storage::F16).unwrap();
-        assert!(refusal(&[]).contains("no whole safetensors file"));
-        for end in [4, 20, good.len() / 2, good.len() - 1] {
-            assert!(refusal(&good[..end]).contains("no whole safetensors file"), "cut at {end}");
+        for end in [0, 4] {
+            assert!(refusal(&good[..end]).contains("is not a safetensors file"), "cut at {end}");
+        }
+        for end in [20, good.len() / 2, good.len() - 1] {
+            assert!(refusal(&good[..end]).contains("is cut off"), "cut at {end}");
         }
         let mut nan = good.clone();
         let end = nan.len();
@@ -170,7 +121,7 @@ mod tests {
         lenet.weights[5] = 1e6;
         assert!(lenet.to_bytes(Storage::F32).is_ok());
         let text = lenet.to_bytes(Storage::F16).unwrap_err().to_string();
-        assert!(text.contains("weight 5 is 1000000"), "{text}");
+        assert!(text.contains("has 1000000 at element") && text.contains("write 32 bits"), "{text}");
         lenet.weights[5] = f32::NAN;
         assert!(lenet.to_bytes(Storage::F32).is_err());
     }

@@ -61,7 +61,7 @@ pub enum ModelProblem {
         got: String,
     },
     /// Written by another program.
-    #[error("was not written by onestep ({got}); convert it with `onestep import`")]
+    #[error("was not written by onestep ({got}); choose a model file that `onestep train` left")]
     Foreign {
         /// What it says about its format.
         got: String,

@@ -7,9 +7,10 @@
 
 mod error;
 mod file;
-mod header;
 mod meta;
+pub(crate) mod tensors;
 
 pub use error::{ModelError, ModelProblem};
-pub use file::{MAX_FILE_BYTES, ModelFile, Storage};
+pub use file::{MAX_FILE_BYTES, ModelFile};
 pub use meta::{FORMAT, ModelKind, ModelMeta};
+pub use tensors::Storage;

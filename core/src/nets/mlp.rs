@@ -18,11 +18,25 @@ const LOWEST: f32 = 0.5;
 /// See [`LOWEST`].
 const HIGHEST: f32 = 16.0;
 
-/// Sines and cosines of each coordinate, each: a perceptron learns fine detail of a few raw numbers
-/// only very slowly (Tancik et al. 2020, arXiv 2006.10739).
-const WAVES: usize = 5;
-/// Radians per standard deviation of the highest.
-const FINEST: f32 = 16.0;
+/// Sines and cosines of each coordinate, from one radian per standard deviation to the finest: a
+/// perceptron learns fine detail of a few raw numbers only very slowly (Tancik et al. 2020, arXiv
+/// 2006.10739).
+#[derive(Clone, Copy, Debug)]
+pub struct Waves {
+    /// How many sines, and as many cosines.
+    pub count: usize,
+    /// Radians per standard deviation of the last.
+    pub finest: f32,
+}
+
+impl Waves {
+    /// For a ratio network: down to a small part of the data's deviation.
+    pub const RATIO: Self = Self { count: 5, finest: 16.0 };
+    /// For a generator. Waves much finer than the latent's deviation are as good as further latent
+    /// numbers: without them the network is a smooth map of the plane, and fills separate bumps by
+    /// folding a sheet.
+    pub const GENERATOR: Self = Self { count: 8, finest: 128.0 };
+}
 
 /// Size of a perceptron.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,14 +66,15 @@ impl MlpConfig {
 }
 
 /// The network of points `x [B, D]` and `noise [N]` (N is B, or 1 for all points): `[B, out]`.
-pub fn mlp<'g>(params: &Params<'g>, config: &MlpConfig, x: Var<'g>, noise: Var<'g>, out: usize) -> Var<'g> {
+pub fn mlp<'g>(params: &Params<'g>, config: &MlpConfig, x: Var<'g>, noise: Var<'g>, waves: Waves, out: usize) -> Var<'g> {
     assert_eq!(x.shape()[1..], [config.dim], "points of another dimension than the network's");
     let features = params.graph().scope("map_noise", || sinusoidal(noise, FREQUENCIES, LOWEST, HIGHEST));
     let embedding = linear(params, "map_layer0", features, config.width, INIT).silu();
     let layers: Vec<_> = (0..config.depth).map(|i| (format!("blocks.{i}.affine"), config.width)).collect();
     let shifts = linears(params, &layers, embedding, INIT);
     let batch = x.shape()[0];
-    let waves = sinusoidal(x.reshape(&[x.len()]), WAVES, 1.0, FINEST).reshape(&[batch, 2 * WAVES * config.dim]);
+    let features = 2 * waves.count * config.dim;
+    let waves = sinusoidal(x.reshape(&[x.len()]), waves.count, 1.0, waves.finest).reshape(&[batch, features]);
     // Unit variance in, unit variance out, however few the inputs.
     let mut h = linear(params, "input", concat(&[x, waves], 1), config.width, Init::KaimingNormal(1.0));
     for (i, shift) in shifts.into_iter().enumerate() {
@@ -81,7 +96,7 @@ mod tests {
         let params = Params::new(&graph, "p");
         let config = MlpConfig { dim: 2, width: 6, depth: 2 };
         let x = graph.input("x", 0, &[3, 2]);
-        let y = mlp(&params, &config, x, graph.input("noise", 0, &[3]), 2);
+        let y = mlp(&params, &config, x, graph.input("noise", 0, &[3]), Waves::GENERATOR, 2);
         let loss = (y - x).square().mean_all();
         let (p, data) = (values(1, params.layout().len), values(2, x.len()));
         let feed = feed(&[("p", &p), ("x", &data), ("noise", &[0.7, -0.4, 1.0])]);
@@ -96,8 +111,8 @@ mod tests {
         let params = Params::new(&graph, "p");
         let config = MlpConfig { dim: 2, width: 5, depth: 2 };
         let x = graph.input("x", 0, &[4, 2]);
-        let one = mlp(&params, &config, x, graph.input("noise", 0, &[1]), 1);
-        let each = mlp(&params, &config, x, graph.input("noise", 0, &[4]), 1);
+        let one = mlp(&params, &config, x, graph.input("noise", 0, &[1]), Waves::RATIO, 1);
+        let each = mlp(&params, &config, x, graph.input("noise", 0, &[4]), Waves::RATIO, 1);
         let (p, data) = (values(1, params.layout().len), values(2, x.len()));
         let out = evaluate(&graph, &feed(&[("p", &p), ("x", &data), ("noise", &[0.3; 4])]), &[one, each]);
         assert_close(&out[0], &out[1], 1e-14);

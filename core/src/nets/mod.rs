@@ -26,7 +26,7 @@ pub use layers::{
     positional_embedding, sinusoidal, unpatchify,
 };
 pub use layout::{LayoutError, ParamLayout, Tensor, Tensors};
-pub use mlp::{MlpConfig, mlp};
+pub use mlp::{MlpConfig, Waves, mlp};
 pub use params::Params;
 pub use ratio::ratio;
 pub use sampler::{heun_step, karras_sigmas, last_step};
@@ -99,7 +99,7 @@ impl NetworkConfig {
     pub fn ratio<'g>(&self, params: &Params<'g>, x_t: Var<'g>, sigma: Var<'g>) -> Var<'g> {
         let batch = x_t.shape()[0];
         let net = |x: Var<'g>, noise: Var<'g>| match self {
-            Self::Mlp(config) => mlp(params, config, x, noise, 1).reshape(&[batch]),
+            Self::Mlp(config) => mlp(params, config, x, noise, Waves::RATIO, 1).reshape(&[batch]),
             Self::Unet(config) => ratio(params, config, x, noise, None),
         };
         ratio_logit(net, x_t, sigma)
@@ -107,7 +107,7 @@ impl NetworkConfig {
 
     fn network<'g>(&self, params: &Params<'g>, x: Var<'g>, noise: Var<'g>) -> Var<'g> {
         match self {
-            Self::Mlp(config) => mlp(params, config, x, noise, config.dim),
+            Self::Mlp(config) => mlp(params, config, x, noise, Waves::GENERATOR, config.dim),
             Self::Unet(config) => unet(params, config, x, noise, None),
         }
     }

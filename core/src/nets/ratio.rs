@@ -11,7 +11,7 @@ use super::{Params, UnetConfig};
 use crate::graph::Var;
 
 /// The logit `[B]` of images `x [B, H, W, C]` at `noise [N]` (N is B or 1): the encoder, and a
-/// linear function of the mean over pixels of its normalised features.
+/// linear function of its normalised features at every place: where a stroke is matters.
 pub fn ratio<'g>(
     params: &Params<'g>,
     config: &UnetConfig,
@@ -24,9 +24,9 @@ pub fn ratio<'g>(
     let mut shifts = shifts(params, config, &blocks, noise, labels).into_iter();
     let outputs = encode(params, config, &encoder, x, &mut shifts);
     let features = group_norm(params, "head_norm", outputs[outputs.len() - 1], EPS).silu();
-    let shape = features.shape();
-    let pooled = params.graph().scope("head", || features.mean(&[1, 2]).reshape(&[shape[0], shape[3]]));
-    linear(params, "head", pooled, 1, INIT_ZERO).reshape(&[shape[0]])
+    let batch = features.shape()[0];
+    let flat = features.reshape(&[batch, features.len() / batch]);
+    linear(params, "head", flat, 1, INIT_ZERO).reshape(&[batch])
 }
 
 #[cfg(test)]

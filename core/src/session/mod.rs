@@ -167,11 +167,9 @@ impl Session {
             Command::Discard => self.stop = Some(End::Discarded),
             Command::Set { knob, value } => {
                 let config = &mut self.trainer.setup.config;
-                let before = config.clone();
+                let before = config.divergence;
                 match config.set_live(&knob, &value) {
-                    Ok(()) if (config.divergence, config.normalize) != (before.divergence, before.normalize) => {
-                        self.trainer.forget_plans();
-                    }
+                    Ok(()) if config.divergence != before => self.trainer.forget_plans(),
                     Ok(()) => {}
                     Err(error) => self.tell(Event::Warning { message: error.to_string() }),
                 }

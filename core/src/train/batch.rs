@@ -81,9 +81,10 @@ pub fn add_noise<'g>(x: Var<'g>, sigma: Var<'g>, stream: Stream) -> Var<'g> {
     x + per_sample(sigma, x.rank()) * noise(x.graph(), stream, &x.shape())
 }
 
-/// Noise levels uniform in the logarithm, `[batch]`, and the uniform numbers in (0, 1) behind them.
+/// Noise levels uniform in the logarithm, `[batch]`, and the numbers in 0 to 1 behind them: one in
+/// each of `batch` equal intervals, so that no step leaves a range of noise levels out.
 pub fn log_uniform_sigma(graph: &Graph, batch: usize, lo: f32, hi: f32) -> (Var<'_>, Var<'_>) {
-    let u = graph.uniform(Stream::Sigma as u32, &[batch]);
+    let u = (graph.iota(batch) + graph.uniform(Stream::Sigma as u32, &[batch])) * (1.0 / batch as f32);
     ((u * (hi / lo).ln() + lo.ln()).exp(), u)
 }
 

@@ -1,12 +1,10 @@
 //! The f-divergences that a generator can reduce (METHOD: DiffRatio, arXiv 2502.08005; the
 //! weights are those of f-distill, arXiv 2502.15681, table 1).
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Var;
+use crate::names::named;
 
 /// A divergence between generator and data, by the function `phi` of the log density ratio `l`
 /// whose mean over noised samples is the generator's loss.
@@ -33,22 +31,6 @@ const LOGIT: f32 = 10.0;
 const RATIO: (f32, f32) = (0.1, 20.0);
 
 impl Divergence {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::ReverseKl, Self::SoftReverseKl, Self::Js, Self::Hellinger, Self::ForwardKl, Self::Jeffreys];
-
-    /// Name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ReverseKl => "reverse-kl",
-            Self::SoftReverseKl => "soft-reverse-kl",
-            Self::Js => "js",
-            Self::Hellinger => "hellinger",
-            Self::ForwardKl => "forward-kl",
-            Self::Jeffreys => "jeffreys",
-        }
-    }
-
     /// `phi(l)`, elementwise: the value that is reported.
     pub fn phi(self, logit: Var<'_>) -> Var<'_> {
         let l = logit.clamp(-LOGIT, LOGIT);
@@ -79,19 +61,14 @@ impl Divergence {
     }
 }
 
-impl FromStr for Divergence {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|d| d.name() == text).ok_or(format!("known divergences: {names}"))
-    }
-}
-
-impl fmt::Display for Divergence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+named!(Divergence, "divergences":
+    ReverseKl = "reverse-kl",
+    SoftReverseKl = "soft-reverse-kl",
+    Js = "js",
+    Hellinger = "hellinger",
+    ForwardKl = "forward-kl",
+    Jeffreys = "jeffreys",
+);
 
 #[cfg(test)]
 mod tests {
@@ -103,7 +80,7 @@ mod tests {
     #[test]
     fn weights_are_the_derivatives_of_phi() {
         let logits = [-2.0, -0.5, 0.0, 0.7, 2.5];
-        for divergence in Divergence::ALL {
+        for &divergence in Divergence::ALL {
             let graph = Graph::new();
             let l = graph.input("l", 0, &[logits.len()]);
             let weight = divergence.weight(l);
@@ -118,7 +95,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for divergence in Divergence::ALL {
+        for &divergence in Divergence::ALL {
             assert_eq!(divergence.name().parse(), Ok(divergence));
         }
         assert!("kl".parse::<Divergence>().unwrap_err().contains("reverse-kl"));

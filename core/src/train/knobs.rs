@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::divergence::Divergence;
+use crate::names::named;
 
 /// A value that is refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,11 +141,11 @@ knobs! {
     /// Learning rate of the warm-up.
     lr_warmup: f32 = 2e-3, live, 0.0 ..= 1.0;
     /// Learning rate of the generator.
-    lr_generator: f32 = 5e-4, live, 0.0 ..= 1.0;
+    lr_generator: f32 = 3e-4, live, 0.0 ..= 1.0;
     /// Learning rate of the ratio network.
-    lr_ratio: f32 = 5e-4, live, 0.0 ..= 1.0;
+    lr_ratio: f32 = 1e-3, live, 0.0 ..= 1.0;
     /// Ratio updates per generator update.
-    ratio_steps: u32 = 1, live, 1 ..= 100;
+    ratio_steps: u32 = 2, live, 1 ..= 100;
     /// Decay of the generator's moving average, per step.
     ema: f32 = 0.999, live, 0.0 ..= 0.999999;
     /// Decay of the first moment in distillation (the warm-up uses 0.9).
@@ -155,14 +156,12 @@ knobs! {
     clip: f32 = 1.0, live, 0.0 ..= 1e9;
     /// Weight of the R1 penalty on the ratio network; 0 leaves it out of the plan.
     r1: f32 = 0.0, fixed, 0.0 ..= 1e6;
-    /// Steps after which learning rates fall with the square root of time; 0: they stay.
-    lr_decay: u64 = 0, live, 0 ..= 1_000_000_000;
-    /// How the generator's gradient is brought to one scale at every noise level: `rms` or `posterior`.
-    normalize: Normalize = Normalize::Rms, live;
+    /// Share of the distillation, at its end, over which learning rates fall to zero in a straight line.
+    cooldown: f32 = 0.5, live, 0.0 ..= 1.0;
     /// Noise level at which the generator is evaluated.
     sigma_init: f32 = 80.0, fixed, 0.01 ..= 1000.0;
     /// Smallest noise level at which the ratio is learned.
-    sigma_min: f32 = 0.05, fixed, 0.0001 ..= 1000.0;
+    sigma_min: f32 = 0.02, fixed, 0.0001 ..= 1000.0;
     /// Largest noise level at which the ratio is learned.
     sigma_max: f32 = 20.0, fixed, 0.001 ..= 1000.0;
     /// Channels of the U-Net's first level, or width of the MLP.
@@ -193,45 +192,7 @@ pub enum MethodName {
     Diffratio,
 }
 
-impl FromStr for MethodName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "diffratio" => Ok(Self::Diffratio),
-            _ => Err("known methods: diffratio".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for MethodName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Diffratio => "diffratio",
-        })
-    }
-}
-
-/// How the generator's gradient is brought to one scale at every noise level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalize {
-    /// Divided by its own running root mean square per bin of noise levels: always of size 1.
-    Rms,
-    /// Divided by `sigma sd / sqrt(sigma^2 + sd^2)`, the deviation of a normal posterior of the
-    /// clean data: vanishes as generator and data agree.
-    Posterior,
-}
-
-impl FromStr for Normalize {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "rms" => Ok(Self::Rms),
-            "posterior" => Ok(Self::Posterior),
-            _ => Err("known ways: rms, posterior".to_owned()),
-        }
-    }
-}
+named!(MethodName, "methods": Diffratio = "diffratio");
 
 /// Channel multipliers, written `1,2,4`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

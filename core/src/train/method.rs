@@ -4,9 +4,9 @@
 //! gradients of one network in its `.grad` store, updates it, and records statistics.
 
 use super::batch::{DataSpec, Stream, add_noise, log_uniform_sigma, noise, warmup_sigma};
-use super::knobs::{Config, Normalize};
+use super::knobs::Config;
 use crate::graph::{Graph, Var, concat};
-use crate::nets::{NetworkConfig, Params, SIGMA_DATA, denoising_weight, per_sample};
+use crate::nets::{NetworkConfig, Params, denoising_weight, per_sample};
 use crate::plan::{Adam, Plan, PlanError, Program};
 
 /// Everything that the programs of a run have in common.
@@ -147,7 +147,7 @@ impl Setup {
 
     /// `E phi(l(g(z) + sigma eps, sigma))` with weight sigma^2, ratio network frozen.
     fn generator_step<'g>(&self, graph: &'g Graph) -> Program<'g> {
-        let Config { batch, sigma_min, sigma_max, divergence, normalize, .. } = self.config;
+        let Config { batch, sigma_min, sigma_max, divergence, .. } = self.config;
         let params = Params::new(graph, "generator.param");
         let fake = self.fake(graph, &params);
         let (sigma, u) = log_uniform_sigma(graph, batch, sigma_min, sigma_max);
@@ -158,14 +158,7 @@ impl Setup {
         let d_x = graph.vjp(&[(logit, descent)], &[x_t])[0];
         // sigma^2 grad l = D_data - D_generator: every level in units of the data.
         let d_x = d_x * per_sample(sigma.square(), fake.rank());
-        let (normalized, squares, pull) = normalize_by_bin(d_x, u);
-        let d_x = match normalize {
-            Normalize::Rms => normalized,
-            Normalize::Posterior => {
-                let variance = sigma.square() + SIGMA_DATA * SIGMA_DATA;
-                d_x * per_sample(variance.sqrt() / (sigma * SIGMA_DATA), fake.rank())
-            }
-        };
+        let (d_x, squares, pull) = normalize_by_bin(d_x, u);
         let scale = 1.0 / batch as f32 / (self.data.width() as f32).sqrt();
         let loss = divergence.phi(logit).mean_all();
         let program = Program::new("generator step", graph).output(squares, GRAD_SQUARES, 0);
@@ -217,11 +210,12 @@ pub fn sampler<'g>(
     Program::new("sample", graph).output(sample, &format!("{prefix}.sample"), 0)
 }
 
-/// `[BINS, B]`: 1 where sample b's noise level is in bin k. `u [B]` is uniform in (0, 1).
+/// `[BINS, B]`: 1 where sample b's noise level is in bin k. `u [B]` is in 0 to 1.
 fn bin_indicator(u: Var<'_>) -> Var<'_> {
     let batch = u.len();
     let graph = u.graph();
-    let bin = (u * BINS as f32).floor().reshape(&[1, batch]);
+    let last = graph.constant(BINS as f32 - 1.0);
+    let bin = (u * BINS as f32).floor().min(last).reshape(&[1, batch]);
     let k = graph.iota(BINS).reshape(&[BINS, 1]);
     1.0 - (bin - k).abs().sign()
 }

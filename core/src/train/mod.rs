@@ -11,7 +11,7 @@ mod trainer;
 
 pub use batch::{DataSpec, Stream};
 pub use divergence::Divergence;
-pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Normalize, Overrides};
+pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Overrides};
 pub use method::StepKind;
 pub use presets::{PRESETS, Preset};
 pub use source::TrainingData;

@@ -31,17 +31,17 @@ fn planar(config: &mut Config, data: &str) {
         data: data.to_owned(),
         batch: 512,
         warmup_steps: 0,
-        steps: 3000,
+        steps: 5000,
         width: 64,
         blocks: 3,
         lr_generator: 1e-3,
         lr_ratio: 2e-3,
         // Of the settings that were tried, these came closest to the data on `gaussians`.
         ratio_steps: 4,
-        lr_decay: 400,
+        cooldown: 1.0,
         ema: 0.998,
         sigma_init: 1.0,
-        sigma_min: 0.02,
+        sigma_min: 0.015,
         sigma_max: 2.0,
         snap: 500,
         ..config.clone()
@@ -53,7 +53,7 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "mnist",
         about: "Handwritten digits, 28 x 28, from the 10,000 embedded images.",
-        settings: |c| *c = Config { data: "mnist-10k".into(), warmup_steps: 1000, steps: 4000, snap: 250, ..c.clone() },
+        settings: |c| *c = Config { data: "mnist-10k".into(), warmup_steps: 1000, steps: 3500, snap: 250, ..c.clone() },
     },
     Preset {
         name: "fashion-mnist",
@@ -73,8 +73,8 @@ pub const PRESETS: &[Preset] = &[
                 warmup_steps: 20_000,
                 steps: 50_000,
                 lr_warmup: 1e-3,
-                lr_generator: 2e-4,
-                lr_ratio: 2e-4,
+                lr_generator: 1e-4,
+                lr_ratio: 3e-4,
                 ..c.clone()
             }
         },

@@ -210,13 +210,9 @@ impl Trainer {
         let (beta1, beta2) = if warmup { (0.9, 0.999) } else { (config.beta1, config.beta2) };
         let correction = |beta: f32| (1.0 - f64::from(beta).powf(update as f64)) as f32;
         let plan = &self.plans[&kind].1;
-        // Karras et al. 2024 (arXiv 2312.02696), equation 67: independent of a run's length.
-        let decay = match config.lr_decay {
-            0 => 1.0,
-            start => (update as f32 / start as f32).max(1.0).sqrt().recip(),
-        };
+        let decay = if warmup { 1.0 } else { self.cooldown() };
         let value = |name: &String| match name.rsplit_once('.').map_or("", |(_, scalar)| scalar) {
-            "lr" if warmup => config.lr_warmup * decay,
+            "lr" if warmup => config.lr_warmup,
             "lr" if kind == StepKind::Ratio => config.lr_ratio * decay,
             "lr" => config.lr_generator * decay,
             "beta1" => beta1,
@@ -230,6 +226,13 @@ impl Trainer {
             other => unreachable!("no program has a scalar `{other}`"),
         };
         plan.scalars.iter().map(value).collect()
+    }
+
+    /// What is left of the learning rates at this generator step, 1 to 0.
+    fn cooldown(&self) -> f32 {
+        let Config { steps, cooldown, .. } = self.setup.config;
+        let left = steps.saturating_sub(self.counters.generator.saturating_sub(1)) as f32;
+        (left / (cooldown * steps as f32).max(1.0)).min(1.0)
     }
 
     /// Takes the statistics of the rows that were recorded since the last call, and checks them.

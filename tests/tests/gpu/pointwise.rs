@@ -2,7 +2,7 @@
 
 use onestep_core::graph::{BinaryOp, Distribution, UnaryOp};
 use onestep_core::plan::{Body, Inst, Kernel, View};
-use onestep_tests::{ELEMENTWISE, EXACT, values};
+use onestep_tests::{ELEMENTWISE, EXACT, FUNCTION, values};
 
 use crate::bodies::{SHAPES, Writer, along, view, views};
 use crate::case::{Case, product, report, tables};
@@ -45,7 +45,9 @@ fn pointwise_functions_match_the_twin() {
                 vec![input],
                 &[len],
             );
-            case.check(&tables()[..1], ELEMENTWISE, &mut failures);
+            // Compilers that add up the constants of the range reduction: 1.7e-6 measured on lavapipe.
+            let tolerance = if op == Exp && scale > 80.0 { ELEMENTWISE } else { FUNCTION };
+            case.check(&tables()[..1], tolerance, &mut failures);
         }
     }
     report(&failures);
