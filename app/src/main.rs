@@ -11,6 +11,7 @@ mod download;
 mod draw;
 mod eval;
 mod exit;
+mod export;
 mod interrupt;
 mod output;
 mod pictures;
@@ -45,6 +46,8 @@ enum Command {
     Sample(sample::Args),
     /// Measure how close a generator's samples are to the data.
     Eval(eval::Args),
+    /// Write a model in another form: 16-bit weights for the web page.
+    Export(export::Args),
     /// Show what a run will launch, kernel by kernel, without running it.
     Plan(Box<plan::Args>),
     /// List GPUs and the CPU executor, and say which one `auto` picks.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args, cli.quiet),
         Command::Sample(args) => sample::run(args, cli.quiet),
         Command::Eval(args) => eval::run(args, cli.quiet),
+        Command::Export(args) => export::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Selftest(args) => selftest::run(args, cli.quiet),

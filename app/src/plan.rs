@@ -2,7 +2,7 @@
 
 use onestep_core::plan::Plan;
 use onestep_core::train::method::{Setup, StepKind, store_len};
-use onestep_core::train::{Config, SAMPLE_BATCH};
+use onestep_core::train::{Config, sample_batch};
 use serde::Serialize;
 
 use crate::output::{bytes, print, print_json};
@@ -71,7 +71,7 @@ fn plan(setup: &Setup, step: Step) -> anyhow::Result<Plan> {
         Step::Warmup => StepKind::Warmup,
         Step::Ratio => StepKind::Ratio,
         Step::Generator => StepKind::Generator,
-        Step::Sample => return Ok(setup.sampler("grid", "generator.ema", SAMPLE_BATCH)?),
+        Step::Sample => return Ok(setup.sampler("grid", "generator.ema", sample_batch(&setup.data))?),
     };
     Ok(setup.plan(kind)?)
 }

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use onestep_core::data::{Picture, write_npy_f32, write_npy_u8};
-use onestep_core::exec::Executor;
 use onestep_core::model::{ModelFile, ModelMeta};
+use onestep_core::sampling::{BestOf, Verifier};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
-use crate::draw::{Generator, open_model};
+use crate::draw::{draw, open_generator, open_model};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json, progress};
 use crate::pictures::{Target, check_writable, grid, points, to_bytes};
 use crate::seeds::Seeds;
-use crate::verifier::{Verifier, open_ratio};
+use crate::verifier::open_ratio;
 
 /// Arguments of `onestep sample`.
 #[derive(clap::Args)]
@@ -80,21 +80,28 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let ratio = (args.best_of > 1).then(|| open_ratio(args.ratio.as_deref(), &model)).transpose()?;
 
     let mut executor = device::open(&args.device, quiet)?;
-    let generator = Generator::new(&mut executor, &model)?;
+    let mut generator = open_generator(&mut executor, &model)?;
     let bar = progress(quiet, seeds.len() as u64 * u64::from(args.best_of), "samples");
     let batch = generator.rows().min(args.batch as usize);
     let start = Instant::now();
-    let mut samples = Vec::with_capacity(seeds.len() * model.meta.data_shape.iter().product::<usize>());
-    let scores = if let Some(ratio) = &ratio {
+    let (samples, scores) = if let Some(ratio) = &ratio {
         let verifier = Verifier::new(&mut executor, ratio, generator.rows())?;
-        let best = BestOf { generator: &generator, verifier: &verifier, candidates: args.best_of, batch };
-        Some(best.draw(&mut executor, seeds, &mut samples, &|n| bar.inc(n))?)
+        let mut best = BestOf { generator: &mut generator, verifier: &verifier, candidates: args.best_of, batch };
+        let kept = pollster::block_on(best.draw(&mut executor, seeds, &|n| bar.inc(n)))?;
+        let count = seeds.len() as f64;
+        let scores = Scores {
+            candidates: args.best_of,
+            mean_score: kept.sum / (count * f64::from(args.best_of)),
+            mean_score_kept: kept.sum_kept / count,
+        };
+        (kept.samples, Some(scores))
     } else {
+        let mut samples = Vec::with_capacity(seeds.len() * generator.width());
         for seeds in seeds.chunks(batch) {
-            samples.extend(generator.draw(&mut executor, seeds)?);
+            samples.extend(draw(&mut generator, &mut executor, seeds)?);
             bar.inc(seeds.len() as u64);
         }
-        None
+        (samples, None)
     };
     let secs = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
@@ -161,57 +168,6 @@ fn check(args: &Args, meta: &ModelMeta, target: Option<&Target>) -> anyhow::Resu
     target.map(Target::check).transpose()?;
     args.grid.as_deref().map(check_writable).transpose()?;
     Ok(())
-}
-
-/// Candidates, and the network that chooses among them.
-struct BestOf<'a> {
-    generator: &'a Generator,
-    verifier: &'a Verifier,
-    candidates: u32,
-    batch: usize,
-}
-
-impl BestOf<'_> {
-    /// For each seed s the best of the candidates with the seeds s N .. s N + N - 1; of equal ones the first.
-    fn draw(
-        &self,
-        executor: &mut Executor,
-        seeds: &[u32],
-        samples: &mut Vec<f32>,
-        advance: &dyn Fn(u64),
-    ) -> anyhow::Result<Scores> {
-        let n = self.candidates;
-        let mut all = seeds.iter().flat_map(|seed| (0..n).map(move |j| seed * n + j));
-        let mut best: Option<(f32, Vec<f32>)> = None;
-        let (mut sum, mut kept) = (0.0, 0.0);
-        let mut done = 0_u64;
-        loop {
-            let chunk: Vec<u32> = all.by_ref().take(self.batch).collect();
-            if chunk.is_empty() {
-                break;
-            }
-            let drawn = self.generator.draw(executor, &chunk)?;
-            let scores = self.verifier.scores(executor, &drawn)?;
-            let width = drawn.len() / chunk.len();
-            for (score, sample) in scores.into_iter().zip(drawn.chunks_exact(width)) {
-                anyhow::ensure!(score.is_finite(), "the ratio network gives {score}; it has diverged");
-                sum += f64::from(score);
-                if best.as_ref().is_none_or(|(top, _)| score > *top) {
-                    best = Some((score, sample.to_vec()));
-                }
-                done += 1;
-                if done.is_multiple_of(u64::from(n))
-                    && let Some((score, sample)) = best.take()
-                {
-                    kept += f64::from(score);
-                    samples.extend(sample);
-                }
-            }
-            advance(chunk.len() as u64);
-        }
-        let (mean_score, mean_score_kept) = (sum / done as f64, kept / seeds.len() as f64);
-        Ok(Scores { candidates: n, mean_score, mean_score_kept })
-    }
 }
 
 /// Writes what was asked for; returns the paths.

@@ -14,5 +14,6 @@ mod names;
 pub mod nets;
 pub mod plan;
 pub mod random;
+pub mod sampling;
 pub mod session;
 pub mod train;

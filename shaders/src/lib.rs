@@ -139,7 +139,11 @@ fn environment() -> Result<&'static Environment<'static>, SourceError> {
 }
 
 fn load(folder: Option<&Path>) -> Result<Environment<'static>, SourceError> {
-    let mut environment = Environment::new();
+    // Just what the kernels use: the engine's own functions and filters would be a sixth of the
+    // module that a browser loads.
+    let mut environment = Environment::empty();
+    environment.add_function("range", |n: u32| (0..n).collect::<Vec<u32>>());
+    environment.add_filter("replace", |text: &str, from: &str, to: &str| text.replace(from, to));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let kernels = KERNELS.iter().map(|k| (k.name, format!("kernels/{}.wgsl", k.name), k.text));
     for (name, file, embedded) in LIBRARY.iter().map(|(name, text)| (*name, (*name).to_owned(), *text)).chain(kernels) {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use onestep_core::exec::LaunchTime;
 use onestep_core::plan::Plan;
 use onestep_core::train::method::StepKind;
-use onestep_core::train::{SAMPLE_BATCH, Trainer, latent};
+use onestep_core::train::{Trainer, latent, sample_batch};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
@@ -89,12 +89,13 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         steps.push(step(&mut trainer, kind, args.repeat as usize, &peak)?);
     }
     note(quiet, "timing a batch of samples");
-    let latents: Vec<f32> = (0..SAMPLE_BATCH as u32).flat_map(|seed| latent(seed, width)).collect();
+    let drawn = sample_batch(&trainer.setup.data);
+    let latents: Vec<f32> = (0..drawn as u32).flat_map(|seed| latent(seed, width)).collect();
     let secs = timed(args.repeat as usize, || {
         pollster::block_on(trainer.sample(&latents))?;
         Ok(())
     })?;
-    let sampling = Sampling { batch: SAMPLE_BATCH, ms: secs * 1e3, images_per_sec: SAMPLE_BATCH as f64 / secs };
+    let sampling = Sampling { batch: drawn, ms: secs * 1e3, images_per_sec: drawn as f64 / secs };
     let report = Report { device: trainer.executor.name(), peak, batch, steps, sampling };
     if args.json { print_json(&report) } else { print_tables(&report) }
 }

@@ -16,7 +16,7 @@ use onestep_core::model::ModelFile;
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
-use crate::draw::{Generator, open_model};
+use crate::draw::{draw, open_generator, open_model};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json};
 use images::ImageReference;
@@ -147,9 +147,9 @@ fn measure(
     kinds: &[MetricKind],
     num: usize,
 ) -> anyhow::Result<Vec<f64>> {
-    let generator = Generator::new(executor, model)?;
+    let mut generator = open_generator(executor, model)?;
     let seeds: Vec<u32> = (0..num as u32).collect();
-    let samples = generator.draw_all(executor, &seeds)?;
+    let samples = draw(&mut generator, executor, &seeds)?;
     match reference {
         Reference::Points(points) => points.measure(&samples, kinds),
         Reference::Images(images) => images.measure(executor, &samples, model.meta.data_range, kinds),

@@ -26,7 +26,10 @@ impl Executor {
     /// Name for people, such as `cpu (2 threads)` or `llvmpipe (Vulkan)`.
     pub fn name(&self) -> String {
         match self {
-            Self::Cpu(_) => format!("cpu ({} threads)", rayon::current_num_threads()),
+            Self::Cpu(_) => match super::cpu::threads() {
+                1 => "cpu (1 thread)".to_owned(),
+                threads => format!("cpu ({threads} threads)"),
+            },
             Self::Gpu(gpu) => format!("{} ({})", gpu.adapter().name, gpu.adapter().backend),
         }
     }
@@ -87,6 +90,15 @@ impl Executor {
         match self {
             Self::Cpu(_) => Ok(()),
             Self::Gpu(gpu) => gpu.sync(),
+        }
+    }
+
+    /// As [`Executor::sync`], for hosts that must not block: completes when the device has done all
+    /// submitted work.
+    pub async fn finished(&self) -> Result<(), ExecError> {
+        match self {
+            Self::Cpu(_) => Ok(()),
+            Self::Gpu(gpu) => gpu.finished().await,
         }
     }
 

@@ -27,7 +27,9 @@ use std::time::Duration;
 
 use crate::exec::{ExecError, Executor};
 use crate::train::method::{RING, Setup};
-use crate::train::{Averages, KnobError, SAMPLE_BATCH, StepKind, TrainError, Trainer, TrainingData, latent};
+use crate::train::{
+    Averages, FieldValues, KnobError, RatioField, StepKind, TrainError, Trainer, TrainingData, latent, sample_batch,
+};
 
 /// Why a session cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,7 @@ pub struct Session {
     save_now: bool,
     sample_now: bool,
     single: Option<StepKind>,
+    field: Option<RatioField>,
     announced: Option<Phase>,
     progress: Progress,
     last_snapshot: Option<std::path::PathBuf>,
@@ -125,6 +128,7 @@ impl Session {
         setup.config.validate()?;
         setup.network.validate()?;
         let width = setup.data.width();
+        let latents = (0..sample_batch(&setup.data) as u32).flat_map(|seed| latent(seed, width)).collect();
         let trainer = Trainer::new(executor, setup, &data.words)?;
         let started = clock();
         Ok(Self {
@@ -137,12 +141,13 @@ impl Session {
             before: Duration::ZERO,
             started,
             averages: Averages::default(),
-            latents: (0..SAMPLE_BATCH as u32).flat_map(|seed| latent(seed, width)).collect(),
+            latents,
             paused: false,
             stop: None,
             save_now: false,
             sample_now: false,
             single: None,
+            field: None,
             announced: None,
             progress: Progress::default(),
             last_snapshot: None,
@@ -337,19 +342,20 @@ impl Session {
         Ok(())
     }
 
-    /// Samples of the fixed latents; for points more of them, since a picture needs many.
+    /// Samples of the fixed latents.
     async fn samples(&mut self) -> Result<Vec<f32>, SessionError> {
-        let width = self.trainer.setup.data.width();
-        if self.data.spec.bytes {
-            return Ok(self.trainer.sample(&self.latents.clone()).await?);
+        Ok(self.trainer.sample(&self.latents).await?)
+    }
+
+    /// The ratio network on a square of `side x side` points of half width `half_width`, at a noise
+    /// level; for data in the plane.
+    pub async fn field(&mut self, side: usize, half_width: f32, sigma: f32) -> Result<FieldValues, SessionError> {
+        let executor = &mut self.trainer.executor;
+        if self.field.is_none() {
+            self.field = Some(RatioField::new(executor, &self.trainer.setup, side, half_width)?);
         }
-        let mut samples = Vec::new();
-        for batch in 0..(4096 / SAMPLE_BATCH) as u32 {
-            let first = batch * SAMPLE_BATCH as u32;
-            let latents: Vec<f32> = (first..first + SAMPLE_BATCH as u32).flat_map(|s| latent(s, width)).collect();
-            samples.extend(self.trainer.sample(&latents).await?);
-        }
-        Ok(samples)
+        let field = self.field.as_ref().expect("made above");
+        Ok(field.read(executor, sigma).await?)
     }
 
     fn tell(&mut self, event: Event) {

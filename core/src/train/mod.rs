@@ -2,6 +2,7 @@
 
 mod batch;
 mod divergence;
+mod field;
 mod knobs;
 pub mod method;
 mod presets;
@@ -11,9 +12,10 @@ mod trainer;
 
 pub use batch::{DataSpec, Stream};
 pub use divergence::Divergence;
+pub use field::{FieldValues, RatioField};
 pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Overrides};
 pub use method::StepKind;
 pub use presets::{PRESETS, Preset};
 pub use source::TrainingData;
 pub use statistics::Averages;
-pub use trainer::{Counters, SAMPLE_BATCH, TrainError, Trainer, latent};
+pub use trainer::{Counters, TrainError, Trainer, latent, sample_batch};

@@ -60,6 +60,19 @@ impl TrainingData {
         }
     }
 
+    /// Points of a person's own, such as a drawing: at least one, finite, at most a few units from 0.
+    pub fn points(name: &str, points: &[[f32; 2]]) -> Self {
+        let values = points.as_flattened();
+        Self {
+            spec: DataSpec { shape: vec![2], rows: points.len(), bytes: false },
+            first: values[..values.len().min(2 * 4096)].to_vec(),
+            words: values.iter().map(|v| v.to_bits()).collect(),
+            name: name.to_owned(),
+            license: String::new(),
+            density: None,
+        }
+    }
+
     /// The data that the settings name: a density, a known data set, or a path.
     #[cfg(feature = "native")]
     pub fn load(config: &Config, progress: crate::data::OnProgress<'_>) -> Result<Self, crate::data::DataError> {

@@ -17,7 +17,14 @@ use crate::nets::ParamLayout;
 use crate::plan::{Plan, PlanError, SLOT_ALIGN};
 
 /// Images per run of the sampling plan.
-pub const SAMPLE_BATCH: usize = 64;
+const SAMPLE_BATCH: usize = 64;
+/// The same for points, of which a picture needs many: each read waits for the device once.
+const SAMPLE_POINTS: usize = 4096;
+
+/// Samples per run of the sampling plan for these data.
+pub fn sample_batch(data: &DataSpec) -> usize {
+    if data.bytes { SAMPLE_BATCH } else { SAMPLE_POINTS }
+}
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +101,7 @@ impl Trainer {
         for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] {
             executor.create_store(kind.ring(), RING * kind.statistics().len())?;
         }
-        let batch = SAMPLE_BATCH * setup.data.width();
+        let batch = sample_batch(&setup.data) * setup.data.width();
         executor.create_store("grid.latent", batch)?;
         executor.create_store("grid.sample", batch)?;
         let mut trainer = Self {
@@ -282,10 +289,10 @@ impl Trainer {
     }
 
     /// One-step samples of the averaged generator for latents `[n, ..]`, `n` at most
-    /// [`SAMPLE_BATCH`]: `[n, ..]`.
+    /// [`sample_batch`]: `[n, ..]`.
     pub async fn sample(&mut self, latents: &[f32]) -> Result<Vec<f32>, TrainError> {
         if self.sampler.is_none() {
-            let plan = self.setup.sampler("grid", "generator.ema", SAMPLE_BATCH)?;
+            let plan = self.setup.sampler("grid", "generator.ema", sample_batch(&self.setup.data))?;
             self.sampler = Some((self.executor.prepare(&plan)?, plan));
         }
         let (id, _) = self.sampler.as_ref().expect("made above");

@@ -36,6 +36,7 @@ mod tile;
 mod view;
 
 pub use launch::run_launch;
+pub use par::threads;
 
 use super::{ExecError, LaunchTime, PlanId, RunArgs};
 use crate::plan::{ArenaKind, Launch, Plan};

@@ -2,21 +2,38 @@
 //!
 //! Invariant: how work is cut into tasks depends on shapes alone, never on the number of threads,
 //! and tasks write disjoint memory; so results have the same bits for any number of threads.
-//! On wasm, rayon runs everything on the calling thread.
+//! A browser's module has one thread, which runs everything.
 
+#[cfg(not(target_arch = "wasm32"))]
 use rayon::prelude::*;
 use std::cell::Cell;
 
 /// Below this many units of work (about a nanosecond each), waking threads costs more than it saves.
+#[cfg(not(target_arch = "wasm32"))]
 const WORTH_THREADS: usize = 16 * 1024;
 
 /// Runs `job` on every item, on all threads if `work` (point operations altogether) is enough.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn each<T: Send>(work: usize, items: Vec<T>, job: impl Fn(T) + Sync + Send) {
     if work < WORTH_THREADS || items.len() < 2 {
         items.into_iter().for_each(job);
     } else {
         items.into_par_iter().for_each(job);
     }
+}
+
+/// Runs `job` on every item, in order.
+#[cfg(target_arch = "wasm32")]
+pub fn each<T>(_work: usize, items: Vec<T>, job: impl Fn(T)) {
+    items.into_iter().for_each(job);
+}
+
+/// Number of threads that [`each`] uses.
+pub fn threads() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    return 1;
+    #[cfg(not(target_arch = "wasm32"))]
+    return rayon::current_num_threads();
 }
 
 /// Cuts every output into chunks of `sizes[j]` elements: chunk `i` of all of them, with `i`.

@@ -6,7 +6,10 @@
 //! hot loop is `#[inline(always)]`, or it would be compiled for the baseline again. (Which is why
 //! a job is not a closure: the compiler leaves large closures out of line.)
 
-use pulp::{Arch, Simd, WithSimd};
+#[cfg(not(target_arch = "wasm32"))]
+use pulp::Arch;
+use pulp::{Simd, WithSimd};
+#[cfg(not(target_arch = "wasm32"))]
 use std::sync::OnceLock;
 
 /// An operand of a block: one number per point, or one for all.
@@ -22,6 +25,7 @@ pub enum Arg<'a> {
 ///
 /// `ONESTEP_SIMD=scalar` or `avx2` asks for a lesser one, to test and measure what other
 /// machines run.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn arch() -> Arch {
     static ARCH: OnceLock<Arch> = OnceLock::new();
     *ARCH.get_or_init(|| match std::env::var("ONESTEP_SIMD").as_deref() {
@@ -53,9 +57,21 @@ macro_rules! vectorised {
 pub(super) use vectorised;
 
 /// Calls `job` compiled for the machine's best instruction set.
+#[cfg(not(target_arch = "wasm32"))]
 #[inline(always)]
 pub fn run<J: WithSimd>(job: J) -> J::Output {
     arch().dispatch(job)
+}
+
+/// Calls `job` with the vectors that the module was built for: a browser compiles a module as a
+/// whole, and refuses one with instructions that it does not know.
+#[cfg(target_arch = "wasm32")]
+#[inline(always)]
+pub fn run<J: WithSimd>(job: J) -> J::Output {
+    #[cfg(target_feature = "simd128")]
+    return Simd::vectorize(pulp::wasm::Simd128::try_new().expect("the module was built for vectors"), job);
+    #[cfg(not(target_feature = "simd128"))]
+    return Simd::vectorize(pulp::Scalar, job);
 }
 
 /// Floats per vector.

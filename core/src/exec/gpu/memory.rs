@@ -4,12 +4,10 @@
 //! groups of an older generation are never used.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
 
 use super::assemble::Temporary;
 use super::device::Gpu;
+use super::signal::signal;
 use crate::exec::ExecError;
 use crate::plan::ArenaKind;
 
@@ -132,9 +130,6 @@ impl Memory {
     }
 }
 
-/// What has become of a request to map a buffer, and who waits for it.
-type Mapped = (Option<Result<(), wgpu::BufferAsyncError>>, Option<Waker>);
-
 /// Copies `count` words from `offset` of a buffer to the host.
 pub async fn download(gpu: &Gpu, source: &wgpu::Buffer, offset: usize, count: usize) -> Result<Vec<u32>, ExecError> {
     if count == 0 {
@@ -151,25 +146,10 @@ pub async fn download(gpu: &Gpu, source: &wgpu::Buffer, offset: usize, count: us
     encoder.copy_buffer_to_buffer(source, offset as u64 * 4, &staging, 0, size);
     gpu.queue.submit([encoder.finish()]);
 
-    let slot: Arc<Mutex<Mapped>> = Arc::default();
-    let filled = Arc::clone(&slot);
-    staging.map_async(wgpu::MapMode::Read, .., move |result| {
-        let mut slot = filled.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.0 = Some(result);
-        if let Some(waker) = slot.1.take() {
-            waker.wake();
-        }
-    });
+    let (done, mapped) = signal();
+    staging.map_async(wgpu::MapMode::Read, .., done);
     // Natively this runs the callback; in browsers the event loop does.
     gpu.wait()?;
-    let mapped = poll_fn(|context| {
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(result) = slot.0.take() {
-            return Poll::Ready(result);
-        }
-        slot.1 = Some(context.waker().clone());
-        Poll::Pending
-    });
     if let Err(e) = mapped.await {
         gpu.check()?;
         return Err(ExecError::Gpu(e.to_string()));

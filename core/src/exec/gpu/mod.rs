@@ -16,6 +16,7 @@ mod measure;
 mod memory;
 mod pipelines;
 mod profile;
+mod signal;
 mod space;
 mod sums;
 mod variant;
@@ -29,6 +30,7 @@ use assemble::{Dispatch, Operand};
 use lower::lower;
 use memory::{Memory, download};
 use pipelines::{Pipeline, Pipelines};
+use signal::signal;
 
 /// Workgroups along one dimension of a grid, on every device.
 const GRID_MAX: usize = 65_535;
@@ -217,6 +219,16 @@ impl GpuExecutor {
     /// Waits until the device has done everything; returns at once in browsers.
     pub fn sync(&self) -> Result<(), ExecError> {
         self.gpu.wait()
+    }
+
+    /// Completes when the device has done everything that was submitted so far; does not block.
+    pub async fn finished(&self) -> Result<(), ExecError> {
+        let (done, signal) = signal();
+        self.gpu.queue.on_submitted_work_done(move || done(()));
+        // Natively this runs the callback; in browsers the event loop does.
+        self.gpu.wait()?;
+        signal.await;
+        self.gpu.check()
     }
 
     /// Bytes of each store and each temporary buffer.

@@ -1,0 +1,135 @@
+//! The ratio network as a judge of samples: best-of-N.
+//!
+//! `score(x) = mean over i of l(x + sigma_i eps_i, sigma_i)`, the smallest noise levels first. Noise
+//! and levels are fixed, so that the score of a sample depends on that sample alone.
+
+use super::{Generator, SamplingError, batch_shape, put_weights};
+use crate::exec::{Executor, PlanId, RunArgs};
+use crate::graph::Graph;
+use crate::model::ModelFile;
+use crate::nets::Params;
+use crate::plan::{Program, SLOT_ALIGN};
+use crate::train::latent;
+
+/// Noise levels: from the smallest at which the ratio network is trained (`sigma_min` of the presets
+/// for images) by factors of two, where details still show through the noise.
+const SIGMAS: [f32; 4] = [0.05, 0.1, 0.2, 0.4];
+/// Seeds of the noise, one per level: the golden ratio's bits, far from the seeds that people type.
+const NOISE_SEED: u32 = 0x9E37_79B9;
+
+const PARAMETERS: &str = "verifier.param";
+const SAMPLES: &str = "verifier.sample";
+const NOISE: &str = "verifier.noise";
+const SCORES: &str = "verifier.score";
+
+/// A ratio network on a device.
+pub struct Verifier {
+    plan: PlanId,
+    rows: usize,
+    width: usize,
+}
+
+impl Verifier {
+    /// Puts a ratio network on a device that judges up to `rows` samples at a time.
+    pub fn new(executor: &mut Executor, model: &ModelFile, rows: usize) -> Result<Self, SamplingError> {
+        let shape = &model.meta.data_shape;
+        let width: usize = shape.iter().product();
+        put_weights(executor, PARAMETERS, model)?;
+        let stride = width.next_multiple_of(SLOT_ALIGN);
+        executor.create_store(NOISE, stride * SIGMAS.len())?;
+        for i in 0..SIGMAS.len() {
+            let noise: Vec<f32> = latent(NOISE_SEED.wrapping_add(i as u32), width).collect();
+            executor.write(NOISE, i * stride, &noise)?;
+        }
+        executor.create_store(SAMPLES, (rows * width).next_multiple_of(SLOT_ALIGN))?;
+        executor.create_store(SCORES, rows.next_multiple_of(SLOT_ALIGN))?;
+
+        let graph = Graph::new();
+        let params = Params::new(&graph, PARAMETERS);
+        let samples = graph.input(SAMPLES, 0, &batch_shape(rows, shape));
+        let logit = |(i, sigma): (usize, &f32)| {
+            let noise = graph.input(NOISE, i * stride, &batch_shape(1, shape));
+            model.meta.network.ratio(&params, samples + noise * *sigma, graph.full(*sigma, &[1]))
+        };
+        let sum = SIGMAS.iter().enumerate().map(logit).reduce(|a, b| a + b).expect("there are noise levels");
+        let mean = sum * (1.0 / SIGMAS.len() as f32);
+        let plan = Program::new("verifier", &graph).output(mean, SCORES, 0).build()?;
+        Ok(Self { plan: executor.prepare(&plan)?, rows, width })
+    }
+
+    /// The scores of any number of samples: higher is closer to the data.
+    pub async fn scores(&self, executor: &mut Executor, samples: &[f32]) -> Result<Vec<f32>, SamplingError> {
+        let mut scores = Vec::with_capacity(samples.len() / self.width);
+        for samples in samples.chunks(self.rows * self.width) {
+            let mut padded = samples.to_vec();
+            padded.resize(self.rows * self.width, 0.0);
+            executor.write(SAMPLES, 0, &padded)?;
+            executor.run(self.plan, &RunArgs { scalars: &[], seed: 0, step: 0 })?;
+            scores.extend(executor.read(SCORES, 0, samples.len() / self.width).await?);
+        }
+        super::all_finite(&scores, 1)?;
+        Ok(scores)
+    }
+}
+
+/// Draws several candidates per sample and keeps the one that the ratio network prefers.
+pub struct BestOf<'a> {
+    /// Draws the candidates.
+    pub generator: &'a mut Generator,
+    /// Judges them.
+    pub verifier: &'a Verifier,
+    /// Candidates per sample.
+    pub candidates: u32,
+    /// Candidates at a time.
+    pub batch: usize,
+}
+
+/// What best-of-N kept, and what it chose from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// The best candidate of each seed.
+    pub samples: Vec<f32>,
+    /// Sum of the scores of all candidates.
+    pub sum: f64,
+    /// Sum of the scores of those that were kept.
+    pub sum_kept: f64,
+}
+
+impl BestOf<'_> {
+    /// For each seed s the best of the candidates with the seeds s N .. s N + N - 1; of equal ones
+    /// the first. `advance` hears how many candidates have been judged since its last call.
+    pub async fn draw(
+        &mut self,
+        executor: &mut Executor,
+        seeds: &[u32],
+        advance: &dyn Fn(u64),
+    ) -> Result<Kept, SamplingError> {
+        let n = self.candidates;
+        let mut all = seeds.iter().flat_map(|seed| (0..n).map(move |j| seed * n + j));
+        let mut best: Option<(f32, Vec<f32>)> = None;
+        let mut kept = Kept::default();
+        let mut done = 0_u64;
+        loop {
+            let chunk: Vec<u32> = all.by_ref().take(self.batch).collect();
+            if chunk.is_empty() {
+                return Ok(kept);
+            }
+            let drawn = self.generator.draw_seeds(executor, &chunk).await?;
+            let scores = self.verifier.scores(executor, &drawn).await?;
+            for (score, sample) in scores.into_iter().zip(drawn.chunks_exact(self.generator.width())) {
+                kept.sum += f64::from(score);
+                if best.as_ref().is_none_or(|(top, _)| score > *top) {
+                    best = Some((score, sample.to_vec()));
+                }
+                done += 1;
+                if done.is_multiple_of(u64::from(n))
+                    && let Some((score, sample)) = best.take()
+                {
+                    kept.sum_kept += f64::from(score);
+                    kept.samples.extend(sample);
+                }
+            }
+            advance(chunk.len() as u64);
+        }
+    }
+}

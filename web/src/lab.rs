@@ -1,0 +1,186 @@
+//! Training on points in the plane, live: a session of the engine, advanced in slices of time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use onestep_core::data::Density;
+use onestep_core::eval::planar::{Grid, kl_grid};
+use onestep_core::session::{Command, Event, Session};
+use onestep_core::train::method::Setup;
+use onestep_core::train::{Config, Preset, StepKind, TrainingData};
+use wasm_bindgen::prelude::*;
+
+use crate::{device, drawing, js};
+
+/// Points along a side of the field.
+const FIELD: usize = 32;
+/// Cells along a side of the histogram behind the divergence: with 4096 points a side, finer ones
+/// would hold a few points each.
+const BINS: usize = 24;
+/// Half the side of the square that a visitor draws on.
+const CANVAS: f32 = 1.25;
+/// Iterations after which the device is waited for, so that no queue of work builds up in front of
+/// the pictures.
+const PER_WAIT: u32 = 4;
+
+/// A run.
+#[wasm_bindgen]
+pub struct Lab {
+    session: Session,
+    events: Arc<Mutex<Vec<Event>>>,
+    /// Points of the data, `x, y, x, y, ..`.
+    real: Vec<f32>,
+    half_width: f32,
+}
+
+#[wasm_bindgen]
+impl Lab {
+    /// Starts a run on the device `gpu` or `cpu`, paused. The data are a density by name, or
+    /// `drawing` with the vertices `x, y, x, y, ..` of a visitor's strokes.
+    pub async fn open(kind: String, data: String, vertices: Vec<f32>, seed: u32) -> Result<Lab, JsValue> {
+        let (data, half_width, preset) = if data == "drawing" {
+            let points = drawing::cloud(&vertices, seed);
+            if points.is_empty() {
+                return Err(js::error("NoData", "the drawing is empty: draw a line first"));
+            }
+            (TrainingData::points("drawing", &points), CANVAS, "two-moons")
+        } else {
+            let density = Density::parse(&data).map_err(|e| js::error("NoData", &e.to_string()))?;
+            let preset = if density == Density::Gaussians8 { "gaussians" } else { density.name() };
+            (TrainingData::density(density, seed), density.half_width().max(CANVAS), preset)
+        };
+        let preset = Preset::find(preset).ok_or_else(|| js::error("NoData", "this density has no preset"))?;
+        let config = Config {
+            seed,
+            // Half of a native run's: a page should move on a phone, too.
+            batch: 256,
+            // The visitor ends the run, and asks for pictures.
+            steps: 1_000_000_000,
+            snap: 1_000_000_000,
+            tick: 10,
+            ..preset.config()
+        };
+        let network = data.network(&config);
+        let setup = Setup { network, data: data.spec.clone(), config };
+        let executor = device::open(&kind).await?;
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let sink = Arc::clone(&events);
+        let sink = move |event| sink.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        let real = data.first.clone();
+        let session = Session::new(executor, setup, data, Box::new(sink), Box::new(js::clock));
+        let mut session = session.map_err(js::session_error)?;
+        session.handle(Command::Pause);
+        Ok(Self { session, events, real, half_width })
+    }
+
+    /// Half the side of the square that is shown.
+    #[wasm_bindgen(getter, js_name = halfWidth)]
+    pub fn half_width(&self) -> f32 {
+        self.half_width
+    }
+
+    /// Points of the data.
+    #[wasm_bindgen(getter)]
+    pub fn real(&self) -> Vec<f32> {
+        self.real.clone()
+    }
+
+    /// Generator updates so far.
+    #[wasm_bindgen(getter)]
+    pub fn iterations(&self) -> f64 {
+        self.session.iterations() as f64
+    }
+
+    /// Trains for about this long; returns the statistics that came meanwhile, by name.
+    pub async fn train(&mut self, millis: f64) -> Result<JsValue, JsValue> {
+        let end = js::now_ms() + millis;
+        self.session.handle(Command::Play);
+        let mut done = 0;
+        while js::now_ms() < end {
+            self.session.advance().await.map_err(js::session_error)?;
+            done += 1;
+            if done % PER_WAIT == 0 {
+                self.wait().await?;
+            }
+        }
+        self.wait().await?;
+        self.session.handle(Command::Pause);
+        Ok(self.take_statistics())
+    }
+
+    /// One update of the network `ratio` or `generator`.
+    pub async fn step(&mut self, network: String) -> Result<JsValue, JsValue> {
+        let kind = if network == "ratio" { StepKind::Ratio } else { StepKind::Generator };
+        self.session.handle(Command::Step(kind));
+        self.session.advance().await.map_err(js::session_error)?;
+        Ok(self.take_statistics())
+    }
+
+    /// What there is to see: `samples`, and at noise level `sigma` the field's `logits` and
+    /// `slopes` (`side` x `side`, both coordinates ascending), and the divergence `kl`.
+    pub async fn view(&mut self, sigma: f32) -> Result<JsValue, JsValue> {
+        self.session.handle(Command::Sample);
+        self.session.advance().await.map_err(js::session_error)?;
+        let field = self.session.field(FIELD, self.half_width, sigma).await.map_err(js::session_error)?;
+        let mut samples = Vec::new();
+        self.events().retain_mut(|event| match event {
+            Event::Grid { samples: grid, .. } => {
+                samples = std::mem::take(grid);
+                false
+            }
+            _ => true,
+        });
+        let grid = Grid::new([-self.half_width; 2], 2.0 * self.half_width, BINS);
+        let kl = grid.and_then(|grid| kl_grid(points(&self.real), points(&samples), &grid));
+        let kl = kl.map_err(|e| js::error("Diverged", &e.to_string()))?;
+        Ok(js::object(&[
+            ("samples", js::floats(&samples)),
+            ("logits", js::floats(&field.logits)),
+            ("slopes", js::floats(&field.slopes)),
+            ("side", (FIELD as u32).into()),
+            ("kl", kl.into()),
+            ("iterations", self.iterations().into()),
+        ]))
+    }
+
+    /// Changes a live setting, such as `lr_ratio`.
+    pub fn set(&mut self, knob: &str, value: &str) {
+        self.session.handle(Command::Set { knob: knob.to_owned(), value: value.to_owned() });
+    }
+
+    /// Destroys the GPU device, as a driver's reset would: for tests.
+    pub fn lose(&self) {
+        device::lose(&self.session.trainer().executor);
+    }
+}
+
+impl Lab {
+    fn events(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait(&self) -> Result<(), JsValue> {
+        let executor = &self.session.trainer().executor;
+        executor.finished().await.map_err(|e| js::session_error(e.into()))
+    }
+
+    /// The last statistics and warnings; other events are for hosts without a screen.
+    fn take_statistics(&self) -> JsValue {
+        let mut properties = Vec::new();
+        let events = std::mem::take(&mut *self.events());
+        for event in &events {
+            match event {
+                Event::Statistics { values, .. } => {
+                    properties = values.iter().map(|(name, value)| (name.as_str(), JsValue::from(*value))).collect();
+                }
+                Event::Warning { message } => js::console_error(message),
+                _ => {}
+            }
+        }
+        js::object(&properties)
+    }
+}
+
+/// `x, y, x, y, ..` as points.
+fn points(values: &[f32]) -> &[[f32; 2]] {
+    values.as_chunks().0
+}
