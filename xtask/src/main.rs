@@ -12,6 +12,7 @@ mod summary;
 mod test;
 mod vulkan;
 mod wasm;
+mod web;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ enum Task {
     Lint,
     /// Check that the engine builds for browsers
     WasmCheck,
+    /// Build the page into web/dist
+    Web(web::Options),
     /// Break every shader on purpose and see that a test notices
     Mutate(mutate::Options),
     /// Make the embedded data set again from the original files
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Lint => lint::run(),
         Task::WasmCheck => wasm::run(),
+        Task::Web(options) => web::run(&options),
         Task::Mutate(options) => mutate::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
     };

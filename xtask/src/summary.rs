@@ -32,6 +32,25 @@ impl Summary {
         }
     }
 
+    /// Adds the counts of a line such as `# pass 12`, with which a run of `node --test` ends.
+    pub fn add_tap_line(&mut self, line: &str) {
+        let Some((what, count)) = line.strip_prefix("# ").and_then(|line| line.split_once(' ')) else { return };
+        let Ok(count) = count.parse::<usize>() else { return };
+        match what {
+            "pass" => self.passed += count,
+            "fail" | "cancelled" => self.failed += count,
+            "skipped" | "todo" => self.skipped += count,
+            _ => {}
+        }
+    }
+
+    /// The counts of both.
+    pub fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
     /// The counts of everything that a run printed.
     pub fn of(text: &str) -> Self {
         let mut summary = Self::default();
@@ -62,6 +81,15 @@ mod tests {
         let summary = Summary::of(text);
         assert_eq!(summary, Summary { passed: 12, failed: 3, skipped: 1 });
         assert_eq!(summary.to_string(), "12 passed, 3 failed, 1 skipped");
+    }
+
+    #[test]
+    fn counts_of_node_add_up() {
+        let mut summary = Summary { passed: 1, failed: 0, skipped: 0 };
+        "# tests 5\n# pass 3\n# fail 1\n# cancelled 0\n# skipped 1\n# a passing remark"
+            .lines()
+            .for_each(|line| summary.add_tap_line(line));
+        assert_eq!(summary, Summary { passed: 4, failed: 1, skipped: 1 });
     }
 
     #[test]

@@ -7,13 +7,16 @@ use anyhow::Result;
 use crate::runtime_dir::RuntimeDir;
 use crate::step;
 use crate::summary::Summary;
-use crate::{lint, vulkan, wasm};
+use crate::{lint, vulkan, wasm, web};
 
 #[derive(clap::Args)]
 pub struct Options {
     /// Leave out formatting, clippy and the check for browsers
     #[arg(long)]
     skip_lint: bool,
+    /// Leave out the tests of the page in a browser
+    #[arg(long)]
+    skip_web: bool,
     /// Run only tests whose name contains this
     filter: Option<String>,
     /// Passed on to the test programs
@@ -33,9 +36,16 @@ pub fn run(options: &Options) -> Result<bool> {
             None => println!("\nnot checked for browsers: no wasm32 target here (cargo xtask wasm-check says more)"),
         }
     }
-    let summary = test(options)?;
+    let mut summary = test(options)?;
     if summary.failed > 0 {
         failures.push("cargo test");
+    }
+    if !options.skip_web {
+        let page = web::test(options.filter.as_deref())?;
+        if page.failed > 0 {
+            failures.push("the page in a browser (cargo xtask test builds it by cargo xtask web)");
+        }
+        summary.add(page);
     }
     println!();
     if summary == Summary::default() {

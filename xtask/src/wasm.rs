@@ -3,14 +3,18 @@
 //! The plain way is rustup's target `wasm32-unknown-unknown`. Where rustup can't download it, Debian
 //! ships a compiler with the sources of the standard library, which cargo then builds itself.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::{step, vulkan};
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// The target of browsers.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+/// Vector instructions, which every browser has learned by 2023.
+pub const SIMD: &str = "-Ctarget-feature=+simd128";
 
 /// Debian's compiler for the web, and the sources of its standard library.
 const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
@@ -26,19 +30,7 @@ pub enum Toolchain {
 
 /// Checks, after installing a toolchain if there is none.
 pub fn run() -> Result<bool> {
-    if let Some(toolchain) = Toolchain::find() {
-        return toolchain.check();
-    }
-    if step::run("rustup target add", Command::new("rustup").args(["target", "add", TARGET])).unwrap_or(false) {
-        return Toolchain::Plain.check();
-    }
-    if Path::new("/etc/debian_version").exists() {
-        vulkan::install(&PACKAGES)?;
-    }
-    match Toolchain::find() {
-        Some(toolchain) => toolchain.check(),
-        None => bail!("no compiler for {TARGET} here: `rustup target add {TARGET}` installs it"),
-    }
+    Toolchain::ensure()?.check()
 }
 
 impl Toolchain {
@@ -57,21 +49,70 @@ impl Toolchain {
         }
     }
 
-    /// Checks the engine without its native parts.
-    pub fn check(self) -> Result<bool> {
-        let args = ["check", "--package", "onestep-core", "--no-default-features", "--target", TARGET];
+    /// What is installed, after installing it if that is possible.
+    pub fn ensure() -> Result<Self> {
+        if let Some(toolchain) = Self::find() {
+            return Ok(toolchain);
+        }
+        if step::run("rustup target add", Command::new("rustup").args(["target", "add", TARGET])).unwrap_or(false) {
+            return Ok(Self::Plain);
+        }
+        if Path::new("/etc/debian_version").exists() {
+            vulkan::install(&PACKAGES)?;
+        }
+        match Self::find() {
+            Some(toolchain) => Ok(toolchain),
+            None => bail!("no compiler for {TARGET} here: `rustup target add {TARGET}` installs it"),
+        }
+    }
+
+    /// Where this toolchain builds.
+    pub fn target_dir(self) -> PathBuf {
+        match self {
+            Self::Plain => step::target_dir(),
+            // Of their own compiler version, these builds would throw out all others.
+            Self::Debian => step::target_dir().join("wasm"),
+        }
+    }
+
+    /// Runs cargo for browsers, with these flags for the compiler.
+    pub fn build(self, args: &[&str], rustflags: &str) -> Result<bool> {
+        let args = [args, &["--target", TARGET]].concat();
+        // A panic ends the module in any case; without its words the module is smaller by a fifth.
+        let rustflags = match self {
+            Self::Plain => rustflags.to_owned(),
+            Self::Debian => format!("-Zunstable-options -Cpanic=immediate-abort {rustflags}"),
+        };
         let mut command = match self {
             Self::Plain => step::cargo(&args),
             Self::Debian => {
                 let mut command = Command::new("/usr/bin/cargo");
-                // The standard library can only be built with unstable flags.
-                command.args(args).arg("-Zbuild-std=std,panic_abort").current_dir(step::root());
-                command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-                // Of their own compiler version, these builds would throw out all others.
-                command.env("CARGO_TARGET_DIR", step::target_dir().join("wasm"));
+                // The standard library can only be built with unstable flags; here it is built small.
+                command.args(&args).args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+                command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1").current_dir(step::root());
+                command.env("PATH", path_with_linker()?);
                 command
             }
         };
-        step::run(&format!("cargo {}", args.join(" ")), &mut command)
+        command.env("CARGO_TARGET_DIR", self.target_dir()).env("RUSTFLAGS", &rustflags);
+        step::run(&format!("cargo {} ({})", args.join(" "), rustflags.trim()), &mut command)
     }
+
+    /// Checks the engine without its native parts, and the page's crate.
+    pub fn check(self) -> Result<bool> {
+        self.build(&["check", "--package", "onestep-web", "--profile", "web"], SIMD)
+    }
+}
+
+/// The search path, with the linker `rust-lld` that a toolchain by rustup brings along.
+fn path_with_linker() -> Result<OsString> {
+    let mut folders = Vec::new();
+    if let Ok(run) = step::capture(step::cargo(&["--version"]).arg("--verbose"))
+        && let Some(host) = run.stdout.lines().find_map(|line| line.strip_prefix("host: "))
+        && let Ok(sysroot) = step::capture(Command::new("rustc").args(["--print", "sysroot"]))
+    {
+        folders.push(Path::new(sysroot.stdout.trim()).join("lib/rustlib").join(host).join("bin"));
+    }
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    Ok(std::env::join_paths(folders)?)
 }

@@ -1,0 +1,302 @@
+// The visitor's page in Chromium: on WebGPU (SwiftShader) and without it.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import { ROOT, URL_, agreement, cut, launch, native, open, pixels, said } from "./browser.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** Of all pixels, this many must be within one grey level of the native program's. */
+const SHARE = 0.999;
+
+function assertSamePictures(got, wanted) {
+  const { share, worst } = agreement(got, wanted);
+  assert.ok(share >= SHARE, `only ${100 * share} % of the pixels agree; the largest difference is ${worst} grey levels`);
+}
+
+/** Closes a page that must not have complained, nor asked anybody else for anything. */
+async function close(page, allowed = []) {
+  const strangers = page.requests.filter((url) => !url.startsWith(URL_) && !url.startsWith("blob:"));
+  const complaints = page.complaints.filter((text) => !allowed.some((pattern) => pattern.test(text)));
+  await page.context().close();
+  assert.deepEqual(strangers, [], "requests to third parties");
+  assert.deepEqual(complaints, [], "complaints in the console");
+}
+
+describe("the state in the address", () => {
+  test("hash round trip: only what differs, clamped, unknown keys ignored", async () => {
+    const { parse, format } = await import(join(ROOT, "web/page/state.js"));
+    assert.equal(format(parse("")), "");
+    assert.equal(format(parse("#v=1&seed=43&n=8&view=lab")), "#v=1&view=lab&seed=43&n=8");
+    for (const hash of ["#v=1&view=plane&seed=7&x=0.25&y=1", "#v=1&data=rings&device=cpu&hide=seed,about"]) assert.equal(format(parse(hash)), hash);
+    assert.equal(parse("#n=1000000").n, 64);
+    assert.equal(parse("#n=-4").n, 1);
+    assert.equal(parse("#seed=99999999999").seed, 0xffff_ffff);
+    assert.equal(parse("#seed=x&nonsense=1&view=<script>").seed, 42);
+    assert.equal(parse("#view=<script>").view, "sample");
+    assert.equal(parse("#x=7&y=NaN").x, 1);
+    assert.equal(parse("#y=NaN").y, 0.5);
+    assert.deepEqual(parse("#hide=seed,body,lab").hide, ["seed", "lab"]);
+  });
+});
+
+describe("on WebGPU", () => {
+  let browser;
+  before(async () => {
+    browser = await launch({ webgpu: true });
+  });
+  after(() => browser.close());
+
+  test("samples are the native program's", async () => {
+    const page = await open(browser, "#v=1&device=gpu&seed=42&n=16");
+    await said(page, /16 pictures from seed 42/);
+    assert.match(await page.textContent("#device-name"), /WebGPU/);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 16), native("--seeds", "42-57"));
+    await page.click("#reroll");
+    await said(page, /from seed 58/);
+    assert.match(page.url(), /seed=58/);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 16), native("--seeds", "58-73"));
+    await page.goBack();
+    await said(page, /from seed 42/);
+    await close(page);
+  });
+
+  test("the best of several candidates is the native program's choice", async () => {
+    const page = await open(browser, "#v=1&device=gpu&view=best&best=8&seed=3");
+    await said(page, /8 candidates/);
+    const scores = await page.$$eval("#ranking li", (items) => items.map((item) => Number(item.textContent)));
+    assert.equal(scores.length, 8);
+    assert.deepEqual(scores, scores.toSorted((a, b) => b - a));
+    const kept = native("--seeds", "3", "--best-of", "8", "--ratio", join(ROOT, "assets/web/mnist-ratio.safetensors"));
+    assertSamePictures([(await pixels(page, "#ranking canvas")).grey], kept);
+    await close(page);
+  });
+
+  test("corners of the plane are seeds, and dragging changes the picture", async () => {
+    const page = await open(browser, "#v=1&device=gpu&view=plane&seed=10&x=0&y=0");
+    await said(page, /A map of 36 pictures/);
+    assertSamePictures([(await pixels(page, "#plane-canvas")).grey], native("--seeds", "10"));
+    const before = (await pixels(page, "#plane-canvas")).grey;
+    const box = await page.locator("#pad").boundingBox();
+    await page.mouse.move(box.x + 5, box.y + 5);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.5, { steps: 3 });
+    await page.mouse.up();
+    await page.waitForFunction(() => /x=0\.6/.test(location.hash));
+    await page.waitForFunction((label) => document.getElementById("plane-canvas").ariaLabel !== label, "");
+    await page.waitForFunction(() => /6\d % across/.test(document.getElementById("plane-canvas").getAttribute("aria-label")));
+    const { share } = agreement([(await pixels(page, "#plane-canvas")).grey], [before]);
+    assert.ok(share < 0.95, "the picture has changed");
+    await close(page);
+  });
+
+  test("35 evaluations are counted, and end in another picture", async () => {
+    const page = await open(browser, "#v=1&device=gpu&view=race");
+    await said(page, /35 evaluations took/);
+    assert.equal(await page.textContent("#race-many-count"), "35 evaluations");
+    assert.equal(await page.textContent("#race-one-count"), "1 evaluation");
+    const [one, many] = [await pixels(page, "#race-one"), await pixels(page, "#race-many")];
+    assert.ok(agreement(cut(many, 4), cut(one, 4)).share < 0.99, "two ways give two pictures");
+    await close(page);
+  });
+
+  test("a lost device is opened again", async () => {
+    const page = await open(browser, "#v=1&device=gpu&seed=1&n=4");
+    await said(page, /4 pictures from seed 1 on/);
+    await page.evaluate(() => onestep.lose());
+    await page.click("#reroll");
+    await said(page, /from seed 5 on/);
+    assert.match(await page.textContent("#device-name"), /WebGPU/);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "5-8"));
+    await close(page, [/lost|destroyed/i]);
+  });
+
+  test("the laboratory learns, pauses and steps", async () => {
+    const page = await open(browser, "#v=1&device=gpu&view=lab&data=two-moons");
+    await said(page, /Ready/);
+    const first = Number(await page.textContent("#lab-kl"));
+    await page.click("#lab-play");
+    await page.waitForFunction((first) => Number(document.getElementById("lab-kl").textContent) < 0.6 * first, first);
+    await page.click("#lab-play");
+    await said(page, /Paused after \d+ updates/);
+    const steps = Number((await page.textContent("#lab-steps")).replace(",", ""));
+    await page.click("#lab-generator");
+    await page.waitForFunction((steps) => Number(document.getElementById("lab-steps").textContent.replace(",", "")) === steps + 1, steps);
+    await close(page);
+  });
+});
+
+describe("without WebGPU", () => {
+  let browser;
+  before(async () => {
+    browser = await launch({ webgpu: false });
+  });
+  after(() => browser.close());
+
+  test("the processor draws the same pictures, and the page says why", async () => {
+    const page = await open(browser, "#v=1&seed=42&n=16");
+    await said(page, /16 pictures from seed 42/);
+    assert.match(await page.textContent("#device-name"), /processor/);
+    assert.match(await page.textContent("#note"), /WebGPU.*processor/s);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 16), native("--seeds", "42-57"));
+    await close(page);
+  });
+
+  test("a browser without vector instructions draws them, too", async () => {
+    const context = await browser.newContext();
+    // The Worker asks before it chooses a module.
+    await context.route("**/worker.js", async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `WebAssembly.validate = () => false;\n${await response.text()}` });
+    });
+    const page = await open(browser, "#v=1&seed=42&n=4&device=cpu", { context, serviceWorkers: "block" });
+    await said(page, /4 pictures from seed 42/);
+    assert.ok(page.requests.some((url) => url.includes("onestep-scalar")) , "the module without vectors was loaded");
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "42-45"));
+    await close(page);
+  });
+
+  test("the laboratory learns a drawing", async () => {
+    const page = await open(browser, "#v=1&view=lab&data=drawing&device=cpu");
+    await said(page, /Draw a shape/);
+    const box = await page.locator("#lab-canvas").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.25, box.y + box.height * 0.3);
+    await page.mouse.down();
+    for (let i = 1; i <= 8; i++) await page.mouse.move(box.x + box.width * (0.25 + i * 0.06), box.y + box.height * (0.3 + 0.05 * (i % 3)));
+    await page.mouse.up();
+    await said(page, /Ready/);
+    const first = Number(await page.textContent("#lab-kl"));
+    await page.keyboard.press("Space");
+    await page.waitForFunction((first) => Number(document.getElementById("lab-kl").textContent) < 0.6 * first, first);
+    await close(page);
+  });
+
+  test("a corrupt, a foreign and a huge model are refused in plain words, and the page goes on", async () => {
+    const page = await open(browser, "#v=1&seed=9&n=4&device=cpu");
+    await said(page, /4 pictures/);
+    const good = readFileSync(join(ROOT, "assets/web/mnist-generator.safetensors"));
+    const give = (name, buffer) => page.setInputFiles("#file", { name, mimeType: "application/octet-stream", buffer });
+    await give("cut.safetensors", good.subarray(0, good.length / 2));
+    await said(page, /cut\.safetensors: is cut off/);
+    await give("picture.safetensors", Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 0, 0, 0, 0, 0]));
+    await said(page, /PNG/);
+    const bad = Buffer.from(good);
+    bad.fill(0xff, bad.length - 64);
+    await give("nan.safetensors", bad);
+    await said(page, /NaN/);
+    await give("ratio.safetensors", readFileSync(join(ROOT, "assets/web/mnist-ratio.safetensors")));
+    await said(page, /holds a ratio/);
+    await page.click("#reroll");
+    await said(page, /from seed 13 on/);
+    await give("mine.safetensors", good);
+    await page.waitForFunction(() => /mine\.safetensors/.test(document.getElementById("model-text").textContent));
+    await close(page);
+  });
+
+  test("a model in the address is offered with its size", async () => {
+    const page = await open(browser, "?model=index.html#v=1&n=4&device=cpu");
+    await page.waitForSelector("#offer:not([hidden])");
+    assert.match(await page.textContent("#offer-text"), /index\.html from this site \(0\.\d+ MB\)/);
+    await said(page, /4 pictures/);
+    await page.click("#offer-load");
+    await said(page, /can't be used/);
+    await close(page);
+  });
+
+  test("after one visit the page works offline", async () => {
+    const context = await browser.newContext();
+    const page = await open(browser, "#v=1&n=4&device=cpu", { context });
+    await said(page, /4 pictures/);
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.ready;
+    });
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    await context.setOffline(true);
+    await page.goto("about:blank");
+    await page.goto(`${URL_}#v=1&n=4&seed=5&device=cpu`);
+    await said(page, /4 pictures from seed 5 on/);
+    await page.click("#tab-best");
+    await said(page, /16 candidates/);
+    await close(page, [/ERR_INTERNET_DISCONNECTED|Failed to load resource/]);
+  });
+
+  test("damaged weights are noticed", async () => {
+    const context = await browser.newContext({ serviceWorkers: "block" });
+    await context.route("**/models/mnist-generator*", async (route) => {
+      const response = await route.fetch();
+      const body = await response.body();
+      await route.fulfill({ response, body: body.subarray(0, body.length - 1000) });
+    });
+    const page = await open(browser, "#device=cpu", { context });
+    await said(page, /Something went wrong|damaged/);
+    await close(page);
+  });
+
+  test("parts can be hidden, and the keyboard reaches everything", async () => {
+    const page = await open(browser, "#v=1&n=4&device=cpu&hide=race,seed,about");
+    await said(page, /4 pictures/);
+    for (const [selector, visible] of [["#tab-race", false], ["#seed", false], ["#about-title", false], ["#tab-lab", true], ["#n", true]]) {
+      assert.equal(await page.isVisible(selector), visible, selector);
+    }
+    await page.keyboard.press("r");
+    await said(page, /from seed 46 on/);
+    await page.focus("#tab-sample");
+    await page.keyboard.press("ArrowRight");
+    await said(page, /A map of 36 pictures/);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "tab-plane");
+    await close(page);
+  });
+
+  for (const colorScheme of ["light", "dark"]) {
+    test(`axe-core finds no serious problem (${colorScheme})`, async () => {
+      // axe is injected by the debugger, past the page's own policy.
+      const page = await open(browser, "#v=1&n=4&device=cpu", { colorScheme, bypassCSP: true, reducedMotion: "reduce" });
+      await said(page, /4 pictures/);
+      await page.evaluate(axe);
+      for (const view of ["sample", "plane", "best", "race", "lab"]) {
+        await page.click(`#tab-${view}`);
+        await page.waitForFunction((view) => !document.getElementById(`view-${view}`).hidden, view);
+        const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
+        const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+        assert.deepEqual(serious.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), [], view);
+      }
+      await close(page);
+    });
+  }
+
+  test("nothing is cut off from 320 pixels to 4K", async () => {
+    for (const [width, height] of [[320, 640], [768, 1024], [3840, 2160]]) {
+      const page = await open(browser, "#v=1&n=4&device=cpu", { viewport: { width, height } });
+      await said(page, /4 pictures/);
+      for (const view of ["sample", "plane", "best", "race", "lab"]) {
+        await page.click(`#tab-${view}`);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.equal(overflow, 0, `${view} at ${width} pixels is too wide`);
+      }
+      await close(page);
+    }
+  });
+
+  test("the content security policy holds", async () => {
+    const page = await open(browser, "#v=1&n=4&device=cpu");
+    await said(page, /4 pictures/);
+    const blocked = await page.evaluate(async () => {
+      const violations = [];
+      document.addEventListener("securitypolicyviolation", (event) => violations.push(event.effectiveDirective));
+      const script = document.createElement("script");
+      script.textContent = "globalThis.injected = true";
+      document.body.append(script);
+      const image = new Image();
+      image.src = "http://127.0.0.1:9/x.png";
+      document.body.append(image);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return { violations, injected: globalThis.injected ?? false };
+    });
+    assert.equal(blocked.injected, false);
+    assert.deepEqual(blocked.violations.toSorted(), ["img-src", "script-src-elem"]);
+    await close(page, [/Content Security Policy/]);
+  });
+});

@@ -1,0 +1,224 @@
+// The page's side of the Worker: calls as promises, weights with progress, recovery of a lost device.
+
+import { MODELS } from "./models.js";
+
+/** A file larger than this is no model that a browser should load. */
+const MAX_BYTES = 200_000_000;
+
+/** An error with a name that the page can tell apart. */
+function named(name, message) {
+  return Object.assign(new Error(message), { name });
+}
+
+/** A Worker whose methods are called by name. */
+export class Remote {
+  #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  #waiting = new Map();
+  #next = 0;
+
+  constructor() {
+    this.#worker.addEventListener("message", ({ data: { id, result, error } }) => {
+      const { resolve, reject } = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error) reject(named(error.name, error.message));
+      else resolve(result);
+    });
+    this.#worker.addEventListener("error", (event) => {
+      const error = named("Failed", event.message || "the engine could not be loaded");
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+    });
+  }
+
+  call(method, ...args) {
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, method, args });
+    });
+  }
+
+  end() {
+    this.#worker.terminate();
+  }
+}
+
+/** Draws pictures; opens the device when it is first needed, and again when it is lost. */
+export class Engine {
+  #remote = new Remote();
+  #prefer;
+  #opened;
+  /** Files by role, kept for a device that has to be opened again. */
+  #files = new Map();
+  #loading = new Map();
+  #onDevice;
+  #onProgress;
+
+  /**
+   * @param {string} prefer auto, gpu or cpu
+   * @param {(choice: {kind: string, name?: string, reason?: string, detail?: string}) => void} onDevice
+   * @param {(role: string, share: number) => void} onProgress
+   */
+  constructor(prefer, onDevice, onProgress) {
+    this.#prefer = prefer;
+    this.#onDevice = onDevice;
+    this.#onProgress = onProgress;
+  }
+
+  /** Opens the device and fetches the generator at the same time. */
+  async start() {
+    await Promise.all([this.#open(), this.#fetchShipped("generator")]);
+    await this.need("generator");
+  }
+
+  #open() {
+    this.#opened ??= this.#remote.call("open", this.#prefer).then((choice) => {
+      this.#onDevice(choice);
+      return choice;
+    });
+    return this.#opened;
+  }
+
+  /** Makes sure that a shipped network is on the device. */
+  need(role) {
+    if (!this.#loading.has(role)) {
+      const loading = (async () => {
+        const file = await this.#fetchShipped(role);
+        await this.#open();
+        return this.#remote.call("load", file.name, file.bytes);
+      })();
+      // A download that failed may succeed the next time.
+      loading.catch(() => this.#loading.delete(role));
+      this.#loading.set(role, loading);
+    }
+    return this.#loading.get(role);
+  }
+
+  async #fetchShipped(role) {
+    if (!this.#files.has(role)) {
+      const { file, name, bytes, sha256 } = MODELS[role];
+      const url = new URL(`../models/${file}`, import.meta.url);
+      const content = await unpack(await download(url, bytes, (share) => this.#onProgress(role, share)));
+      await check(content, sha256, name);
+      this.#files.set(role, { name, bytes: content });
+    }
+    return this.#files.get(role);
+  }
+
+  /** A visitor's own generator in place of the shipped one. Returns what the file says about itself. */
+  async use(name, bytes) {
+    await this.#open();
+    const info = await this.#call("load", name, bytes);
+    if (info.kind !== "generator") {
+      throw named("BadModel", `${name} holds a ${info.kind}; choose a file whose name starts with generator.`);
+    }
+    this.#files.clear();
+    this.#loading.clear();
+    this.#files.set("generator", { name, bytes });
+    this.#loading.set("generator", Promise.resolve(info));
+    this.own = true;
+    return info;
+  }
+
+  async draw(seeds) {
+    await this.need("generator");
+    return this.#call("draw", seeds);
+  }
+
+  async drawPlane(seed, places) {
+    await this.need("generator");
+    return this.#call("drawPlane", seed, places);
+  }
+
+  async judge(seeds) {
+    await this.need("generator");
+    await this.need("ratio");
+    return this.#call("judge", seeds);
+  }
+
+  /** Steps the denoiser; `onStep` hears each state. */
+  async teach(seeds, onStep) {
+    await this.need("generator");
+    await this.need("denoiser");
+    const { steps, evaluations } = await this.#call("startTeacher", seeds);
+    for (let state; (state = await this.#call("advanceTeacher")); ) onStep(state, steps, evaluations);
+  }
+
+  /** Loses the device on purpose: for tests. */
+  lose() {
+    return this.#remote.call("lose");
+  }
+
+  /** A call; a lost device is opened again, once as it was, the second time as the processor. */
+  async #call(method, ...args) {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#remote.call(method, ...args);
+      } catch (error) {
+        const gone = ["DeviceLost", "Gpu", "OutOfMemory"].includes(error.name);
+        if (!gone || attempt === 2) throw error;
+        if (attempt === 1) this.#prefer = "cpu";
+        this.#opened = undefined;
+        const choice = await this.#open();
+        this.#onDevice({ ...choice, again: true, reason: attempt === 1 ? "lost" : choice.reason });
+        for (const [role, { name, bytes }] of this.#files) {
+          if (role === "generator" || this.#loading.has(role)) await this.#remote.call("load", name, bytes);
+        }
+      }
+    }
+  }
+}
+
+/** The size of a file that somebody else serves, 0 if it does not say. */
+export async function remoteSize(url) {
+  const response = await fetch(url, { method: "HEAD", credentials: "omit" });
+  if (!response.ok) throw named("Offline", `The server answered ${response.status} for ${url}.`);
+  return Number(response.headers.get("content-length") ?? 0);
+}
+
+/** Bytes of a URL. `expected` (0 if unknown) is what progress is measured by. */
+export async function download(url, expected, onProgress) {
+  let response;
+  try {
+    response = await fetch(url, { credentials: "omit" });
+  } catch {
+    throw named("Offline", `The network gave nothing for ${url}. Check the connection and load the page again.`);
+  }
+  if (!response.ok) throw named("Offline", `The server answered ${response.status} for ${url}.`);
+  const parts = [];
+  let received = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    received += value.length;
+    if (received > MAX_BYTES) {
+      await reader.cancel();
+      throw named("BadModel", `It has more than ${MAX_BYTES / 1e6} MB, which is too much for a page.`);
+    }
+    if (expected > 0) onProgress(Math.min(1, received / expected));
+  }
+  return new Blob(parts).arrayBuffer();
+}
+
+/** A file from a visitor's disk. */
+export async function read(file) {
+  if (file.size > MAX_BYTES) throw named("BadModel", `It has more than ${MAX_BYTES / 1e6} MB, which is too much for a page.`);
+  return file.arrayBuffer();
+}
+
+/** Unpacks gzip, if it is that. */
+async function unpack(bytes) {
+  const [first, second] = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
+  if (first !== 0x1f || second !== 0x8b) return bytes;
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+/** Refuses weights that were damaged on the way. (Outside of secure pages browsers can't compute this.) */
+async function check(bytes, sha256, name) {
+  if (!globalThis.crypto?.subtle) return;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (hex !== sha256) throw named("Integrity", `${name} was damaged on the way. Load the page again.`);
+}

@@ -1,0 +1,60 @@
+// What can be shared by copying the address: a few values in its hash. Only what differs from the
+// default is written, unknown keys are ignored, numbers are clamped.
+
+const VERSION = "1";
+const MAX_SEED = 0xffff_ffff;
+
+/** @typedef {{view: string, seed: number, n: number, best: number, x: number, y: number,
+ *   data: string, device: string, hide: string[]}} State */
+
+export const VIEWS = ["sample", "plane", "best", "race", "lab"];
+export const DATA = ["two-moons", "gaussians8", "swiss-roll", "rings", "pinwheel", "checkerboard", "drawing"];
+const HIDEABLE = [...VIEWS, "hero", "own", "about", "seed", "n", "meter", "save", "copy"];
+
+const whole = (low, high) => (text) => {
+  const number = Number.parseInt(text, 10);
+  return Number.isFinite(number) ? Math.min(high, Math.max(low, number)) : undefined;
+};
+const fraction = (text) => {
+  const number = Number.parseFloat(text);
+  return Number.isFinite(number) ? Math.round(Math.min(1, Math.max(0, number)) * 100) / 100 : undefined;
+};
+const oneOf = (names) => (text) => (names.includes(text) ? text : undefined);
+const someOf = (names) => (text) => text.split(",").filter((name) => names.includes(name));
+
+/** Keys of the hash: default, and how a value is read. */
+const KEYS = {
+  view: ["sample", oneOf(VIEWS)],
+  seed: [42, whole(0, MAX_SEED)],
+  n: [16, whole(1, 64)],
+  best: [16, whole(1, 64)],
+  x: [0.5, fraction],
+  y: [0.5, fraction],
+  data: ["two-moons", oneOf(DATA)],
+  device: ["auto", oneOf(["auto", "gpu", "cpu"])],
+  hide: [[], someOf(HIDEABLE)],
+};
+
+/** @returns {State} */
+export function parse(hash) {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  const state = {};
+  for (const [name, [fallback, read]] of Object.entries(KEYS)) {
+    const text = given.get(name);
+    state[name] = (text === null ? undefined : read(text)) ?? fallback;
+  }
+  return state;
+}
+
+/** The hash of a state: empty if everything is as it comes. */
+export function format(state) {
+  const given = [];
+  for (const [name, [fallback]] of Object.entries(KEYS)) {
+    const value = state[name];
+    if (String(value) !== String(fallback)) given.push(`${name}=${encodeURIComponent(value).replaceAll("%2C", ",")}`);
+  }
+  return given.length === 0 ? "" : `#v=${VERSION}&${given.join("&")}`;
+}
+
+/** The next seed after a set of pictures; wraps around. */
+export const after = (seed, count) => (seed + count) % (MAX_SEED + 1);

@@ -1,0 +1,93 @@
+// Everything heavy happens here, away from the page: one Worker holds the engine and its device.
+// Calls arrive as {id, method, args} and are answered in order, as {id, result} or {id, error}.
+
+/** A function that returns a vector: browsers without vector instructions refuse it. */
+const VECTORS = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11,
+]);
+
+let bindings;
+let engine;
+let lab;
+
+async function load() {
+  if (bindings) return;
+  const loaded = await import(WebAssembly.validate(VECTORS) ? "./onestep.js" : "./onestep-scalar.js");
+  await loaded.default();
+  bindings = loaded;
+}
+
+/** Which device to use, and why not the graphics card. */
+async function choose(prefer) {
+  if (prefer === "cpu") return { kind: "cpu", reason: "asked" };
+  if (!navigator.gpu) return { kind: "cpu", reason: "no-webgpu" };
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  if (!adapter) return { kind: "cpu", reason: "no-adapter" };
+  const info = adapter.info ?? {};
+  const name = [info.vendor, info.architecture || info.device, info.description].filter(Boolean).join(" ");
+  const software = info.isFallbackAdapter ?? adapter.isFallbackAdapter ?? /swiftshader|llvmpipe/i.test(name);
+  if (software && prefer !== "gpu") return { kind: "cpu", reason: "software" };
+  return { kind: "gpu", name: name || "graphics card" };
+}
+
+/** Opens what `open` opens on the chosen device, or on the processor if that fails. */
+async function openOn(prefer, open) {
+  await load();
+  const choice = await choose(prefer);
+  if (choice.kind === "gpu") {
+    try {
+      return [await open("gpu"), choice];
+    } catch (error) {
+      if (error.name === "NoData") throw error;
+      const reason = error.name === "Canary" ? "canary" : error.name === "NoAdapter" ? "no-adapter" : "failed";
+      return [await open("cpu"), { kind: "cpu", reason, detail: error.message }];
+    }
+  }
+  return [await open("cpu"), choice];
+}
+
+/** The result of a call with the milliseconds that it took. */
+async function timed(call) {
+  const start = performance.now();
+  const result = await call();
+  return result && { ...result, ms: performance.now() - start };
+}
+
+const methods = {
+  async open(prefer) {
+    engine?.free();
+    engine = undefined;
+    const [opened, choice] = await openOn(prefer, (kind) => bindings.Engine.open(kind));
+    engine = opened;
+    return choice;
+  },
+  load: (name, bytes) => engine.load(name, new Uint8Array(bytes)),
+  draw: (seeds) => timed(() => engine.draw(seeds)),
+  drawPlane: (seed, places) => timed(() => engine.drawPlane(seed, places)),
+  judge: (seeds) => timed(() => engine.judge(seeds)),
+  startTeacher: (seeds) => engine.startTeacher(seeds),
+  advanceTeacher: () => timed(() => engine.advanceTeacher()),
+  lose: () => (engine ?? lab)?.lose(),
+
+  async labOpen(prefer, data, vertices, seed) {
+    lab?.free();
+    lab = undefined;
+    const [opened, choice] = await openOn(prefer, (kind) => bindings.Lab.open(kind, data, vertices, seed));
+    lab = opened;
+    return { ...choice, halfWidth: lab.halfWidth, real: lab.real };
+  },
+  labTrain: (millis) => lab.train(millis),
+  labStep: (network) => lab.step(network),
+  labView: (sigma) => lab.view(sigma),
+};
+
+let last = Promise.resolve();
+self.addEventListener("message", ({ data: { id, method, args } }) => {
+  last = last.then(async () => {
+    try {
+      self.postMessage({ id, result: await methods[method](...args) });
+    } catch (error) {
+      self.postMessage({ id, error: { name: error?.name ?? "Failed", message: error?.message ?? String(error) } });
+    }
+  });
+});

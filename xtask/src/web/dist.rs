@@ -1,0 +1,174 @@
+//! The static files: `index.html` and the service worker, which change, beside what never does.
+//!
+//! Invariant: a file whose name has a hash never changes, so that browsers may keep it for ever; all
+//! URLs are relative, so that the folder works wherever it is put.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::step;
+
+/// Largest code that a visitor loads: HTML, style, scripts and one module, gzipped.
+const CODE_BYTES: usize = 250_000;
+/// Largest weights, as they are sent.
+const WEIGHT_BYTES: usize = 3_000_000;
+
+/// Folder of the page's sources, as `index.html` names it.
+const SOURCES: &str = "web/page";
+/// The service worker has to lie at the top, or it would not see requests there.
+const SERVICE_WORKER: &str = "sw.js";
+/// The weights, by what the page calls them.
+const MODELS: [(&str, &str); 3] =
+    [("generator", "mnist-generator"), ("ratio", "mnist-ratio"), ("denoiser", "mnist-denoiser")];
+
+/// Where the page is built.
+pub fn folder() -> PathBuf {
+    step::root().join("web/dist")
+}
+
+/// What a visitor loads, in bytes.
+pub struct Sizes {
+    /// Files of the code, gzipped; of the two modules the larger one counts.
+    code: BTreeMap<String, usize>,
+    weights: BTreeMap<String, usize>,
+}
+
+impl Sizes {
+    fn code_total(&self) -> usize {
+        let is_scalar = |name: &str| name.starts_with("onestep-scalar");
+        self.code.iter().filter(|(name, _)| !is_scalar(name)).map(|(_, bytes)| bytes).sum()
+    }
+
+    fn weights_total(&self) -> usize {
+        self.weights.values().sum()
+    }
+
+    /// Whether a visitor loads no more than was promised.
+    pub fn within_budget(&self) -> bool {
+        self.code_total() <= CODE_BYTES && self.weights_total() <= WEIGHT_BYTES
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\ngzipped bytes:")?;
+        for (name, bytes) in self.code.iter().chain(&self.weights) {
+            writeln!(f, "  {bytes:>9}  {name}")?;
+        }
+        writeln!(f, "  {:>9}  code, of {CODE_BYTES} allowed (one of the two modules)", self.code_total())?;
+        writeln!(f, "  {:>9}  weights, of {WEIGHT_BYTES} allowed", self.weights_total())
+    }
+}
+
+/// Lays out `web/dist` from the page's sources, the engine's folder and the weights.
+pub fn assemble(engine: &Path) -> Result<Sizes> {
+    let dist = folder();
+    let _ = fs::remove_dir_all(&dist);
+    fs::create_dir_all(dist.join("models"))?;
+    let mut sizes = Sizes { code: BTreeMap::new(), weights: BTreeMap::new() };
+
+    let mut code: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for source in [step::root().join(SOURCES), engine.to_path_buf()] {
+        collect(&source, "", &mut code)?;
+    }
+    let worker = code.remove(SERVICE_WORKER).context("the service worker is missing")?;
+    code.insert("models.js".to_owned(), models(&dist, &mut sizes)?);
+    let mut hash = Sha256::new();
+    for (name, bytes) in &code {
+        hash.update(name);
+        hash.update(bytes);
+    }
+    let code_folder = format!("code-{}", short(&hash.finalize()));
+    for (name, bytes) in &code {
+        write(&dist.join(&code_folder).join(name), bytes)?;
+        sizes.code.insert(name.clone(), gzip(bytes).len());
+    }
+
+    let page = fs::read_to_string(step::root().join("index.html"))?;
+    let page = page.replace(&format!("{SOURCES}/"), &format!("{code_folder}/"));
+    write(&dist.join("index.html"), page.as_bytes())?;
+    sizes.code.insert("index.html".to_owned(), gzip(page.as_bytes()).len());
+
+    let mut files: Vec<String> = vec!["./".to_owned()];
+    files.extend(code.keys().map(|name| format!("{code_folder}/{name}")));
+    files.extend(names(&dist.join("models"))?.into_iter().map(|name| format!("models/{name}")));
+    let version = short(&Sha256::digest(format!("{page}{files:?}")));
+    let worker = String::from_utf8(worker).context("the service worker is text")?;
+    let worker = worker.replace("__VERSION__", &version).replace("[\"__FILES__\"]", &json!(files).to_string());
+    write(&dist.join(SERVICE_WORKER), worker.as_bytes())?;
+    sizes.code.insert(SERVICE_WORKER.to_owned(), gzip(worker.as_bytes()).len());
+    Ok(sizes)
+}
+
+/// Writes the weights, compressed, and returns the module that says where they are.
+fn models(dist: &Path, sizes: &mut Sizes) -> Result<Vec<u8>> {
+    let mut table = serde_json::Map::new();
+    for (role, name) in MODELS {
+        let source = step::root().join(format!("assets/web/{name}.safetensors"));
+        let bytes = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        let packed = gzip(&bytes);
+        let digest = Sha256::digest(&bytes);
+        // Not `.gz`: some servers would unpack such a file on the way, others not.
+        let file = format!("{name}-{}.bin", short(&digest));
+        write(&dist.join("models").join(&file), &packed)?;
+        sizes.weights.insert(file.clone(), packed.len());
+        table.insert(
+            role.to_owned(),
+            json!({ "file": file, "name": format!("{name}.safetensors"), "bytes": packed.len(), "sha256": hex(&digest) }),
+        );
+    }
+    Ok(format!("// The weights, as `cargo xtask web` found them.\nexport const MODELS = {};\n", json!(table))
+        .into_bytes())
+}
+
+/// Adds the files of a folder and those below, by their relative names.
+fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
+    for name in names(folder)? {
+        let path = folder.join(&name);
+        if path.is_dir() {
+            collect(&path, &format!("{prefix}{name}/"), files)?;
+        } else if files.insert(format!("{prefix}{name}"), fs::read(&path)?).is_some() {
+            bail!("two files are called {prefix}{name}");
+        }
+    }
+    Ok(())
+}
+
+/// Names in a folder, in order.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::create_dir_all(path.parent().context("files lie in folders")?)?;
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a vector takes any number of bytes")
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Enough of a digest to tell files apart.
+fn short(digest: &[u8]) -> String {
+    hex(&digest[..6])
+}

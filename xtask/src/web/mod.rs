@@ -1,0 +1,50 @@
+//! `cargo xtask web`: everything that a visitor's browser loads, as static files in `web/dist`.
+//!
+//! [`build`] compiles the engine, [`dist`] lays the files out, [`serve`] hands them to a browser on
+//! this machine, [`browser`] runs the tests in one.
+
+mod browser;
+mod build;
+mod dist;
+mod serve;
+
+use anyhow::Result;
+
+pub use browser::test;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Build only the engine with vector instructions, in half the time: for development
+    #[arg(long)]
+    quick: bool,
+    /// Serve the page on this machine when it is built
+    #[arg(long)]
+    serve: bool,
+    /// Serve what is there already
+    #[arg(long, requires = "serve")]
+    no_build: bool,
+    /// Port to serve on; 0 takes a free one
+    #[arg(long, default_value_t = 8080, requires = "serve")]
+    port: u16,
+}
+
+/// Builds, and serves if that is asked for.
+pub fn run(options: &Options) -> Result<bool> {
+    if !options.no_build && !make(options.quick)? {
+        return Ok(false);
+    }
+    if options.serve {
+        let server = serve::Server::start(&dist::folder(), options.port)?;
+        println!("serving {} on {} (Ctrl-C ends it)", dist::folder().display(), server.url());
+        server.join();
+    }
+    Ok(true)
+}
+
+/// Builds `web/dist`; false if the engine does not compile or the page has become too big.
+fn make(quick: bool) -> Result<bool> {
+    let Some(engine) = build::engine(quick)? else { return Ok(false) };
+    let sizes = dist::assemble(&engine)?;
+    print!("{sizes}");
+    Ok(sizes.within_budget())
+}
