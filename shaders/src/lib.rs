@@ -139,7 +139,7 @@ fn environment() -> Result<&'static Environment<'static>, SourceError> {
 }
 
 fn load(folder: Option<&Path>) -> Result<Environment<'static>, SourceError> {
-    // Just what the kernels use: the engine's own functions and filters would be a sixth of the
+    // Just what the kernels use: all of the engine's own functions and filters would go into the
     // module that a browser loads.
     let mut environment = Environment::empty();
     environment.add_function("range", |n: u32| (0..n).collect::<Vec<u32>>());

@@ -27,16 +27,18 @@ export function launch({ webgpu }) {
 
 /** A fresh page whose complaints are collected: `page.complaints`. */
 export async function open(browser, address = "", options = {}) {
-  const context = options.context ?? (await browser.newContext(options));
+  const context = options.context ?? (await browser.newContext({ ...options, timeout: undefined }));
   const page = await context.newPage();
   page.complaints = [];
   page.requests = [];
   page.on("console", (message) => {
+    // The tests read canvases, the page does not.
+    if (message.text().includes("willReadFrequently")) return;
     if (message.type() === "error" || message.type() === "warning") page.complaints.push(`${message.type()}: ${message.text()}`);
   });
   page.on("pageerror", (error) => page.complaints.push(`uncaught: ${error.message}`));
   page.on("request", (request) => page.requests.push(request.url()));
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(options.timeout ?? 120_000);
   await page.goto(URL_ + address);
   return page;
 }

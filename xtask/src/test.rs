@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> Result<bool> {
     if summary.failed > 0 {
         failures.push("cargo test");
     }
-    if !options.skip_web {
+    if !options.skip_web && options.filter.as_deref().is_none_or(web::has_test) {
         let page = web::test(options.filter.as_deref())?;
         if page.failed > 0 {
             failures.push("the page in a browser (cargo xtask test builds it by cargo xtask web)");

@@ -78,7 +78,7 @@ impl Toolchain {
     /// Runs cargo for browsers, with these flags for the compiler.
     pub fn build(self, args: &[&str], rustflags: &str) -> Result<bool> {
         let args = [args, &["--target", TARGET]].concat();
-        // A panic ends the module in any case; without its words the module is smaller by a fifth.
+        // A panic ends the module in any case; without its words the module is a tenth smaller.
         let rustflags = match self {
             Self::Plain => rustflags.to_owned(),
             Self::Debian => format!("-Zunstable-options -Cpanic=immediate-abort {rustflags}"),

@@ -85,7 +85,8 @@ export function lab(app) {
   function toggle() {
     if (playing) {
       stop();
-      app.say(`Paused after ${seen?.iterations ?? 0} updates, divergence ${seen?.kl.toFixed(2) ?? "unknown"}.`);
+      // Said when the slice at hand is over, and the numbers stand still.
+      queue(async () => app.say(`Paused after ${seen.iterations} updates, divergence ${seen.kl.toFixed(2)}.`));
       return;
     }
     if (!run) {
@@ -93,6 +94,7 @@ export function lab(app) {
       return;
     }
     playing = true;
+    app.say("Training.");
     play.firstChild.textContent = "Pause ";
     play.setAttribute("aria-pressed", "true");
     queue(async () => {

@@ -12,6 +12,17 @@ use crate::{step, vulkan};
 /// Where Debian puts its browser.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
+/// Where the tests are.
+const FOLDER: &str = "tests/web";
+/// All of them.
+const TESTS: &str = "page.test.mjs";
+
+/// Whether a test of the page has this in its name: building the page for none takes minutes.
+pub fn has_test(filter: &str) -> bool {
+    let tests = std::fs::read_to_string(step::root().join(FOLDER).join(TESTS)).unwrap_or_default();
+    tests.lines().any(|line| line.trim_start().starts_with("test(") && line.contains(filter))
+}
+
 /// Builds the page and runs its tests; only those whose name contains `filter`.
 pub fn test(filter: Option<&str>) -> Result<Summary> {
     ensure_programs()?;
@@ -21,7 +32,7 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
     {
         return Ok(failed);
     }
-    let folder = step::root().join("tests/web");
+    let folder = step::root().join(FOLDER);
     // The lock file names exact versions with their hashes.
     let mut install = Command::new("npm");
     install.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
@@ -36,7 +47,7 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
     }
     let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| CHROMIUM.to_owned());
     let program = step::target_dir().join("release").join(format!("onestep{}", std::env::consts::EXE_SUFFIX));
-    command.arg("page.test.mjs").current_dir(&folder);
+    command.arg(TESTS).current_dir(&folder);
     command.env("PAGE_URL", server.url()).env("CHROMIUM", browser).env("ONESTEP", program);
     command.env("ONESTEP_ROOT", step::root());
     let mut summary = Summary::default();

@@ -10,7 +10,7 @@ mod serve;
 
 use anyhow::Result;
 
-pub use browser::test;
+pub use browser::{has_test, test};
 
 #[derive(clap::Args)]
 pub struct Options {
