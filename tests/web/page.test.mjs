@@ -103,6 +103,34 @@ describe("on WebGPU", () => {
     await close(page, [/lost|destroyed/i]);
   });
 
+  test("every kernel compiles in the browser", async () => {
+    const cases = readFileSync(process.env.SHADERS, "utf8").split("\0").slice(0, -1);
+    assert.ok(cases.length > 1000, `only ${cases.length} shaders`);
+    const page = await open(browser, "#v=1&device=cpu&n=1", { timeout: SLOW });
+    await said(page, /1 pictures/);
+    const wrong = await page.evaluate(async (cases) => {
+      const adapter = await navigator.gpu.requestAdapter();
+      const device = await adapter.requestDevice();
+      // Messages reach the console, too, which has to stay quiet.
+      device.pushErrorScope("validation");
+      const errors = async (code) => {
+        const { messages } = await device.createShaderModule({ code }).getCompilationInfo();
+        return messages.filter(({ type }) => type === "error").map(({ message }) => message);
+      };
+      const wrong = [];
+      for (const text of cases) {
+        const end = text.indexOf("\n");
+        for (const message of await errors(text.slice(end + 1))) wrong.push(`${text.slice(0, end)}: ${message}`);
+      }
+      if ((await errors("fn main() -> f32 { return 1u; }")).length === 0) wrong.push("a wrong shader was not noticed");
+      await device.popErrorScope();
+      device.destroy();
+      return wrong;
+    }, cases);
+    assert.deepEqual(wrong.slice(0, 10), []);
+    await close(page, [/error: return statement type|WGSL|ShaderModule/]);
+  });
+
   test("the laboratory learns", async () => {
     const page = await open(browser, "#v=1&device=gpu&view=lab&data=two-moons", { timeout: SLOW });
     await said(page, /Ready/);

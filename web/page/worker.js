@@ -76,7 +76,7 @@ const methods = {
     lab = opened;
     return { ...choice, halfWidth: lab.halfWidth, real: lab.real };
   },
-  labTrain: (millis) => lab.train(millis),
+  labTrain: async (millis) => ({ ...(await lab.train(millis)), finished: lab.finished }),
   labStep: (network) => lab.step(network),
   labView: (sigma) => lab.view(sigma),
 };

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use onestep_core::data::Density;
 use onestep_core::eval::planar::{Grid, kl_grid};
-use onestep_core::session::{Command, Event, Session};
+use onestep_core::session::{Command, Event, Flow, Session};
 use onestep_core::train::method::Setup;
 use onestep_core::train::{Config, Preset, StepKind, TrainingData};
 use wasm_bindgen::prelude::*;
@@ -30,6 +30,7 @@ pub struct Lab {
     /// Points of the data, `x, y, x, y, ..`.
     real: Vec<f32>,
     half_width: f32,
+    finished: bool,
 }
 
 #[wasm_bindgen]
@@ -53,8 +54,9 @@ impl Lab {
             seed,
             // Half of a native run's: a page should move on a phone, too.
             batch: 256,
-            // The visitor ends the run, and asks for pictures.
-            steps: 1_000_000_000,
+            // Learning rates fall to zero over the run, which should end while the visitor watches.
+            steps: 2000,
+            // Pictures come when they are asked for.
             snap: 1_000_000_000,
             tick: 10,
             ..preset.config()
@@ -69,7 +71,7 @@ impl Lab {
         let session = Session::new(executor, setup, data, Box::new(sink), Box::new(js::clock));
         let mut session = session.map_err(js::session_error)?;
         session.handle(Command::Pause);
-        Ok(Self { session, events, real, half_width })
+        Ok(Self { session, events, real, half_width, finished: false })
     }
 
     /// Half the side of the square that is shown.
@@ -90,13 +92,22 @@ impl Lab {
         self.session.iterations() as f64
     }
 
+    /// Whether the run has made all its steps.
+    #[wasm_bindgen(getter)]
+    pub fn finished(&self) -> bool {
+        self.finished
+    }
+
     /// Trains for about this long; returns the statistics that came meanwhile, by name.
     pub async fn train(&mut self, millis: f64) -> Result<JsValue, JsValue> {
         let end = js::now_ms() + millis;
         self.session.handle(Command::Play);
         let mut done = 0;
         while js::now_ms() < end {
-            self.session.advance().await.map_err(js::session_error)?;
+            if self.session.advance().await.map_err(js::session_error)? == Flow::End {
+                self.finished = true;
+                break;
+            }
             done += 1;
             if done % PER_WAIT == 0 {
                 self.wait().await?;

@@ -66,7 +66,14 @@ impl MlpConfig {
 }
 
 /// The network of points `x [B, D]` and `noise [N]` (N is B, or 1 for all points): `[B, out]`.
-pub fn mlp<'g>(params: &Params<'g>, config: &MlpConfig, x: Var<'g>, noise: Var<'g>, waves: Waves, out: usize) -> Var<'g> {
+pub fn mlp<'g>(
+    params: &Params<'g>,
+    config: &MlpConfig,
+    x: Var<'g>,
+    noise: Var<'g>,
+    waves: Waves,
+    out: usize,
+) -> Var<'g> {
     assert_eq!(x.shape()[1..], [config.dim], "points of another dimension than the network's");
     let features = params.graph().scope("map_noise", || sinusoidal(noise, FREQUENCIES, LOWEST, HIGHEST));
     let embedding = linear(params, "map_layer0", features, config.width, INIT).silu();

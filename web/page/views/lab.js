@@ -76,8 +76,14 @@ export function lab(app) {
         stop();
         return;
       }
-      report(await remote.call("labTrain", SLICE));
+      const statistics = await remote.call("labTrain", SLICE);
+      report(statistics);
       await look();
+      if (statistics.finished) {
+        stop();
+        app.say(`Done: after ${seen.iterations} updates the learning rates are down to zero. The divergence is ${seen.kl.toFixed(2)}.`);
+        return;
+      }
       await new Promise(requestAnimationFrame);
     }
   }

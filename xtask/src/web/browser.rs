@@ -39,6 +39,12 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
     if !step::run("npm ci", &mut install)? {
         return Ok(failed);
     }
+    let shaders = step::target_dir().join("shaders.txt");
+    let mut sources =
+        step::cargo(&["run", "--release", "--quiet", "--package", "onestep-shaders", "--example", "sources", "--"]);
+    if !step::run("the text of every kernel", sources.arg(&shaders))? {
+        return Ok(failed);
+    }
     let server = serve::Server::start(&dist::folder(), 0)?;
     let mut command = Command::new("node");
     command.args(["--test", "--test-concurrency=1", "--test-reporter=tap"]);
@@ -49,7 +55,7 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
     let program = step::target_dir().join("release").join(format!("onestep{}", std::env::consts::EXE_SUFFIX));
     command.arg(TESTS).current_dir(&folder);
     command.env("PAGE_URL", server.url()).env("CHROMIUM", browser).env("ONESTEP", program);
-    command.env("ONESTEP_ROOT", step::root());
+    command.env("ONESTEP_ROOT", step::root()).env("SHADERS", shaders);
     let mut summary = Summary::default();
     let passed = step::run_lines("the page in Chromium", &mut command, &mut |line| summary.add_tap_line(line))?;
     if !passed && summary.failed == 0 {

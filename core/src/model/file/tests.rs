@@ -129,7 +129,10 @@ fn foreign_and_newer_files_are_refused_by_name() {
         bytes
     };
     let text = refusal(&file(foreign));
-    assert!(text.contains("not written by onestep (its format is `pt`)") && text.contains("that `onestep train` left"), "{text}");
+    assert!(
+        text.contains("not written by onestep (its format is `pt`)") && text.contains("that `onestep train` left"),
+        "{text}"
+    );
     assert!(refusal(&file(br#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#)).contains("no metadata"));
     let text = refusal(&with("format", "onestep/2"));
     assert!(text.contains("the format onestep/2") && text.contains("install a newer onestep"), "{text}");
