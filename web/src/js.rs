@@ -65,6 +65,7 @@ fn exec_error(error: &ExecError) -> &'static str {
 }
 
 /// Errors of drawing, as the page sees them.
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` passes")]
 pub fn sampling_error(failure: SamplingError) -> JsValue {
     let name = match &failure {
         SamplingError::Exec(failure) => exec_error(failure),
@@ -77,6 +78,7 @@ pub fn sampling_error(failure: SamplingError) -> JsValue {
 }
 
 /// Errors of training, as the page sees them.
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` passes")]
 pub fn session_error(failure: SessionError) -> JsValue {
     let name = match &failure {
         SessionError::Train(TrainError::Exec(failure)) => exec_error(failure),
