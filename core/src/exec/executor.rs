@@ -41,13 +41,7 @@ impl Executor {
 
     /// Makes a store of `len` zeros; replaces one of that name.
     pub fn create_store(&mut self, name: &str, len: usize) -> Result<(), ExecError> {
-        match self {
-            Self::Cpu(cpu) => {
-                cpu.create_store(name, len);
-                Ok(())
-            }
-            Self::Gpu(gpu) => gpu.create_store(name, len),
-        }
+        both!(self, e => e.create_store(name, len))
     }
 
     /// Drops a store, if there is one of that name.

@@ -11,8 +11,8 @@ use crate::nets::Params;
 use crate::plan::{Program, SLOT_ALIGN};
 use crate::train::latent;
 
-/// Noise levels: from the smallest at which the ratio network is trained (`sigma_min` of the presets
-/// for images) by factors of two, where details still show through the noise.
+/// Noise levels by factors of two, from near the smallest at which the ratio network is trained
+/// (`sigma_min`) to where details still show through the noise.
 const SIGMAS: [f32; 4] = [0.05, 0.1, 0.2, 0.4];
 /// Seeds of the noise, one per level: the golden ratio's bits, far from the seeds that people type.
 const NOISE_SEED: u32 = 0x9E37_79B9;
@@ -105,7 +105,7 @@ impl BestOf<'_> {
         advance: &dyn Fn(u64),
     ) -> Result<Kept, SamplingError> {
         let n = self.candidates;
-        let mut all = seeds.iter().flat_map(|seed| (0..n).map(move |j| seed * n + j));
+        let mut all = seeds.iter().flat_map(|seed| (0..n).map(move |j| seed.wrapping_mul(n).wrapping_add(j)));
         let mut best: Option<(f32, Vec<f32>)> = None;
         let mut kept = Kept::default();
         let mut done = 0_u64;

@@ -300,7 +300,7 @@ mod tests {
             [("generator.param", setup.network.generator_layout()), ("ratio.param", setup.network.ratio_layout())];
         for arena in &plan.arenas {
             let ArenaKind::Store(name) = &arena.kind else { continue };
-            executor.create_store(name, arena.len);
+            executor.create_store(name, arena.len).unwrap();
             let mut values = vec![0.0_f32; arena.len];
             if let Some((_, layout)) = layouts.iter().find(|(n, _)| n == name) {
                 // Away from the zeros that some layers start with.

@@ -58,8 +58,8 @@ impl Case {
         let plan = self.plan();
         let launch = &plan.launches[0];
         let mut cpu = CpuExecutor::new();
-        cpu.create_store("in", plan.arenas[0].len);
-        cpu.create_store("out", plan.arenas[1].len);
+        cpu.create_store("in", plan.arenas[0].len).unwrap();
+        cpu.create_store("out", plan.arenas[1].len).unwrap();
         for (slot, array) in launch.inputs.iter().zip(&self.inputs) {
             cpu.write("in", slot.offset, array).unwrap();
         }

@@ -15,8 +15,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn create(&mut self, name: &str, len: usize) {
-        self.stores.insert(name.to_owned(), vec![0.0; len]);
+    /// Makes a store of `len` zeros; replaces one of that name.
+    pub fn create(&mut self, name: &str, len: usize) -> Result<(), ExecError> {
+        self.stores.remove(name);
+        let mut buffer = Vec::new();
+        grow(&mut buffer, len, 0.0, || format!("the store `{name}`"))?;
+        self.stores.insert(name.to_owned(), buffer);
+        Ok(())
     }
 
     pub fn remove(&mut self, name: &str) {
@@ -65,6 +70,29 @@ impl Memory {
         let stores = self.stores.iter().map(|(name, b)| (name.clone(), bytes(b)));
         scratch.chain(stores).collect()
     }
+}
+
+/// Extends a buffer to `len` elements, or says that the machine has not that much memory left: an
+/// allocation that fails would end the program, and one that succeeds on paper only would end it
+/// later.
+pub fn grow(buffer: &mut Vec<f32>, len: usize, fill: f32, what: impl Fn() -> String) -> Result<(), ExecError> {
+    let more = len.saturating_sub(buffer.len());
+    let (need, limit) = (4 * more as u64, available_bytes());
+    if need > limit || buffer.try_reserve_exact(more).is_err() {
+        let fix = "lower --batch or --width".to_owned();
+        return Err(ExecError::Limit { what: what(), need, limit, fix });
+    }
+    buffer.resize(len, fill);
+    Ok(())
+}
+
+/// Memory that can be had without pushing others out, where the system tells (Linux); else no limit
+/// but the allocator's own.
+fn available_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map_or(u64::MAX, |kib| 1024 * kib)
 }
 
 /// Calls `job` with the launch's input and output slices.

@@ -63,8 +63,8 @@ impl CpuExecutor {
     }
 
     /// Makes a store of `len` zeros; replaces one of that name.
-    pub fn create_store(&mut self, name: &str, len: usize) {
-        self.memory.create(name, len);
+    pub fn create_store(&mut self, name: &str, len: usize) -> Result<(), ExecError> {
+        self.memory.create(name, len)
     }
 
     /// Drops a store, if there is one of that name.
@@ -124,7 +124,7 @@ impl CpuExecutor {
                         scratch.resize_with(number + 1, Vec::new);
                     }
                     let len = scratch[*number].len().max(arena.len);
-                    scratch[*number].resize(len, POISON);
+                    memory::grow(&mut scratch[*number], len, POISON, || format!("memory for the {}", plan.name))?;
                 }
             }
         }

@@ -48,8 +48,8 @@ fn no_scalars() -> RunArgs<'static> {
 fn a_plan_runs_through_stores_and_scratch() {
     let mut cpu = CpuExecutor::new();
     cpu.poison = true;
-    cpu.create_store("x", 4);
-    cpu.create_store("y", 4);
+    cpu.create_store("x", 4).unwrap();
+    cpu.create_store("y", 4).unwrap();
     cpu.write("x", 1, &[2.0, 4.0, -8.0]).unwrap();
     cpu.write("x", 0, &[1.0]).unwrap();
     let id = cpu.prepare(&plan(4)).unwrap();
@@ -64,8 +64,8 @@ fn a_plan_runs_through_stores_and_scratch() {
 #[test]
 fn the_first_non_finite_launch_is_named() {
     let mut cpu = CpuExecutor::new();
-    cpu.create_store("x", 4);
-    cpu.create_store("y", 4);
+    cpu.create_store("x", 4).unwrap();
+    cpu.create_store("y", 4).unwrap();
     let id = cpu.prepare(&plan(4)).unwrap();
     let found = cpu.first_non_finite(id, &no_scalars()).unwrap();
     assert_eq!(found, Some((1, "recip".into())));
@@ -76,12 +76,12 @@ fn the_first_non_finite_launch_is_named() {
 #[test]
 fn missing_and_small_stores_are_refused() {
     let mut cpu = CpuExecutor::new();
-    cpu.create_store("x", 4);
+    cpu.create_store("x", 4).unwrap();
     assert!(matches!(cpu.prepare(&plan(4)), Err(ExecError::NoStore { name }) if name == "y"));
-    cpu.create_store("y", 3);
+    cpu.create_store("y", 3).unwrap();
     let refused = cpu.prepare(&plan(4));
     assert!(matches!(refused, Err(ExecError::StoreTooSmall { have: 3, want: 4, .. })));
-    cpu.create_store("y", 4);
+    cpu.create_store("y", 4).unwrap();
     let id = cpu.prepare(&plan(4)).unwrap();
     let refused = cpu.run(id, &args());
     assert!(matches!(refused, Err(ExecError::Scalars { want: 0, got: 3, .. })));
@@ -95,7 +95,7 @@ fn missing_and_small_stores_are_refused() {
 #[test]
 fn words_keep_their_bits() {
     let mut cpu = CpuExecutor::new();
-    cpu.create_store("x", 3);
+    cpu.create_store("x", 3).unwrap();
     // A signalling NaN, a subnormal, all ones.
     let words = [0x7f80_0001, 0x0000_0001, 0xffff_ffff];
     cpu.write_words("x", 0, &words).unwrap();
@@ -120,8 +120,8 @@ fn outputs_may_share_an_arena() {
         scalars: Vec::new(),
     };
     let mut cpu = CpuExecutor::new();
-    cpu.create_store("x", 64);
-    cpu.create_store("y", 192);
+    cpu.create_store("x", 64).unwrap();
+    cpu.create_store("y", 192).unwrap();
     cpu.write("x", 0, &[3.0; 64]).unwrap();
     let id = cpu.prepare(&plan).unwrap();
     cpu.run(id, &no_scalars()).unwrap();
@@ -133,9 +133,17 @@ fn outputs_may_share_an_arena() {
 #[should_panic(expected = "reads what it writes")]
 fn a_launch_that_reads_what_it_writes_is_refused() {
     let mut cpu = CpuExecutor::new();
-    cpu.create_store("x", 4);
-    cpu.create_store("y", 4);
+    cpu.create_store("x", 4).unwrap();
+    cpu.create_store("y", 4).unwrap();
     let mut plan = plan(4);
     plan.launches[0].outputs[0].arena = 0;
     let _ = cpu.prepare(&plan);
+}
+
+#[test]
+fn memory_that_the_machine_has_not_is_refused_by_name() {
+    let mut cpu = CpuExecutor::new();
+    let text = cpu.create_store("huge", 1 << 44).unwrap_err().to_string();
+    assert!(text.starts_with("the store `huge` needs 70368744177664") && text.contains("--batch"), "{text}");
+    assert!(!cpu.has_store("huge"));
 }
