@@ -88,17 +88,7 @@ fn names(path: &Path) -> Vec<String> {
 }
 
 fn unet() -> NetworkConfig {
-    NetworkConfig::Unet(UnetConfig {
-        resolution: 8,
-        channels: 1,
-        patch: 2,
-        model_channels: 8,
-        channel_mult: vec![1, 2],
-        num_blocks: 1,
-        attn_resolutions: Vec::new(),
-        attn_middle: false,
-        ..UnetConfig::cifar10()
-    })
+    NetworkConfig::Unet(UnetConfig { attn_resolutions: Vec::new(), attn_middle: false, ..UnetConfig::tiny() })
 }
 
 fn mlp() -> NetworkConfig {

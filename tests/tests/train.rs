@@ -35,17 +35,7 @@ fn gpu() -> Executor {
 }
 
 fn images() -> (Setup, Vec<u32>) {
-    let network = NetworkConfig::Unet(UnetConfig {
-        resolution: 8,
-        channels: 1,
-        patch: 2,
-        model_channels: 8,
-        channel_mult: vec![1, 2],
-        num_blocks: 1,
-        attn_resolutions: vec![2],
-        attn_middle: true,
-        ..UnetConfig::cifar10()
-    });
+    let network = NetworkConfig::Unet(UnetConfig::tiny());
     let data = DataSpec { shape: vec![8, 8, 1], rows: 40, bytes: true };
     let words = (0..data.store_len() as u32).map(|i| i.wrapping_mul(0x9E37_79B9)).collect();
     (Setup { network, data, config: Config { batch: 4, warmup_steps: 0, ..Config::default() } }, words)

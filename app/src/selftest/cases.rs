@@ -177,17 +177,7 @@ pub fn run(executor: &mut Executor) -> Vec<Outcome> {
 
 /// Checks the gradients of whole tiny networks.
 pub fn networks(executor: &mut Executor) -> Vec<Outcome> {
-    let unet = UnetConfig {
-        resolution: 8,
-        channels: 1,
-        patch: 2,
-        model_channels: 4,
-        channel_mult: vec![1, 2],
-        num_blocks: 1,
-        attn_resolutions: vec![2],
-        channel_mult_emb: 2,
-        ..UnetConfig::cifar10()
-    };
+    let unet = UnetConfig { model_channels: 4, channel_mult_emb: 2, ..UnetConfig::tiny() };
     let mlp = MlpConfig { dim: 2, width: 16, depth: 2 };
     [("mlp", NetworkConfig::Mlp(mlp)), ("unet", NetworkConfig::Unet(unet))]
         .into_iter()

@@ -37,17 +37,7 @@ mod tests {
     use crate::nets::testing::{check_gradient, feed, values};
 
     fn tiny() -> UnetConfig {
-        UnetConfig {
-            resolution: 8,
-            channels: 1,
-            patch: 2,
-            model_channels: 4,
-            channel_mult: vec![1, 2],
-            num_blocks: 1,
-            attn_resolutions: vec![2],
-            channel_mult_emb: 2,
-            ..UnetConfig::cifar10()
-        }
+        UnetConfig { model_channels: 4, channel_mult_emb: 2, ..UnetConfig::tiny() }
     }
 
     #[test]

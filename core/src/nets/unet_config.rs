@@ -97,6 +97,21 @@ impl UnetConfig {
         }
     }
 
+    /// The smallest network with every kind of layer: two levels, patches, attention. For checks of
+    /// devices and for tests, on grey images of 8 x 8.
+    pub fn tiny() -> Self {
+        Self {
+            resolution: 8,
+            channels: 1,
+            patch: 2,
+            model_channels: 8,
+            channel_mult: vec![1, 2],
+            num_blocks: 1,
+            attn_resolutions: vec![2],
+            ..Self::cifar10()
+        }
+    }
+
     /// Channels of the noise embedding.
     pub(super) fn emb_channels(&self) -> usize {
         self.model_channels * self.channel_mult_emb

@@ -272,17 +272,7 @@ mod tests {
     }
 
     fn images() -> Setup {
-        let network = NetworkConfig::Unet(UnetConfig {
-            resolution: 8,
-            channels: 1,
-            patch: 2,
-            model_channels: 8,
-            channel_mult: vec![1, 2],
-            num_blocks: 1,
-            attn_resolutions: vec![2],
-            attn_middle: true,
-            ..UnetConfig::cifar10()
-        });
+        let network = NetworkConfig::Unet(UnetConfig::tiny());
         let data = DataSpec { shape: vec![8, 8, 1], rows: 20, bytes: true };
         Setup { network, data, config: Config { batch: 3, ..Config::default() } }
     }

@@ -19,7 +19,7 @@ impl Memory {
     pub fn create(&mut self, name: &str, len: usize) -> Result<(), ExecError> {
         self.stores.remove(name);
         let mut buffer = Vec::new();
-        grow(&mut buffer, len, 0.0, || format!("the store `{name}`"))?;
+        grow(&mut buffer, len, 0.0, || format!("the store `{name}` (bytes)"))?;
         self.stores.insert(name.to_owned(), buffer);
         Ok(())
     }

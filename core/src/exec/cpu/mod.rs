@@ -124,7 +124,9 @@ impl CpuExecutor {
                         scratch.resize_with(number + 1, Vec::new);
                     }
                     let len = scratch[*number].len().max(arena.len);
-                    memory::grow(&mut scratch[*number], len, POISON, || format!("memory for the {}", plan.name))?;
+                    memory::grow(&mut scratch[*number], len, POISON, || {
+                        format!("memory for the {} (bytes)", plan.name)
+                    })?;
                 }
             }
         }

@@ -144,6 +144,6 @@ fn a_launch_that_reads_what_it_writes_is_refused() {
 fn memory_that_the_machine_has_not_is_refused_by_name() {
     let mut cpu = CpuExecutor::new();
     let text = cpu.create_store("huge", 1 << 44).unwrap_err().to_string();
-    assert!(text.starts_with("the store `huge` needs 70368744177664") && text.contains("--batch"), "{text}");
+    assert!(text.starts_with("the store `huge` (bytes) needs 70368744177664") && text.contains("--batch"), "{text}");
     assert!(!cpu.has_store("huge"));
 }
