@@ -1,0 +1,106 @@
+//! The `onestep` command: trains, samples and measures one-step generators.
+//!
+//! One module per command; [`settings`] resolves the knobs of a run, [`device`] chooses where it
+//! runs, [`exit`] turns errors into one line and an exit code. Invariant: everything that a person
+//! can get wrong ends in `error: ...`, one line, never in a panic.
+
+mod bench;
+mod device;
+mod devices;
+mod download;
+mod draw;
+mod eval;
+mod exit;
+mod export;
+#[cfg(feature = "gui")]
+pub mod gui;
+mod interrupt;
+mod output;
+mod pictures;
+mod plan;
+mod sample;
+mod seeds;
+mod selftest;
+mod settings;
+mod train;
+mod verifier;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Trains one-step diffusion generators, samples from them and measures them, on any GPU or none.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print results and errors only.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a one-step generator: `onestep train --preset mnist`.
+    Train(Box<train::Args>),
+    /// Draw images (or points) from a generator snapshot, each in one step.
+    Sample(sample::Args),
+    /// Measure how close a generator's samples are to the data.
+    Eval(eval::Args),
+    /// Write a model in another form: 16-bit weights for the web page.
+    Export(export::Args),
+    /// Show what a run will launch, kernel by kernel, without running it.
+    Plan(Box<plan::Args>),
+    /// List GPUs and the CPU executor, and say which one `auto` picks.
+    Devices(devices::Args),
+    /// Check every kernel on a device against an independent computation.
+    Selftest(selftest::Args),
+    /// Time training steps and sampling, kernel by kernel, against the device's peak.
+    Bench(Box<bench::Args>),
+    /// Open the desktop trainer, to watch distillation live.
+    #[cfg(feature = "gui")]
+    Gui(gui::Args),
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    start_log();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let result = match &cli.command {
+        Command::Train(args) => train::run(args, cli.quiet),
+        Command::Sample(args) => sample::run(args, cli.quiet),
+        Command::Eval(args) => eval::run(args, cli.quiet),
+        Command::Export(args) => export::run(args, cli.quiet),
+        Command::Plan(args) => plan::run(args),
+        Command::Devices(args) => devices::run(args),
+        Command::Selftest(args) => selftest::run(args, cli.quiet),
+        Command::Bench(args) => bench::run(args, cli.quiet),
+        #[cfg(feature = "gui")]
+        Command::Gui(args) => gui::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::failure(&error),
+    }
+}
+
+/// Logs go to stderr; `ONESTEP_LOG=debug` shows more of them.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ONESTEP_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
