@@ -79,7 +79,8 @@ pub fn named_in_environment() -> bool {
     std::env::var_os("WGPU_ADAPTER_NAME").is_some_and(|name| !name.is_empty())
 }
 
-fn choose(device: &str) -> Choice {
+/// The device that a text as for `--device` means.
+pub fn choose(device: &str) -> Choice {
     match device {
         "cpu" => Choice::cpu("--device cpu"),
         "auto" => choose_auto(&pollster::block_on(adapters()), named_in_environment()),
@@ -92,6 +93,13 @@ pub fn open(args: &DeviceArgs, quiet: bool) -> anyhow::Result<Executor> {
     let (executor, choice) = open_silently(args, quiet)?;
     announce(&executor, &choice, quiet);
     Ok(executor)
+}
+
+/// The executor that a text as for `--device` names.
+#[cfg(feature = "gui")]
+pub fn open_named(device: &str) -> anyhow::Result<Executor> {
+    let args = DeviceArgs { device: device.to_owned(), limits: LimitsArg::Adapter, deterministic: false };
+    Ok(open_silently(&args, true)?.0)
 }
 
 /// Says which device it is and why.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use onestep_core::data::{Density, Official};
+use onestep_core::data::{Density, Official, load_points};
 use onestep_core::train::method::Setup;
 use onestep_core::train::{Config, DataSpec, KNOBS, KnobError, Overrides, PRESETS, Preset, TrainingData};
 use serde::Deserialize;
@@ -65,9 +65,16 @@ impl SettingsArgs {
     }
 }
 
+/// The preset for points of a person's own.
+pub const OWN_POINTS: &str = "two-moons";
+
 /// The preset made for these data.
-fn suitable(data: &str) -> Option<&'static str> {
-    let density = Density::parse(data).ok()?;
+pub fn suitable(data: &str) -> Option<&'static str> {
+    let Ok(density) = Density::parse(data) else {
+        // Points of a person's own: like the moons, a shape without separate modes.
+        let points = load_points(Path::new(data)).is_ok_and(|points| points.is_some());
+        return points.then_some(OWN_POINTS);
+    };
     let made_for = |preset: &&Preset| Density::parse(&preset.config().data).is_ok_and(|d| d == density);
     PRESETS.iter().find(made_for).map(|preset| preset.name)
 }

@@ -71,6 +71,9 @@ kernels! {
     "record": Items,
 }
 
+/// Draws a grid of images from the buffer that holds them: vertex entry `corner`, fragment entry `pixel`.
+pub const DRAW_GRID: &str = include_str!("../draw/grid.wgsl");
+
 macro_rules! library {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../", $name)))),*]

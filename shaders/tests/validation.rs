@@ -38,6 +38,12 @@ fn every_variant_of_every_kernel_is_valid() {
 }
 
 #[test]
+fn the_shader_of_the_window_is_valid() {
+    let module = naga::front::wgsl::parse_str(onestep_shaders::DRAW_GRID).expect("it parses");
+    Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).expect("it is valid");
+}
+
+#[test]
 fn a_wrong_request_is_an_error_that_says_so() {
     let none = source("conv3d", Variant::Items, &Generated::default()).unwrap_err();
     assert!(none.message.contains("conv3d"), "{none}");

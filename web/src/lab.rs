@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use onestep_core::data::Density;
+use onestep_core::data::{Density, cloud};
 use onestep_core::eval::planar::{Grid, kl_grid};
 use onestep_core::session::{Command, Event, Flow, Session};
 use onestep_core::train::method::Setup;
 use onestep_core::train::{Config, Preset, StepKind, TrainingData};
 use wasm_bindgen::prelude::*;
 
-use crate::{device, drawing, js};
+use crate::{device, js};
 
 /// Points along a side of the field.
 const FIELD: usize = 32;
@@ -39,7 +39,7 @@ impl Lab {
     /// `drawing` with the vertices `x, y, x, y, ..` of a visitor's strokes.
     pub async fn open(kind: String, data: String, vertices: Vec<f32>, seed: u32) -> Result<Lab, JsValue> {
         let (data, half_width, preset) = if data == "drawing" {
-            let points = drawing::cloud(&vertices, seed);
+            let points = cloud(&vertices, seed);
             if points.is_empty() {
                 return Err(js::error("NoData", "the drawing is empty: draw a line first"));
             }

@@ -6,7 +6,6 @@
 //! never in a panic: a module that has panicked is dead.
 
 mod device;
-mod drawing;
 mod engine;
 mod js;
 mod lab;

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::device::{self, DeviceArgs};
 use crate::output::{note, print, print_json};
 use crate::settings::{SettingsArgs, setup_without_download};
-use roofline::{KernelTime, Peak, by_kernel};
+pub use roofline::{KernelTime, Peak, by_kernel};
 
 /// Arguments of `onestep bench`.
 #[derive(clap::Args)]

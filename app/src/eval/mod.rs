@@ -20,7 +20,7 @@ use crate::draw::{draw, open_generator, open_model};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json};
 use images::ImageReference;
-use points::PointReference;
+pub use points::PointReference;
 
 /// Arguments of `onestep eval`.
 #[derive(clap::Args)]

@@ -50,7 +50,8 @@ impl PointReference {
         kinds.iter().map(value).collect()
     }
 
-    fn coverage(&self, samples: &[[f32; 2]]) -> anyhow::Result<ModeCoverage> {
+    /// Which modes samples reach; an error for a density without separate modes.
+    pub fn coverage(&self, samples: &[[f32; 2]]) -> anyhow::Result<ModeCoverage> {
         let name = self.density.name();
         let centres = self.density.modes().with_context(|| format!("{name} has no separate modes"))?;
         Ok(mode_coverage(samples, &modes(&centres, &self.points), DEFAULT_REACHED)?)

@@ -1,14 +1,201 @@
 //! `onestep gui`: the desktop trainer.
 //!
-//! [`theme`] has the colours of the roles.
+//! [`window`] is the whole of it: it draws from [`run`], which grows with the reports of the
+//! [`training`] thread. [`plane`] and [`images`] show a run, [`plots`] its numbers, [`explore`] a
+//! finished generator, [`machine`] the device. Invariant: no training logic is here; everything that
+//! changes a run is a command of the session's protocol.
 
+mod banner;
+mod controls;
+mod dialogs;
+mod explore;
+mod files;
+mod help;
+mod images;
+mod knobs;
+mod live;
+mod machine;
+mod plane;
+mod plots;
+pub mod run;
+mod shared;
+mod slow;
 pub mod theme;
+mod tour;
+pub mod training;
+pub mod window;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use eframe::{egui, egui_wgpu, wgpu};
+use onestep_core::exec::gpu::{AdapterSummary, adapters};
+
+use crate::exit::bad_input;
+use shared::WindowDevice;
+use training::Failure;
+use window::{Options, Tab, Window};
 
 /// Arguments of `onestep gui`.
-#[derive(clap::Args)]
-pub struct Args {}
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// A data set, run, model or file of settings to open.
+    path: Option<PathBuf>,
+    /// Where runs are trained: `auto`, `cpu`, `gpu`, `gpu:N`, or a part of a GPU's name.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: String,
+    /// Folder of runs; each run makes a numbered folder in it.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    outdir: PathBuf,
+    /// Start this preset.
+    #[arg(long, value_name = "NAME", conflicts_with = "path")]
+    preset: Option<String>,
+    /// What to show first.
+    #[arg(long, value_enum, default_value_t = View::Training)]
+    view: View,
+    /// Begin in the light or in the dark, whatever the system says.
+    #[arg(long, value_enum)]
+    theme: Option<ThemeArg>,
+    /// Begin with the guided tour.
+    #[arg(long)]
+    tour: bool,
+    /// Train on the window's device even if that is software.
+    #[arg(long, hide = true)]
+    share_device: bool,
+}
+
+/// Values of `--view`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum View {
+    /// The run.
+    Training,
+    /// A finished generator.
+    Explore,
+    /// Device, memory and kernels.
+    Machine,
+}
+
+/// Values of `--theme`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ThemeArg {
+    Light,
+    Dark,
+}
+
+/// What the next window begins with, if one must follow: its device was lost.
+type Afterlife = Arc<Mutex<Option<Failure>>>;
 
 /// Opens the window.
-pub fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("the window is not built yet")
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(name) = &args.preset
+        && onestep_core::train::Preset::find(name).is_none()
+    {
+        return Err(bad_input!("--preset {name}: there is no such preset; `onestep train --help` lists them"));
+    }
+    if let Some(path) = &args.path
+        && !path.exists()
+    {
+        return Err(bad_input!("{}: there is no such file or folder; check the path", path.display()));
+    }
+    let adapters = pollster::block_on(adapters());
+    let mut failure = None;
+    loop {
+        let afterlife = Afterlife::default();
+        open(args, &adapters, failure.take(), &afterlife)?;
+        failure = afterlife.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if failure.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Opens one window, and returns when it is closed.
+fn open(args: &Args, adapters: &[AdapterSummary], failure: Option<Failure>, next: &Afterlife) -> anyhow::Result<()> {
+    let native = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("onestep")
+            .with_app_id("onestep")
+            .with_inner_size([1280.0, 800.0])
+            .with_min_inner_size([800.0, 520.0]),
+        wgpu_options: egui_wgpu::WgpuConfiguration { wgpu_setup: setup(), ..Default::default() },
+        ..Default::default()
+    };
+    let (args, adapters, next) = (args.clone(), adapters.to_vec(), Arc::clone(next));
+    let create = move |context: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
+        let first = failure.is_none();
+        let state = context.wgpu_render_state.as_ref();
+        let options = Options {
+            device: args.device.clone(),
+            outdir: args.outdir.clone(),
+            window_device: state.map(|state| WindowDevice::new(state, &adapters, args.share_device)),
+            adapters,
+            failure,
+        };
+        if let Some(state) = state {
+            live::install(state);
+        }
+        match args.theme {
+            Some(ThemeArg::Light) => context.egui_ctx.set_theme(egui::Theme::Light),
+            Some(ThemeArg::Dark) => context.egui_ctx.set_theme(egui::Theme::Dark),
+            None => {}
+        }
+        let mut window = Window::new(&context.egui_ctx, options)?;
+        if first {
+            begin(&mut window, &args, &context.egui_ctx);
+        }
+        Ok(Box::new(App { window, next }))
+    };
+    eframe::run_native("onestep", native, Box::new(create)).map_err(|error| {
+        let fix = "a window needs a display and a GPU driver; `onestep train` works without";
+        anyhow::anyhow!("the window could not be opened: {error}; {fix}")
+    })
+}
+
+/// What the arguments ask for, in a new window.
+fn begin(window: &mut Window, args: &Args, context: &egui::Context) {
+    if let Some(path) = &args.path {
+        window.open_path(path, context);
+    }
+    if let Some(name) = &args.preset {
+        window.start_preset(name, true);
+    }
+    match args.view {
+        View::Training => {}
+        View::Explore => window.tab = Tab::Explore,
+        View::Machine => window.tab = Tab::Machine,
+    }
+    if args.tour {
+        window.tour.start();
+    }
+}
+
+/// How the window finds its device: with all that the adapter has, since it may train, too.
+fn setup() -> egui_wgpu::WgpuSetup {
+    let mut setup = egui_wgpu::WgpuSetupCreateNew::without_display_handle();
+    setup.device_descriptor = Arc::new(|adapter| wgpu::DeviceDescriptor {
+        label: Some("onestep window"),
+        required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+        required_limits: adapter.limits(),
+        ..Default::default()
+    });
+    setup.into()
+}
+
+/// The window as eframe wants it.
+struct App {
+    window: Window,
+    next: Afterlife,
+}
+
+impl eframe::App for App {
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        if let Some(secs) = frame.info().cpu_usage {
+            self.window.frame_took(secs);
+        }
+        self.window.show(ui);
+    }
+
+    fn on_exit(&mut self) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = self.window.lost.take();
+    }
 }

@@ -10,6 +10,7 @@
 
 mod dataset;
 mod density;
+mod drawing;
 mod error;
 mod grid;
 pub mod idx;
@@ -19,6 +20,7 @@ mod options;
 
 pub use dataset::Dataset;
 pub use density::Density;
+pub use drawing::cloud;
 pub use error::{Attempt, DataError, DownloadProblem};
 pub use grid::{Picture, make_grid};
 pub use npy::{write_npy_f32, write_npy_u8};
@@ -32,6 +34,7 @@ mod native {
     pub use super::grid::save_grid;
     pub use super::load::{load, load_path, load_with_progress};
     pub use super::official::{Official, RemoteFile};
+    pub use super::points::load_points;
 }
 #[cfg(feature = "native")]
 pub use native::*;
@@ -58,6 +61,8 @@ mod load;
 mod official;
 #[cfg(feature = "native")]
 mod pixels;
+#[cfg(feature = "native")]
+mod points;
 #[cfg(feature = "native")]
 mod read;
 #[cfg(feature = "native")]

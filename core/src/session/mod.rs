@@ -23,9 +23,10 @@ pub use picture::{scatter, to_bytes};
 #[cfg(feature = "native")]
 pub use request::{Request, Start};
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::exec::{ExecError, Executor};
+use crate::exec::{ExecError, Executor, LaunchTime};
 use crate::train::method::{RING, Setup};
 use crate::train::{
     Averages, FieldValues, KnobError, RatioField, StepKind, TrainError, Trainer, TrainingData, latent, sample_batch,
@@ -99,7 +100,8 @@ pub struct Session {
     stop: Option<End>,
     save_now: bool,
     sample_now: bool,
-    single: Option<StepKind>,
+    /// Single steps that were asked for and not done yet.
+    singles: VecDeque<StepKind>,
     field: Option<RatioField>,
     announced: Option<Phase>,
     progress: Progress,
@@ -146,7 +148,7 @@ impl Session {
             stop: None,
             save_now: false,
             sample_now: false,
-            single: None,
+            singles: VecDeque::new(),
             field: None,
             announced: None,
             progress: Progress::default(),
@@ -165,7 +167,7 @@ impl Session {
         match command {
             Command::Play => self.paused = false,
             Command::Pause => self.paused = true,
-            Command::Step(kind) => self.single = Some(kind),
+            Command::Step(kind) => self.singles.push_back(kind),
             Command::Sample => self.sample_now = true,
             Command::Save => self.save_now = true,
             Command::Stop => self.stop = Some(End::Stopped),
@@ -199,8 +201,8 @@ impl Session {
         if self.announced.is_none() {
             self.announce_start();
         }
-        if let Some(kind) = self.single.take() {
-            self.trainer.step(kind)?;
+        if let Some(kind) = self.singles.pop_front() {
+            self.single(kind).await?;
             self.trainer.statistics(&mut self.averages).await?;
             self.tell_statistics();
             self.sample_now = true;
@@ -223,7 +225,8 @@ impl Session {
             self.tell(Event::Done { end, snapshot });
             return Ok(Flow::End);
         }
-        Ok(if self.paused { Flow::Wait } else { Flow::Continue })
+        let waits = self.paused && self.singles.is_empty();
+        Ok(if waits { Flow::Wait } else { Flow::Continue })
     }
 
     /// The last snapshot that this session wrote.
@@ -276,6 +279,21 @@ impl Session {
             self.trainer.step(StepKind::Generator)?;
         }
         self.tell_progress(false);
+        Ok(())
+    }
+
+    /// One step that was asked for. The warm-up has steps of its own kind only.
+    async fn single(&mut self, kind: StepKind) -> Result<(), SessionError> {
+        if self.trainer.in_warmup() {
+            self.trainer.step(StepKind::Warmup)?;
+            if !self.trainer.in_warmup() {
+                self.end_warmup().await?;
+            }
+        } else if kind == StepKind::Warmup {
+            self.tell(Event::Warning { message: "the warm-up is over: step the ratio or the generator".into() });
+        } else {
+            self.trainer.step(kind)?;
+        }
         Ok(())
     }
 
@@ -342,8 +360,8 @@ impl Session {
         Ok(())
     }
 
-    /// Samples of the fixed latents.
-    async fn samples(&mut self) -> Result<Vec<f32>, SessionError> {
+    /// The samples of the fixed latents `[n, ..]`, as in [`Event::Grid`].
+    pub async fn samples(&mut self) -> Result<Vec<f32>, SessionError> {
         Ok(self.trainer.sample(&self.latents).await?)
     }
 
@@ -356,6 +374,43 @@ impl Session {
         }
         let field = self.field.as_ref().expect("made above");
         Ok(field.read(executor, sigma).await?)
+    }
+
+    /// The averaged generator at other latents `[n, ..]`: `[n, ..]`, for pictures of its map.
+    pub async fn map(&mut self, latents: &[f32]) -> Result<Vec<f32>, SessionError> {
+        let width = self.trainer.setup.data.width();
+        let mut samples = Vec::with_capacity(latents.len());
+        for batch in latents.chunks(sample_batch(&self.trainer.setup.data) * width) {
+            samples.extend(self.trainer.sample(batch).await?);
+        }
+        Ok(samples)
+    }
+
+    /// Draws the samples of the fixed latents into the store `grid.sample` and leaves them on the device, for hosts
+    /// that show them from there.
+    pub fn refresh(&mut self) -> Result<(), SessionError> {
+        Ok(self.trainer.draw(&self.latents)?)
+    }
+
+    /// Runs one step of this kind, outside of the run's order, and times each launch.
+    pub async fn profile(&mut self, kind: StepKind) -> Result<Vec<LaunchTime>, SessionError> {
+        Ok(self.trainer.profile(kind).await?)
+    }
+
+    /// The device, for hosts that measure it.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.trainer.executor
+    }
+
+    /// Where the run writes, if it does.
+    #[cfg(feature = "native")]
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_ref().map(RunFolder::path)
+    }
+
+    /// The run's data.
+    pub fn data(&self) -> &TrainingData {
+        &self.data
     }
 
     fn tell(&mut self, event: Event) {

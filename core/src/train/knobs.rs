@@ -120,7 +120,7 @@ macro_rules! knobs {
 }
 
 knobs! {
-    /// What to learn: `mnist-10k` (embedded), `mnist`, `fashion-mnist` or `cifar10` (downloaded), a 2-D density such as `gaussians`, or a path.
+    /// What to learn: `mnist-10k` (embedded), `mnist`, `fashion-mnist` or `cifar10` (downloaded), a 2-D density such as `gaussians`, or a path (images, or an N x 2 float32 `.npy` of points).
     data: String = "mnist-10k".to_owned(), fixed;
     /// First word of every random key.
     seed: u32 = 42, fixed;

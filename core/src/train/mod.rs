@@ -18,4 +18,4 @@ pub use method::StepKind;
 pub use presets::{PRESETS, Preset};
 pub use source::TrainingData;
 pub use statistics::Averages;
-pub use trainer::{Counters, TrainError, Trainer, latent, sample_batch};
+pub use trainer::{Counters, SAMPLES, TrainError, Trainer, latent, sample_batch};

@@ -79,6 +79,11 @@ impl TrainingData {
         if let Ok(density) = Density::parse(&config.data) {
             return Ok(Self::density(density, config.seed));
         }
+        let path = std::path::Path::new(&config.data);
+        if let Some(points) = crate::data::load_points(path)? {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            return Ok(Self::points(&name, &points));
+        }
         let resize = (config.resize > 0).then_some((config.resize, config.resize));
         let options = crate::data::LoadOptions { resize, ..Default::default() };
         crate::data::load_with_progress(&config.data, &options, progress).map(|data| Self::images(&data))

@@ -21,6 +21,9 @@ const SAMPLE_BATCH: usize = 64;
 /// The same for points, of which a picture needs many: each read waits for the device once.
 const SAMPLE_POINTS: usize = 4096;
 
+/// Store of the samples that were drawn last.
+pub const SAMPLES: &str = "grid.sample";
+
 /// Samples per run of the sampling plan for these data.
 pub fn sample_batch(data: &DataSpec) -> usize {
     if data.bytes { SAMPLE_BATCH } else { SAMPLE_POINTS }
@@ -103,7 +106,7 @@ impl Trainer {
         }
         let batch = sample_batch(&setup.data) * setup.data.width();
         executor.create_store("grid.latent", batch)?;
-        executor.create_store("grid.sample", batch)?;
+        executor.create_store(SAMPLES, batch)?;
         let mut trainer = Self {
             executor,
             setup,
@@ -291,14 +294,19 @@ impl Trainer {
     /// One-step samples of the averaged generator for latents `[n, ..]`, `n` at most
     /// [`sample_batch`]: `[n, ..]`.
     pub async fn sample(&mut self, latents: &[f32]) -> Result<Vec<f32>, TrainError> {
+        self.draw(latents)?;
+        Ok(self.executor.read(SAMPLES, 0, latents.len()).await?)
+    }
+
+    /// As [`Trainer::sample`]; the samples stay on the device, in the store [`SAMPLES`].
+    pub fn draw(&mut self, latents: &[f32]) -> Result<(), TrainError> {
         if self.sampler.is_none() {
             let plan = self.setup.sampler("grid", "generator.ema", sample_batch(&self.setup.data))?;
             self.sampler = Some((self.executor.prepare(&plan)?, plan));
         }
         let (id, _) = self.sampler.as_ref().expect("made above");
         self.executor.write("grid.latent", 0, latents)?;
-        self.executor.run(*id, &RunArgs { scalars: &[], seed: 0, step: 0 })?;
-        Ok(self.executor.read("grid.sample", 0, latents.len()).await?)
+        Ok(self.executor.run(*id, &RunArgs { scalars: &[], seed: 0, step: 0 })?)
     }
 
     /// Stores besides the networks' that the next step reads, with their lengths.

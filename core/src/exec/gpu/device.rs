@@ -203,6 +203,11 @@ impl Gpu {
         Self { adapter: AdapterSummary::new(adapter), device, queue, trouble }
     }
 
+    /// An adapter, for people.
+    pub fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
+        AdapterSummary::new(adapter)
+    }
+
     /// The first trouble since the last call; a lost device stays lost.
     pub fn check(&self) -> Result<(), ExecError> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);

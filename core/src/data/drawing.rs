@@ -1,6 +1,6 @@
-//! A visitor's drawing as data: a cloud of points along the strokes.
+//! A person's drawing as data: a cloud of points along the strokes.
 
-use onestep_core::random::{normal, threefry2x32};
+use crate::random::{normal, threefry2x32};
 
 /// Points of the data set: enough that the ratio network can't learn them by heart.
 const POINTS: u32 = 16_384;

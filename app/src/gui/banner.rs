@@ -1,0 +1,60 @@
+//! What went wrong, and the button that helps.
+
+use eframe::egui::{self, RichText};
+
+use super::files::SavedRun;
+use super::theme::Theme;
+use super::training::Failure;
+
+/// What a person chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Go on from the last checkpoint.
+    Continue,
+    /// The same, on the processor.
+    OnProcessor,
+    /// Take the banner away.
+    Dismiss,
+}
+
+fn banner(ui: &mut egui::Ui, id: &str, theme: &Theme, add: impl FnOnce(&mut egui::Ui)) {
+    let frame = egui::Frame::new().fill(theme.alarm.gamma_multiply(0.16)).inner_margin(8.0);
+    egui::Panel::top(id).frame(frame).show(ui, |ui| ui.horizontal_wrapped(add));
+}
+
+/// A run that failed.
+pub fn failed(ui: &mut egui::Ui, theme: &Theme, failure: &Failure, device: &str) -> Option<Answer> {
+    let mut answer = None;
+    banner(ui, "failed", theme, |ui| {
+        let title = if failure.device_lost { "The GPU was lost." } else { "The run could not go on." };
+        ui.label(RichText::new(title).strong().color(theme.alarm));
+        ui.label(&failure.message);
+        let again = if failure.folder.is_some() { "Continue from the last checkpoint" } else { "Start again" };
+        if ui.button(again).clicked() {
+            answer = Some(Answer::Continue);
+        }
+        if failure.device_lost && device != "cpu" && ui.button("Continue on the processor").clicked() {
+            answer = Some(Answer::OnProcessor);
+        }
+        if ui.button("Dismiss").clicked() {
+            answer = Some(Answer::Dismiss);
+        }
+    });
+    answer
+}
+
+/// A run that did not end.
+pub fn interrupted(ui: &mut egui::Ui, theme: &Theme, run: &SavedRun) -> Option<Answer> {
+    let mut answer = None;
+    banner(ui, "interrupted", theme, |ui| {
+        ui.label(RichText::new("A run was interrupted.").strong().color(theme.alarm));
+        ui.label(&run.name);
+        if ui.button("Continue where it stopped").clicked() {
+            answer = Some(Answer::Continue);
+        }
+        if ui.button("Not now").clicked() {
+            answer = Some(Answer::Dismiss);
+        }
+    });
+    answer
+}

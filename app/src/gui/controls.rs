@@ -1,0 +1,177 @@
+//! The bar at the top: what runs, how far it is, and the buttons that move it.
+
+use eframe::egui::{self, Button, ProgressBar, RichText};
+use onestep_core::session::{End, Phase};
+use onestep_core::train::{PRESETS, Preset, StepKind};
+
+use super::run::{Run, State};
+
+/// What a person asks for in the bar.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Start this preset.
+    Preset(&'static str),
+    /// Start the same run anew.
+    Reset,
+    /// Slow motion, on or off.
+    Slow,
+    /// Write a checkpoint now.
+    Save,
+    /// Save and end.
+    Stop,
+    /// End without saving.
+    Discard,
+    /// Choose a file: data, a run, a model, settings.
+    Open,
+    /// The tour.
+    Tour,
+    /// The list of keys.
+    Help,
+}
+
+/// Shows the bar.
+pub fn show(ui: &mut egui::Ui, run: &mut Run, slow: bool) -> Option<Ask> {
+    let mut ask = None;
+    ui.horizontal_wrapped(|ui| {
+        ui.menu_button("New run", |ui| {
+            if let Some(preset) = presets(ui) {
+                ask = Some(Ask::Preset(preset));
+                ui.close();
+            }
+        })
+        .response
+        .on_hover_text("Start a preset; the run that is open is saved first.");
+        if ui.button("Open…").on_hover_text("A data set, a run, a model or settings. Dropping a file does the same.").clicked() {
+            ask = Some(Ask::Open);
+        }
+        ui.separator();
+        transport(ui, run, slow, &mut ask);
+        ui.separator();
+        progress(ui, run);
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            if ui.button("?").on_hover_text("Keys (?)").clicked() {
+                ask = Some(Ask::Help);
+            }
+            if ui.button("Tour").on_hover_text("Six short steps through this window.").clicked() {
+                ask = Some(Ask::Tour);
+            }
+        });
+    });
+    ask
+}
+
+/// One button per preset; the one that was clicked.
+pub fn presets(ui: &mut egui::Ui) -> Option<&'static str> {
+    let mut chosen = None;
+    for Preset { name, about, .. } in PRESETS {
+        if ui.button(*name).on_hover_text(*about).clicked() {
+            chosen = Some(*name);
+        }
+    }
+    chosen
+}
+
+fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>) {
+    let open = run.is_open() && run.state != State::Stopping;
+    let playing = run.state == State::Playing;
+    let text = if playing { "⏸ Pause" } else { "▶ Play" };
+    let play = ui.add_enabled(open, Button::new(RichText::new(text).strong()).min_size(egui::vec2(72.0, 0.0)));
+    if play.on_hover_text("Train, or wait after the current step (Space).").clicked() {
+        run.toggle();
+    }
+    let step = |ui: &mut egui::Ui, text: &str, tip: &str| {
+        ui.add_enabled(open, Button::new(text)).on_hover_text(tip).clicked()
+    };
+    if step(ui, "Step", "One ratio update and one generator update, then wait ( . ).") {
+        run.step_both();
+    }
+    if step(ui, "Ratio step", "The ratio network learns from one batch.") {
+        run.step(StepKind::Ratio);
+    }
+    if step(ui, "Generator step", "The generator follows the ratio's gradient once.") {
+        run.step(StepKind::Generator);
+    }
+    let slow = ui.add_enabled(open, Button::selectable(slow, "Slow motion"));
+    if slow.on_hover_text("Walk through the phases of a step.").clicked() {
+        *ask = Some(Ask::Slow);
+    }
+    let begun = run.start_again().is_some();
+    if ui.add_enabled(begun, Button::new("Reset")).on_hover_text("Save this run, and start it anew from the first step (R).").clicked() {
+        *ask = Some(Ask::Reset);
+    }
+    ui.separator();
+    if ui.add_enabled(open, Button::new("Save")).on_hover_text("Write a checkpoint and a snapshot now (S).").clicked() {
+        *ask = Some(Ask::Save);
+    }
+    if ui.add_enabled(open, Button::new("Stop")).on_hover_text("Save and end the run; it can be gone on with.").clicked() {
+        *ask = Some(Ask::Stop);
+    }
+    if ui.add_enabled(open, Button::new("Discard")).on_hover_text("End the run without saving.").clicked() {
+        *ask = Some(Ask::Discard);
+    }
+}
+
+fn progress(ui: &mut egui::Ui, run: &Run) {
+    if let Some(busy) = &run.busy {
+        ui.spinner();
+        ui.label(format!("{busy} …"));
+        return;
+    }
+    let text = match &run.state {
+        State::Empty => "no run".to_owned(),
+        State::Stopping => "saving …".to_owned(),
+        State::Ended(End::Finished) => "finished".to_owned(),
+        State::Ended(End::Stopped) => "stopped and saved".to_owned(),
+        State::Ended(End::Discarded) => "discarded".to_owned(),
+        State::Failed(_) => "failed".to_owned(),
+        State::Playing | State::Paused => {
+            let Some(view) = &run.view else { return };
+            let warming_up = run.in_warmup();
+            let (step, steps) = if warming_up {
+                (view.counters.warmup, view.config.warmup_steps)
+            } else {
+                (view.counters.generator, view.config.steps)
+            };
+            let phase = if warming_up { Phase::Warmup } else { Phase::Distillation };
+            let name = if phase == Phase::Warmup { "warm-up" } else { "distillation" };
+            let share = step as f32 / steps.max(1) as f32;
+            let rate = run.progress.map_or(0.0, |p| p.rate);
+            let left = left(steps.saturating_sub(step), rate, run.state == State::Playing);
+            let bar = ProgressBar::new(share).desired_width(150.0).text(format!("{name} {step} / {steps}"));
+            ui.add(bar);
+            left
+        }
+    };
+    ui.label(text);
+}
+
+/// Time that is left of a phase, in words.
+fn left(steps: u64, rate: f64, playing: bool) -> String {
+    if !playing {
+        return "paused".to_owned();
+    }
+    if rate <= 0.0 {
+        return String::new();
+    }
+    let secs = steps as f64 / rate;
+    let rate = if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
+    let time = match secs {
+        ..60.0 => format!("{secs:.0} s"),
+        ..3600.0 => format!("{:.0} min", secs / 60.0),
+        _ => format!("{:.1} h", secs / 3600.0),
+    };
+    format!("{rate} steps/s, {time} left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_told_in_words() {
+        assert_eq!(left(100, 50.0, true), "50 steps/s, 2 s left");
+        assert_eq!(left(6000, 2.5, true), "2.5 steps/s, 40 min left");
+        assert_eq!(left(100, 0.0, true), "");
+        assert_eq!(left(100, 50.0, false), "paused");
+    }
+}

@@ -1,0 +1,203 @@
+//! The settings: those that may change while the run goes on, and those of the next run.
+//!
+//! Everything comes from the table of knobs; only the sliders' handy ranges are this window's own.
+
+use eframe::egui::{self, DragValue, Slider};
+use onestep_core::session::Start;
+use onestep_core::train::{Config, Divergence, KNOBS, Knob, Overrides};
+
+use super::run::{Run, knob_text};
+
+/// Groups of live settings, in the order of the panel.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Learning rates", &["lr_generator", "lr_ratio", "lr_warmup", "cooldown"]),
+    ("Method", &["divergence", "ratio_steps", "clip"]),
+    ("Optimizer", &["beta1", "beta2", "ema"]),
+    ("Length and files", &["steps", "duration", "minutes", "tick", "snap", "keep_last"]),
+];
+
+/// What a slider covers, within the bounds of the table; on a logarithmic scale or not.
+fn handy(knob: &str) -> Option<(f64, f64, bool)> {
+    match knob {
+        "lr_generator" | "lr_ratio" | "lr_warmup" => Some((1e-6, 1e-1, true)),
+        "ratio_steps" => Some((1.0, 10.0, false)),
+        "cooldown" | "beta1" => Some((0.0, 1.0, false)),
+        "beta2" | "ema" => Some((0.9, 0.9999, false)),
+        _ => None,
+    }
+}
+
+/// The panel's own state.
+#[derive(Default)]
+pub struct Panel {
+    /// Settings of the next run that differ from the preset's.
+    next: Overrides,
+    preset: Option<&'static str>,
+    refused: Option<String>,
+}
+
+impl Panel {
+    /// Shows the panel; what it returns is to be started.
+    pub fn show(&mut self, ui: &mut egui::Ui, run: &mut Run) -> Option<Start> {
+        ui.horizontal(|ui| {
+            ui.heading("Settings");
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                let redo = run.redo_text();
+                let button = ui.add_enabled(redo.is_some(), egui::Button::new("Redo"));
+                if button.on_hover_text(redo.unwrap_or_default()).clicked() {
+                    run.redo();
+                }
+                let undo = run.undo_text();
+                let button = ui.add_enabled(undo.is_some(), egui::Button::new("Undo"));
+                if button.on_hover_text(undo.unwrap_or_default()).clicked() {
+                    run.undo();
+                }
+            });
+        });
+        let mut start = None;
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            live(ui, run);
+            ui.add_space(8.0);
+            egui::CollapsingHeader::new("Next run").default_open(!run.is_open()).show(ui, |ui| {
+                start = self.next_run(ui, run);
+            });
+        });
+        start
+    }
+
+    /// Settings that are fixed for a run, for the next one.
+    fn next_run(&mut self, ui: &mut egui::Ui, run: &Run) -> Option<Start> {
+        let preset = self.preset.or_else(|| run.opened.as_ref().and_then(|o| preset_named(o.preset.as_deref()?)));
+        let mut preset = preset.unwrap_or("gaussians");
+        let label = ui.label("Preset");
+        egui::ComboBox::from_id_salt("next preset")
+            .selected_text(preset)
+            .show_ui(ui, |ui| {
+                for p in onestep_core::train::PRESETS {
+                    ui.selectable_value(&mut preset, p.name, p.name).on_hover_text(p.about);
+                }
+            })
+            .response
+            .labelled_by(label.id);
+        if self.preset.is_some_and(|old| old != preset) {
+            self.next = Overrides::default();
+        }
+        self.preset = Some(preset);
+        let mut config = onestep_core::train::Preset::find(preset).map(onestep_core::train::Preset::config)?;
+        config.apply(&self.next);
+        egui::Grid::new("next").num_columns(2).striped(true).show(ui, |ui| {
+            for knob in KNOBS.iter().filter(|knob| !knob.live && knob.name != "method") {
+                let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
+                let mut text = knob_text(&config, knob.name);
+                let edit = egui::TextEdit::singleline(&mut text).desired_width(90.0);
+                if ui.add(edit).labelled_by(label.id).on_hover_text(knob.help).changed() {
+                    let mut changed = self.next.clone();
+                    self.refused = changed.set(knob.name, text.trim()).err().map(|e| e.to_string());
+                    if self.refused.is_none() {
+                        self.next = changed;
+                    }
+                }
+                ui.end_row();
+            }
+        });
+        config.apply(&self.next);
+        let problem = self.refused.clone().or_else(|| config.validate().err().map(|e| e.to_string()));
+        if let Some(problem) = &problem {
+            ui.colored_label(ui.visuals().error_fg_color, problem);
+        }
+        let button = ui.add_enabled(problem.is_none(), egui::Button::new("Start with these settings"));
+        button.clicked().then(|| Start::New { preset: preset.to_owned(), config: Box::new(config), transfer: None })
+    }
+}
+
+fn preset_named(name: &str) -> Option<&'static str> {
+    onestep_core::train::Preset::find(name).map(|preset| preset.name)
+}
+
+/// The live settings of the run.
+fn live(ui: &mut egui::Ui, run: &mut Run) {
+    let Some(config) = run.opened.as_ref().map(|opened| opened.config.clone()) else {
+        ui.label("Start a run, and its knobs are here. They act while it goes on.");
+        return;
+    };
+    let enabled = run.is_open();
+    for (group, names) in GROUPS {
+        ui.add_space(4.0);
+        ui.strong(*group);
+        egui::Grid::new(*group).num_columns(2).show(ui, |ui| {
+            for knob in names.iter().filter_map(|name| KNOBS.iter().find(|knob| knob.name == *name)) {
+                let before = knob_text(&config, knob.name);
+                let after = ui.add_enabled_ui(enabled, |ui| edit(ui, knob, &config, &before)).inner;
+                if let Some(after) = after {
+                    run.set(knob.name, before, after);
+                }
+                ui.end_row();
+            }
+        });
+    }
+}
+
+/// One setting; its new value as text, if it was changed.
+fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Option<String> {
+    let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
+    if knob.name == "divergence" {
+        let mut chosen = config.divergence;
+        egui::ComboBox::from_id_salt(knob.name)
+            .selected_text(chosen.to_string())
+            .show_ui(ui, |ui| {
+                for divergence in Divergence::ALL {
+                    ui.selectable_value(&mut chosen, *divergence, divergence.to_string());
+                }
+            })
+            .response
+            .labelled_by(label.id)
+            .on_hover_text(knob.help);
+        return (chosen != config.divergence).then(|| chosen.to_string());
+    }
+    let (low, high) = knob.range?;
+    let mut value: f64 = before.parse().ok()?;
+    let whole = before.parse::<u64>().is_ok() && !matches!(knob.name, "clip" | "cooldown" | "minutes" | "beta1");
+    let response = if let Some((from, to, logarithmic)) = handy(knob.name) {
+        ui.spacing_mut().slider_width = 80.0;
+        let mut slider = Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Edits);
+        if logarithmic {
+            slider = slider.custom_formatter(|value, _| format!("{value:.1e}")).smallest_positive(from);
+        } else if whole {
+            slider = slider.integer();
+        } else {
+            slider = slider.max_decimals(4);
+        }
+        ui.add(slider)
+    } else {
+        let speed = (value.abs() * 0.01).max(if whole { 1.0 } else { 0.01 });
+        let drag = DragValue::new(&mut value).range(low..=high).speed(speed);
+        ui.add(if whole { drag.fixed_decimals(0) } else { drag.max_decimals(3) })
+    };
+    let response = response.labelled_by(label.id).on_hover_text(knob.help);
+    let value = value.clamp(low, high);
+    let text = if whole { format!("{value:.0}") } else { format!("{}", value as f32) };
+    (response.changed() && text != before).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_live_setting_is_in_one_group() {
+        for knob in KNOBS {
+            let count = GROUPS.iter().flat_map(|(_, names)| *names).filter(|name| **name == knob.name).count();
+            assert_eq!(count, usize::from(knob.live), "{}", knob.name);
+        }
+    }
+
+    #[test]
+    fn handy_ranges_are_within_the_bounds() {
+        for knob in KNOBS {
+            if let Some((from, to, _)) = handy(knob.name) {
+                let (low, high) = knob.range.expect("a number");
+                assert!(low <= from && to <= high.max(1.0), "{}: {from}..{to}", knob.name);
+            }
+        }
+    }
+}

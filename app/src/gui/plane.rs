@@ -1,0 +1,227 @@
+//! The 2-D laboratory: data, samples, ratio network and gradient as layers over one plane.
+
+mod drawing;
+mod paint;
+
+pub use drawing::Drawing;
+
+use eframe::egui::{self, Key, Rect, Sense, Vec2};
+use onestep_core::random::{normal, threefry2x32};
+
+use super::run::Run;
+use super::slow::Phase;
+use super::theme::Theme;
+use super::training::FIELD;
+use paint::Plane;
+
+/// Points that are drawn of each kind: more would be a blot.
+const POINTS: usize = 2000;
+/// Largest move of a sample in slow motion, of the side of the canvas.
+const TRAIL: f32 = 0.08;
+
+/// Which layers are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layers {
+    /// Real points.
+    pub data: bool,
+    /// The generator's points.
+    pub samples: bool,
+    /// The log density ratio as colours.
+    pub ratio: bool,
+    /// Where the gradient moves the samples.
+    pub gradient: bool,
+    /// The latent grid under the generator.
+    pub map: bool,
+    /// Both kinds of points with noise of the chosen level.
+    pub noise: bool,
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self { data: true, samples: true, ratio: true, gradient: true, map: false, noise: false }
+    }
+}
+
+/// The laboratory's own state.
+pub struct Laboratory {
+    /// What is shown.
+    pub layers: Layers,
+    /// Noise level of the ratio network and of the noised points.
+    pub sigma: f32,
+    /// A drawing that is being made.
+    pub drawing: Option<Drawing>,
+    heat: Option<(u64, u64, bool, egui::TextureHandle)>,
+    /// Samples before the last generator step, for slow motion.
+    before: Option<(u64, Vec<f32>)>,
+}
+
+impl Default for Laboratory {
+    fn default() -> Self {
+        Self { layers: Layers::default(), sigma: 0.1, drawing: None, heat: None, before: None }
+    }
+}
+
+/// What a person asks for in the laboratory.
+pub enum Ask {
+    /// Train on these points.
+    Train(Vec<[f32; 2]>),
+}
+
+impl Laboratory {
+    /// Remembers where the samples are, before a generator step in slow motion.
+    pub fn remember(&mut self, run: &Run) {
+        self.before =
+            run.view.as_ref().and_then(|view| Some((view.counters.generator, view.samples.clone()?)));
+    }
+
+    /// The layers that are shown now: all that the phase of slow motion is about, else what was chosen.
+    fn shown(&self, phase: Option<Phase>) -> Layers {
+        let none =
+            Layers { data: false, samples: false, ratio: false, gradient: false, map: false, noise: false };
+        match phase {
+            None => self.layers,
+            Some(Phase::Data) => Layers { data: true, samples: true, ..none },
+            Some(Phase::Noise) => Layers { data: true, samples: true, noise: true, ..none },
+            Some(Phase::Ratio) => Layers { data: true, samples: true, noise: true, ratio: true, ..none },
+            Some(Phase::Gradient) => Layers { samples: true, ratio: true, gradient: true, ..none },
+            Some(Phase::Generator) => Layers { data: true, samples: true, ratio: true, ..none },
+        }
+    }
+
+    /// What the ratio network should be asked: its level, if a layer needs it.
+    pub fn wanted(&self, phase: Option<Phase>) -> (Option<f32>, bool) {
+        let layers = self.shown(phase);
+        ((layers.ratio || layers.gradient).then_some(self.sigma), layers.map)
+    }
+
+    /// The switches above the canvas.
+    pub fn switches(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme) {
+        ui.horizontal_wrapped(|ui| {
+            let layers = &mut self.layers;
+            for (on, name, color, tip) in [
+                (&mut layers.data, "Data", theme.real, "Real points, which the generator should imitate."),
+                (&mut layers.samples, "Samples", theme.fake, "What the generator makes of random latents, in one step."),
+                (&mut layers.ratio, "Ratio", theme.ratio, "Where the ratio network sees more data (blue) or more samples (orange)."),
+                (&mut layers.gradient, "Gradient", theme.gradient, "Where the gradient of the log ratio moves each sample."),
+                (&mut layers.map, "Latent grid", theme.fake, "How the generator bends a square grid of latents."),
+                (&mut layers.noise, "Noised", theme.ratio, "Both kinds of points with noise of the level on the slider: what the ratio network is shown."),
+            ] {
+                ui.checkbox(on, egui::RichText::new(name).color(color)).on_hover_text(tip);
+            }
+            ui.separator();
+            let (low, high) = run.opened.as_ref().map_or((0.01, 2.0), |o| (o.config.sigma_min, o.config.sigma_max));
+            self.sigma = self.sigma.clamp(low, high);
+            let label = ui.label("Noise level");
+            ui.add(egui::Slider::new(&mut self.sigma, low..=high).logarithmic(true).max_decimals(3))
+                .labelled_by(label.id)
+                .on_hover_text("The ratio network knows data from samples at every noise level; this one is shown.");
+            ui.separator();
+            if self.drawing.is_none() {
+                let draw = ui.button("Draw data").on_hover_text("Draw your own distribution with the mouse, and train on it.");
+                if draw.clicked() {
+                    self.drawing = Some(Drawing::default());
+                }
+            }
+        });
+    }
+
+    /// The canvas.
+    pub fn canvas(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme, phase: Option<Phase>) -> Option<Ask> {
+        let side = ui.available_size().min_elem().max(120.0);
+        let left = (ui.available_width() - side) / 2.0;
+        let mut ask = None;
+        ui.horizontal(|ui| {
+            ui.add_space(left.max(0.0));
+            let (response, painter) = ui.allocate_painter(Vec2::splat(side), Sense::click_and_drag());
+            let half_width = run.opened.as_ref().map_or(1.25, |opened| opened.half_width);
+            let plane = Plane::new(painter, response.rect, half_width, theme);
+            if let Some(drawing) = &mut self.drawing {
+                drawing.draw(&response, &plane);
+                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Canvas, true, "Drawing area"));
+            } else {
+                self.paint(&plane, run, phase, ui.ctx());
+                let text = describe(run);
+                response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &text));
+            }
+            ask = self.drawing_controls(ui, response.rect);
+        });
+        ask
+    }
+
+    /// The buttons over a drawing.
+    fn drawing_controls(&mut self, ui: &mut egui::Ui, canvas: Rect) -> Option<Ask> {
+        let drawing = self.drawing.as_mut()?;
+        let area = egui::Area::new(egui::Id::unique("drawing controls"))
+            .fixed_pos(canvas.left_top() + Vec2::splat(8.0))
+            .order(egui::Order::Foreground);
+        let (mut train, mut leave) = (false, ui.input(|input| input.key_pressed(Key::Escape)));
+        area.show(ui.ctx(), |ui| {
+            egui::Frame::popup(ui.style()).show(ui, |ui| {
+                ui.horizontal(|ui| {
+                    let ready = ui.add_enabled(!drawing.is_empty(), egui::Button::new("Train on the drawing"));
+                    train = ready.on_disabled_hover_text("Draw a line first.").clicked();
+                    if ui.button("Clear").clicked() {
+                        drawing.clear();
+                    }
+                    leave |= ui.button("Cancel").clicked();
+                });
+            });
+        });
+        let points = train.then(|| drawing.points());
+        if train || leave {
+            self.drawing = None;
+        }
+        points.map(Ask::Train)
+    }
+
+    fn paint(&mut self, plane: &Plane<'_>, run: &Run, phase: Option<Phase>, context: &egui::Context) {
+        let (Some(opened), Some(view)) = (&run.opened, &run.view) else { return };
+        let layers = self.shown(phase);
+        let theme = plane.theme;
+        if let (true, Some((field, sigma))) = (layers.ratio, &view.field) {
+            // Evaluations are told apart by their step and level.
+            let key = (view.step << 8 | u64::from(view.counters.runs & 255), u64::from(sigma.to_bits()), theme.dark);
+            if self.heat.as_ref().is_none_or(|(a, b, dark, _)| (*a, *b, *dark) != key) {
+                let image = paint::heat(&field.logits, FIELD, theme);
+                let texture = context.load_texture("ratio", image, egui::TextureOptions::LINEAR);
+                self.heat = Some((key.0, key.1, key.2, texture));
+            }
+            if let Some((.., texture)) = &self.heat {
+                plane.texture(texture.id());
+            }
+        }
+        let samples = view.samples.as_deref().unwrap_or_default();
+        if let (true, Some(map)) = (layers.map, &view.map) {
+            for line in &map.lines {
+                plane.line(line, theme.fake.gamma_multiply(0.6));
+            }
+        }
+        let noise = |stream: u32, level: f32| {
+            move |i: usize| normal(threefry2x32([stream, 0], [0, i as u32])).map(|e| level * e)
+        };
+        let level = if layers.noise { self.sigma } else { 0.0 };
+        if layers.data {
+            plane.points(&opened.reals, POINTS, theme.real, noise(1, level));
+        }
+        if layers.samples {
+            plane.points(samples, POINTS, theme.fake, noise(2, level));
+        }
+        if let (true, Some((field, _))) = (layers.gradient, &view.field) {
+            plane.arrows(samples, &field.slopes, FIELD, theme.gradient);
+        }
+        if phase == Some(Phase::Generator)
+            && let Some((update, before)) = &self.before
+            && view.counters.generator > *update
+        {
+            plane.trails(before, samples, TRAIL, theme.gradient);
+        }
+    }
+}
+
+/// The canvas in words.
+fn describe(run: &Run) -> String {
+    let Some(view) = &run.view else { return "The plane is empty until a run is open".into() };
+    let Some(quality) = &view.quality else { return format!("The plane at step {}", view.step) };
+    let modes = quality.modes.map_or(String::new(), |(reached, all)| format!(", {reached} of {all} modes reached"));
+    format!("The plane at step {}: divergence {:.3}{modes}", view.step, quality.kl)
+}

@@ -1,0 +1,425 @@
+//! What the window knows of the run: it grows with the training thread's reports, and is all that the
+//! panels draw from.
+//!
+//! Invariant: nothing here decides what is trained; every change goes to the session as a command.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use onestep_core::session::{Command, End, Event, Phase, Request, Start};
+use onestep_core::train::{Config, Preset, StepKind};
+
+use super::plots::Charts;
+use super::training::{Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
+
+/// Grids that are kept for the scrubber: at 64 images of 28 x 28 about 100 MB, 200 kB each.
+const HISTORY: usize = 500;
+/// How often samples are kept while the run goes on.
+const HISTORY_PERIOD: Duration = Duration::from_secs(2);
+
+/// What a run is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Nothing is open.
+    Empty,
+    /// It goes on.
+    Playing,
+    /// It waits.
+    Paused,
+    /// It is being saved before it ends.
+    Stopping,
+    /// It is over.
+    Ended(End),
+    /// It could not go on.
+    Failed(Failure),
+}
+
+/// A change of a setting, for undo.
+#[derive(Clone, Debug, PartialEq)]
+struct Change {
+    knob: String,
+    before: String,
+    after: String,
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Where.
+    pub phase: Phase,
+    /// Steps done of this phase.
+    pub step: u64,
+    /// Steps of this phase in all.
+    pub steps: u64,
+    /// Seconds that the run has taken.
+    pub elapsed_secs: f64,
+    /// Steps per second, lately.
+    pub rate: f64,
+}
+
+/// Samples at some step.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Steps done.
+    pub step: u64,
+    /// `[n, ..shape]`.
+    pub samples: Vec<f32>,
+}
+
+/// The run that the window shows.
+pub struct Run {
+    training: Training,
+    /// The device text as for `--device`.
+    pub device: String,
+    /// Folder of runs.
+    pub outdir: PathBuf,
+    /// What is open, or was last.
+    pub opened: Option<Opened>,
+    /// What it is doing.
+    pub state: State,
+    /// What takes a while just now.
+    pub busy: Option<String>,
+    /// The newest view.
+    pub view: Option<View>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// The plots.
+    pub charts: Charts,
+    /// Samples kept for the scrubber, old to new.
+    pub history: VecDeque<Snapshot>,
+    kept: Instant,
+    /// Warnings and news, the newest last.
+    pub messages: Vec<String>,
+    /// The newest snapshot of the generator on disk.
+    pub snapshot: Option<PathBuf>,
+    /// Step of the last checkpoint.
+    pub saved_at: Option<u64>,
+    /// Times by kernel.
+    pub profiles: Vec<Profile>,
+    /// Nearest training images.
+    pub nearest: Option<Nearest>,
+    /// A run that is to be opened when this one has ended.
+    pub follow_up: Option<(Start, bool)>,
+    /// Whether the next snapshot is wanted for exploring.
+    pub explore_next: bool,
+    /// Whether that snapshot is there.
+    pub explore_now: bool,
+    changes: Vec<Change>,
+    undone: Vec<Change>,
+    last_start: Option<Start>,
+    /// Counts openings, so that panels can tell that what they remember belongs to another run.
+    pub generation: u64,
+}
+
+impl Run {
+    /// Nothing is open yet.
+    pub fn new(training: Training, device: String, outdir: PathBuf) -> Self {
+        Self {
+            training,
+            device,
+            outdir,
+            opened: None,
+            state: State::Empty,
+            busy: None,
+            view: None,
+            progress: None,
+            charts: Charts::new(),
+            history: VecDeque::new(),
+            kept: Instant::now(),
+            messages: Vec::new(),
+            snapshot: None,
+            saved_at: None,
+            profiles: Vec::new(),
+            nearest: None,
+            follow_up: None,
+            explore_next: false,
+            explore_now: false,
+            changes: Vec::new(),
+            undone: Vec::new(),
+            last_start: None,
+            generation: 0,
+        }
+    }
+
+    /// The connection to the training thread.
+    pub fn training(&self) -> &Training {
+        &self.training
+    }
+
+    /// Whether a session is open.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Playing | State::Paused | State::Stopping)
+    }
+
+    /// The run that was to follow, once the present one has ended.
+    pub fn take_follow_up(&mut self) -> Option<(Start, bool)> {
+        if self.is_open() { None } else { self.follow_up.take() }
+    }
+
+    /// Whether the data are points in the plane.
+    pub fn is_planar(&self) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.shape == [2])
+    }
+
+    /// Starts a run; what runs is saved and ended first.
+    pub fn open(&mut self, start: Start, shared: Option<onestep_core::exec::gpu::Gpu>, play: bool) {
+        let outdir = matches!(start, Start::New { .. }).then(|| self.outdir.clone());
+        let request = Request { start: start.clone(), outdir };
+        self.last_start = Some(start);
+        self.busy = Some("starting".into());
+        let opening = Opening { request, device: self.device.clone(), shared, play };
+        self.training.order(Order::Open(Box::new(opening)));
+    }
+
+    /// How a preset starts.
+    pub fn start_of(preset: &Preset) -> Start {
+        Start::New { preset: preset.name.to_owned(), config: Box::new(preset.config()), transfer: None }
+    }
+
+    /// How the run that is shown began, to begin it anew.
+    pub fn start_again(&self) -> Option<Start> {
+        self.last_start.clone()
+    }
+
+    /// Goes on.
+    pub fn play(&mut self) {
+        if self.state == State::Paused {
+            self.state = State::Playing;
+            self.training.tell(Command::Play);
+        }
+    }
+
+    /// Waits after the current step.
+    pub fn pause(&mut self) {
+        if self.state == State::Playing {
+            self.state = State::Paused;
+            self.training.tell(Command::Pause);
+        }
+    }
+
+    /// Plays or pauses.
+    pub fn toggle(&mut self) {
+        if self.state == State::Playing { self.pause() } else { self.play() }
+    }
+
+    /// One step of this kind, while the run waits.
+    pub fn step(&mut self, kind: StepKind) {
+        if self.is_open() {
+            self.pause();
+            self.training.tell(Command::Step(kind));
+        }
+    }
+
+    /// What the run would do next: a step of the warm-up, or a ratio update and a generator update.
+    pub fn step_both(&mut self) {
+        if self.in_warmup() {
+            self.step(StepKind::Warmup);
+        } else {
+            self.step(StepKind::Ratio);
+            self.step(StepKind::Generator);
+        }
+    }
+
+    /// Whether the run is still in its warm-up.
+    pub fn in_warmup(&self) -> bool {
+        self.view.as_ref().is_some_and(|v| v.counters.warmup < v.config.warmup_steps && v.counters.generator == 0)
+    }
+
+    /// Saves and ends, or ends without saving.
+    pub fn end(&mut self, save: bool) {
+        if self.is_open() {
+            self.state = State::Stopping;
+            self.training.tell(if save { Command::Stop } else { Command::Discard });
+        }
+    }
+
+    /// Changes a live setting; it can be undone.
+    pub fn set(&mut self, knob: &str, before: String, after: String) {
+        if before == after || !self.is_open() {
+            return;
+        }
+        self.apply(knob, &after, &before);
+        self.undone.clear();
+        // Dragging a slider is one change.
+        let going_on = self.is_changing(knob);
+        match self.changes.last_mut() {
+            Some(last) if last.knob == knob && going_on => last.after = after,
+            _ => self.changes.push(Change { knob: knob.to_owned(), before, after }),
+        }
+    }
+
+    /// Whether the last change is still being made: the view does not show its value yet.
+    fn is_changing(&self, knob: &str) -> bool {
+        let Some(last) = self.changes.last() else { return false };
+        self.view.as_ref().is_some_and(|view| knob_text(&view.config, knob) != last.after)
+    }
+
+    fn apply(&mut self, knob: &str, value: &str, before: &str) {
+        self.training.tell(Command::Set { knob: knob.to_owned(), value: value.to_owned() });
+        if let Some(opened) = &mut self.opened {
+            // What is refused comes back with the next view, and a warning says why.
+            let _ = opened.config.set_live(knob, value);
+        }
+        let step = self.view.as_ref().map_or(0, |view| view.step);
+        self.charts.mark(step, format!("{knob}: {before} to {value}"));
+    }
+
+    /// What undo would take back, in words.
+    pub fn undo_text(&self) -> Option<String> {
+        self.changes.last().map(|c| format!("{} back to {}", c.knob, c.before))
+    }
+
+    /// What redo would do again, in words.
+    pub fn redo_text(&self) -> Option<String> {
+        self.undone.last().map(|c| format!("{} to {}", c.knob, c.after))
+    }
+
+    /// Takes back the last change of a setting.
+    pub fn undo(&mut self) {
+        if let Some(change) = self.changes.pop() {
+            self.apply(&change.knob, &change.before, &change.after);
+            self.undone.push(change);
+        }
+    }
+
+    /// Does again what was taken back.
+    pub fn redo(&mut self) {
+        if let Some(change) = self.undone.pop() {
+            self.apply(&change.knob, &change.after, &change.before);
+            self.changes.push(change);
+        }
+    }
+
+    /// Takes what the training thread has told. Call it once a frame.
+    pub fn update(&mut self) {
+        while let Some(report) = self.training.report() {
+            match report {
+                Report::Busy(what) => self.busy = what,
+                Report::Opened(opened) => self.begin(*opened),
+                Report::Event(event) => self.hear(event),
+                Report::Refused(message) => self.messages.push(message),
+                Report::Failed(failure) => {
+                    self.busy = None;
+                    self.state = State::Failed(failure);
+                }
+                Report::Profile(profiles) => self.profiles = profiles,
+                Report::Nearest(nearest) => self.nearest = Some(nearest),
+            }
+        }
+        if let Some(view) = self.training.view() {
+            self.see(view);
+        }
+    }
+
+    fn begin(&mut self, opened: Opened) {
+        self.generation += 1;
+        self.state = if opened.play { State::Playing } else { State::Paused };
+        self.view = None;
+        self.progress = None;
+        self.charts.clear();
+        self.history.clear();
+        self.messages.clear();
+        self.profiles.clear();
+        self.nearest = None;
+        self.changes.clear();
+        self.undone.clear();
+        self.snapshot = None;
+        self.saved_at = (opened.resumed_at > 0).then_some(opened.resumed_at);
+        if opened.resumed_at > 0
+            && let Some(folder) = &opened.folder
+            && let Err(error) = self.charts.load(folder)
+        {
+            self.messages.push(error);
+        }
+        self.opened = Some(opened);
+    }
+
+    fn see(&mut self, view: View) {
+        if let Some(quality) = &view.quality {
+            let mut values = std::collections::BTreeMap::from([("Quality/kl_grid".to_owned(), quality.kl)]);
+            if let Some((reached, _)) = quality.modes {
+                values.insert("Quality/modes".into(), reached as f64);
+            }
+            self.charts.add(view.step, &values);
+        }
+        self.charts.set_accuracy(&view.accuracy, [view.config.sigma_min, view.config.sigma_max]);
+        if let Some(samples) = &view.samples {
+            let newer = self.history.back().is_none_or(|last| last.step < view.step);
+            if newer && (self.kept.elapsed() >= HISTORY_PERIOD || self.history.is_empty()) {
+                self.keep(view.step, samples.clone());
+            }
+        }
+        if let Some(opened) = &mut self.opened {
+            opened.config = view.config.clone();
+        }
+        self.view = Some(view);
+    }
+
+    /// Keeps samples for the scrubber; when it is full, every other one goes.
+    fn keep(&mut self, step: u64, samples: Vec<f32>) {
+        if self.history.len() >= HISTORY {
+            let mut odd = false;
+            self.history.retain(|_| {
+                odd = !odd;
+                odd
+            });
+        }
+        self.history.push_back(Snapshot { step, samples });
+        self.kept = Instant::now();
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Progress { phase, step, steps, elapsed_secs, rate, .. } => {
+                self.progress = Some(Progress { phase, step, steps, elapsed_secs, rate });
+            }
+            Event::Statistics { step, values } => self.charts.add(step, &values),
+            Event::Grid { step, samples, .. } => {
+                if self.history.back().is_none_or(|last| last.step < step) {
+                    self.keep(step, samples);
+                }
+            }
+            Event::Saved { path } => {
+                self.snapshot = newest_snapshot(&path).or(self.snapshot.take());
+                self.explore_now |= std::mem::take(&mut self.explore_next);
+                self.saved_at = path.file_name().and_then(|n| n.to_str()?.strip_prefix("state-")?.parse().ok());
+                self.messages.push(format!("saved {}", path.display()));
+            }
+            Event::Warning { message } => self.messages.push(message),
+            Event::Done { end, snapshot } => {
+                self.snapshot = snapshot.or(self.snapshot.take());
+                self.state = State::Ended(end);
+            }
+            Event::Phase { phase } => {
+                let step = self.view.as_ref().map_or(0, |view| view.step);
+                if phase == Phase::Distillation && step > 0 {
+                    self.charts.mark(step, "distillation begins".into());
+                }
+            }
+            Event::Started { .. } => {}
+        }
+    }
+}
+
+/// A setting as text, as [`Config::set_live`] reads it.
+pub fn knob_text(config: &Config, knob: &str) -> String {
+    // Over text: it has the fewest digits that name a number of 32 bits.
+    let text = serde_json::to_string(config).unwrap_or_default();
+    match serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default().get(knob) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Array(values)) => {
+            values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        }
+        Some(value) => value.to_string(),
+        None => String::new(),
+    }
+}
+
+/// The generator that was saved with a checkpoint.
+fn newest_snapshot(checkpoint: &std::path::Path) -> Option<PathBuf> {
+    let step = checkpoint.file_name()?.to_str()?.strip_prefix("state-")?;
+    let run = checkpoint.parent()?.parent()?;
+    let path = run.join(format!("snapshots/generator-{step}.safetensors"));
+    path.is_file().then_some(path)
+}

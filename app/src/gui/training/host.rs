@@ -1,0 +1,376 @@
+//! The thread itself: orders in, one iteration after the other, views out.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use onestep_core::data::Progress;
+use onestep_core::eval::Rows;
+use onestep_core::eval::nearest::nearest;
+use onestep_core::exec::gpu::GpuExecutor;
+use onestep_core::exec::{ExecError, Executor};
+use onestep_core::session::{Command, Flow, Session, SessionError, Start};
+use onestep_core::train::{SAMPLES, StepKind, TrainError, TrainingData};
+
+use super::look::look;
+use super::quality::Judge;
+use super::{Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
+use crate::bench::{Peak, by_kernel};
+use crate::device;
+use crate::output::bytes;
+
+/// The thread's end of the connection.
+pub struct Link {
+    /// Reports to the window.
+    pub outbox: Sender<Report>,
+    /// What both threads hold.
+    pub shared: Arc<Shared>,
+}
+
+impl Link {
+    fn report(&self, report: Report) {
+        // Nobody reads any more once the window is closed.
+        let _ = self.outbox.send(report);
+        self.shared.context.request_repaint();
+    }
+
+    fn wish(&self) -> Wish {
+        *self.shared.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Longest that a GPU's queue may run ahead of this thread: a command waits that long.
+const AHEAD: Duration = Duration::from_millis(30);
+/// Longest nap: an order waits that long while the share of the device is limited.
+const NAP: Duration = Duration::from_millis(20);
+/// Shortest time between two views.
+const VIEW_PERIOD: Duration = Duration::from_millis(33);
+
+/// Longest that news waits for a frame of the window.
+const NEWS_PERIOD: Duration = Duration::from_millis(250);
+
+/// A session and what belongs to it.
+struct Run {
+    session: Session,
+    data_images: Option<Images>,
+    judge: Option<Judge>,
+    half_width: f32,
+    peak: Option<Peak>,
+    /// Whether there is something to do without an order.
+    moving: bool,
+    /// Whether the window has not seen the present state.
+    changed: bool,
+    /// Earliest time of the next view.
+    next_view: Instant,
+    synced: Instant,
+}
+
+/// Training images as they are in the data store, for the nearest-neighbour check.
+struct Images {
+    words: Vec<u32>,
+    width: usize,
+}
+
+/// Serves orders until the window's end is dropped.
+pub fn serve(inbox: &Receiver<Order>, link: &Link) {
+    let mut run: Option<Run> = None;
+    loop {
+        match next(inbox, run.as_ref()) {
+            Ok(Some(order)) => match take(order, &mut run, link) {
+                Ok(()) => continue,
+                Err(error) => fail(&mut run, &error, link),
+            },
+            Ok(None) => {}
+            Err(()) => break,
+        }
+        if let Some(current) = &mut run {
+            match current.advance(link) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => run = None,
+                Err(error) => fail(&mut run, &error.into(), link),
+            }
+        }
+    }
+    // The window is gone: what it did not discard is kept.
+    if let Some(mut current) = run {
+        current.session.handle(Command::Stop);
+        let _ = pollster::block_on(current.session.advance());
+    }
+}
+
+/// The next order: waits for one if there is nothing else to do. An error means that the window is gone.
+fn next(inbox: &Receiver<Order>, run: Option<&Run>) -> Result<Option<Order>, ()> {
+    match run {
+        Some(run) if run.moving => match inbox.try_recv() {
+            Ok(order) => Ok(Some(order)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(()),
+        },
+        Some(run) if run.changed => {
+            let wait = run.next_view.saturating_duration_since(Instant::now());
+            match inbox.recv_timeout(wait) {
+                Ok(order) => Ok(Some(order)),
+                Err(RecvTimeoutError::Timeout) => Ok(None),
+                Err(RecvTimeoutError::Disconnected) => Err(()),
+            }
+        }
+        _ => inbox.recv().map(Some).map_err(|_| ()),
+    }
+}
+
+fn fail(run: &mut Option<Run>, error: &anyhow::Error, link: &Link) {
+    let folder = run.take().and_then(|run| run.session.folder().map(std::path::Path::to_owned));
+    let lost = error.chain().any(|cause| {
+        let exec = match cause.downcast_ref::<SessionError>() {
+            Some(SessionError::Train(TrainError::Exec(error))) => Some(error),
+            _ => cause.downcast_ref::<ExecError>(),
+        };
+        matches!(exec, Some(ExecError::DeviceLost(_)))
+    });
+    // A run without a checkpoint has nothing to go on with.
+    let folder = folder.filter(|folder| folder.join("latest.json").is_file());
+    let message = crate::exit::one_line(&format!("{error:#}"));
+    link.report(Report::Busy(None));
+    link.report(Report::Failed(Failure { message, device_lost: lost, folder }));
+}
+
+fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> {
+    match order {
+        Order::Open(opening) => {
+            // Whatever is wrong with the request is found while the old run is still there.
+            let data = match load(&opening, link) {
+                Ok(data) => data,
+                Err(error) if run.is_some() => {
+                    link.report(Report::Busy(None));
+                    link.report(Report::Refused(crate::exit::one_line(&format!("{error:#}"))));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(mut old) = run.take() {
+                old.session.handle(Command::Stop);
+                while pollster::block_on(old.session.advance())? != Flow::End {}
+            }
+            *run = Some(open(*opening, data, link)?);
+        }
+        Order::Tell(command) => {
+            if let Some(run) = run {
+                run.tell(command);
+            }
+        }
+        Order::Look => {
+            if let Some(run) = run {
+                run.changed = true;
+                run.next_view = run.next_view.min(Instant::now() + VIEW_PERIOD);
+            }
+        }
+        Order::Profile => {
+            if let Some(run) = run {
+                link.report(Report::Busy(Some("timing the kernels".into())));
+                let profiles = run.profile()?;
+                link.report(Report::Profile(profiles));
+                link.report(Report::Busy(None));
+            }
+        }
+        Order::Nearest => {
+            if let Some(run) = run
+                && let Some(found) = run.nearest()?
+            {
+                link.report(Report::Nearest(found));
+            }
+        }
+        Order::Lose => {
+            if let Some(Run { session, moving, .. }) = run {
+                match session.executor() {
+                    Executor::Gpu(gpu) => gpu.gpu().device.destroy(),
+                    Executor::Cpu(_) => return Err(ExecError::DeviceLost("destroyed on request".into()).into()),
+                }
+                *moving = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Loads the data that a request names.
+fn load(opening: &Opening, link: &Link) -> anyhow::Result<TrainingData> {
+    let config = opening.request.config()?;
+    link.report(Report::Busy(Some(format!("loading {}", config.data))));
+    let mut on_progress = |progress: Progress| {
+        let [done, total] = [progress.done_bytes, progress.total_bytes].map(bytes);
+        link.report(Report::Busy(Some(format!("downloading {}: {done} of {total}", progress.file))));
+        if link.shared.closing.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let data = TrainingData::load(&config, &mut on_progress)?;
+    data.network(&config).validate()?;
+    Ok(data)
+}
+
+/// Opens device and session.
+fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run> {
+    let Opening { request, device: text, shared, play } = opening;
+    link.report(Report::Busy(Some("opening the device".into())));
+    let on_window = shared.is_some();
+    let executor = match shared {
+        Some(gpu) => Executor::Gpu(Box::new(GpuExecutor::from_gpu(gpu, false)?)),
+        None => device::open_named(&text)?,
+    };
+    let half_width = half_width(&data);
+    let judge = Judge::new(&data, half_width);
+    let images = data.spec.bytes.then(|| Images { words: data.words.clone(), width: data.spec.width() });
+    let (events, context) = (link.outbox.clone(), link.shared.context.clone());
+    let sink = move |event| {
+        let _ = events.send(Report::Event(event));
+        // News, not pictures: they can wait for the next view.
+        context.request_repaint_after(NEWS_PERIOD);
+    };
+    let start = Instant::now();
+    let mut session = Session::open(&request, executor, data, Box::new(sink), Box::new(move || start.elapsed()))?;
+    session.handle(if play { Command::Play } else { Command::Pause });
+    let buffer = match session.executor() {
+        Executor::Gpu(gpu) if on_window => gpu.store_buffer(SAMPLES).cloned(),
+        _ => None,
+    };
+    let data = session.data();
+    let opened = Opened {
+        preset: match &request.start {
+            Start::New { preset, .. } => Some(preset.clone()),
+            Start::Resume { .. } => None,
+        },
+        data: data.name.clone(),
+        density: data.density,
+        shape: data.spec.shape.clone(),
+        reals: data.first.clone(),
+        half_width,
+        folder: session.folder().map(std::path::Path::to_owned),
+        device: session.trainer().executor.name(),
+        on_window,
+        shared: buffer,
+        resumed_at: session.iterations(),
+        play,
+        config: session.trainer().config().clone(),
+    };
+    link.report(Report::Opened(Box::new(opened)));
+    // The first picture compiles the sampling plan; the first steps compile theirs.
+    link.report(Report::Busy(Some("preparing the kernels".into())));
+    let now = Instant::now();
+    let mut run = Run {
+        session,
+        data_images: images,
+        judge,
+        half_width,
+        peak: None,
+        moving: true,
+        changed: true,
+        next_view: now,
+        synced: now,
+    };
+    run.show(link)?;
+    link.report(Report::Busy(None));
+    Ok(run)
+}
+
+/// Half the side of the square that 2-D data are shown on; at least that of a drawing.
+fn half_width(data: &TrainingData) -> f32 {
+    let of_points = || data.first.iter().fold(0.0_f32, |most, x| most.max(x.abs())) * 1.1;
+    data.density.map_or_else(of_points, |density| density.half_width()).max(1.25)
+}
+
+impl Run {
+    fn tell(&mut self, command: Command) {
+        let now = Instant::now();
+        if matches!(command, Command::Step(_)) {
+            self.next_view = now;
+        }
+        self.session.handle(command);
+        self.moving = true;
+    }
+
+    /// One iteration, and a view if it is time; breaks when the run is over.
+    fn advance(&mut self, link: &Link) -> Result<ControlFlow<()>, SessionError> {
+        let wish = link.wish();
+        if self.moving {
+            let start = Instant::now();
+            let before = self.session.iterations();
+            let flow = pollster::block_on(self.session.advance())?;
+            self.moving = flow == Flow::Continue;
+            self.changed = true;
+            if flow == Flow::End {
+                self.show(link)?;
+                return Ok(ControlFlow::Break(()));
+            }
+            let limited = wish.share < 1.0;
+            if limited || self.synced.elapsed() > AHEAD {
+                self.session.trainer().executor.sync()?;
+                self.synced = Instant::now();
+            }
+            if limited && self.session.iterations() > before {
+                self.rest(start.elapsed(), wish.share);
+            }
+        }
+        if self.changed && Instant::now() >= self.next_view {
+            self.show(link)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Leaves the device to others for as long as the share asks after `busy`.
+    fn rest(&mut self, busy: Duration, share: f32) {
+        let left = busy.mul_f32((1.0 - share) / share.max(0.05));
+        std::thread::sleep(left.min(NAP * 25));
+    }
+
+    /// Puts a view where the window finds it, and decides when the next one comes.
+    fn show(&mut self, link: &Link) -> Result<(), SessionError> {
+        let wish = link.wish();
+        let start = Instant::now();
+        let view = pollster::block_on(look(&mut self.session, &wish, self.half_width, self.judge.as_ref()))?;
+        link.shared.view.put(view);
+        link.shared.context.request_repaint();
+        let took = start.elapsed();
+        let cost = took + Duration::from_secs_f32(wish.frame_secs.clamp(0.0, 1.0));
+        let pause = if self.moving { cost.div_f32(wish.looking.clamp(0.01, 1.0)) } else { VIEW_PERIOD };
+        // A second is still live; the first view compiles and would postpone the second one for long.
+        self.next_view = Instant::now() + pause.clamp(VIEW_PERIOD, Duration::from_secs(1));
+        self.changed = false;
+        Ok(())
+    }
+
+    /// Times the kernels of one step of each kind.
+    fn profile(&mut self) -> anyhow::Result<Vec<Profile>> {
+        let peak = match self.peak {
+            Some(peak) => peak,
+            None => *self.peak.insert(Peak::measure(self.session.executor())?),
+        };
+        let kinds: &[StepKind] = if self.session.trainer().in_warmup() {
+            &[StepKind::Warmup]
+        } else {
+            &[StepKind::Ratio, StepKind::Generator]
+        };
+        let mut profiles = Vec::new();
+        for &kind in kinds {
+            let times = pollster::block_on(self.session.profile(kind))?;
+            let plan = self.session.trainer().plan(kind).expect("a plan that has just run");
+            profiles.push(Profile { kind, kernels: by_kernel(plan, &times, &peak) });
+        }
+        Ok(profiles)
+    }
+
+    /// For each sample the nearest training image; nothing for points.
+    fn nearest(&mut self) -> anyhow::Result<Option<Nearest>> {
+        let Some(images) = &self.data_images else { return Ok(None) };
+        let samples = pollster::block_on(self.session.samples())?;
+        let width = images.width;
+        let bytes = images.words.iter().flat_map(|word| word.to_le_bytes());
+        let rows = self.session.data().spec.rows;
+        let train: Vec<f32> = bytes.take(rows * width).map(|b| f32::from(b) / 127.5 - 1.0).collect();
+        let train = Rows::new("training images", &train, rows, width)?;
+        let generated = Rows::new("samples", &samples, samples.len() / width, width)?;
+        let found = nearest(&train, &generated)?;
+        let images = found.iter().flat_map(|n| train.row(n.index).iter().copied()).collect();
+        Ok(Some(Nearest { images, copies: found.iter().filter(|n| n.is_copy()).count() }))
+    }
+}
+

@@ -1,0 +1,235 @@
+//! The training thread: hosts a session, so that the window never waits for a step.
+//!
+//! The window sends [`Order`]s and reads [`Report`]s, both without waiting; what changes many times a
+//! second goes through latest-value slots ([`Wish`] there, [`View`] back), so that neither side can
+//! fall behind the other. All training is done by the session; here is only its host. Invariant: a
+//! session that fails leaves the thread alive, and its last checkpoint on the disk.
+
+mod host;
+mod look;
+mod quality;
+
+pub use look::{FIELD, LatentMap, View, Wish};
+pub use quality::Quality;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use eframe::egui;
+use onestep_core::data::Density;
+use onestep_core::exec::gpu::Gpu;
+use onestep_core::session::{Command, Event, Request};
+use onestep_core::train::{Config, StepKind};
+
+use crate::bench::KernelTime;
+
+/// What the thread is asked to do.
+pub enum Order {
+    /// End what runs, saving it, and start this.
+    Open(Box<Opening>),
+    /// Pass a command on to the session.
+    Tell(Command),
+    /// Time the kernels of one step of each kind.
+    Profile,
+    /// Look again: the wish has changed.
+    Look,
+    /// Find the training images nearest to the samples.
+    Nearest,
+    /// Destroy the GPU device, as a driver's reset would: for tests.
+    Lose,
+}
+
+/// A run to be started.
+pub struct Opening {
+    /// What to run.
+    pub request: Request,
+    /// Text as for `--device`.
+    pub device: String,
+    /// The window's device, if that is the one to train on.
+    pub shared: Option<Gpu>,
+    /// Whether it starts at once.
+    pub play: bool,
+}
+
+/// What the thread tells.
+pub enum Report {
+    /// Something that takes a while, such as loading data; `None` when it is over.
+    Busy(Option<String>),
+    /// A run is open.
+    Opened(Box<Opened>),
+    /// What the session tells.
+    Event(Event),
+    /// Another run could not be opened; the one that is open goes on.
+    Refused(String),
+    /// The run could not be started, or it failed.
+    Failed(Failure),
+    /// Times by kernel of one step of each kind.
+    Profile(Vec<Profile>),
+    /// For each sample the nearest training image.
+    Nearest(Nearest),
+}
+
+/// What the window needs to know about an open run.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The settings.
+    pub config: Config,
+    /// The preset's name, if it is a new run.
+    pub preset: Option<String>,
+    /// Name of the data.
+    pub data: String,
+    /// The density behind 2-D data.
+    pub density: Option<Density>,
+    /// Shape of a sample.
+    pub shape: Vec<usize>,
+    /// Some real points or images.
+    pub reals: Vec<f32>,
+    /// Half the side of the square that 2-D data are shown on.
+    pub half_width: f32,
+    /// Where the run writes.
+    pub folder: Option<PathBuf>,
+    /// The device's name.
+    pub device: String,
+    /// Whether it trains on the window's device.
+    pub on_window: bool,
+    /// The buffer of the samples, if it is the window's device that writes it.
+    pub shared: Option<eframe::wgpu::Buffer>,
+    /// Steps that were done before.
+    pub resumed_at: u64,
+    /// Whether it started at once.
+    pub play: bool,
+}
+
+/// Why a run ended before its time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// In plain words.
+    pub message: String,
+    /// Whether the device is gone.
+    pub device_lost: bool,
+    /// A run whose last checkpoint can be gone on with.
+    pub folder: Option<PathBuf>,
+}
+
+/// Kernels of a kind of step.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Which step.
+    pub kind: StepKind,
+    /// Its kernels, the slowest first.
+    pub kernels: Vec<KernelTime>,
+}
+
+/// The training images nearest to the samples, in the samples' order.
+#[derive(Clone, Debug)]
+pub struct Nearest {
+    /// The images, values from -1 to 1.
+    pub images: Vec<f32>,
+    /// How many samples count as copies.
+    pub copies: usize,
+}
+
+/// A value of which only the latest counts.
+pub struct Slot<T>(Mutex<Option<T>>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Slot<T> {
+    /// Replaces what nobody has taken.
+    pub fn put(&self, value: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+
+    /// Takes the value, if there is a new one.
+    pub fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What both threads hold.
+struct Shared {
+    wish: Mutex<Wish>,
+    view: Slot<View>,
+    context: egui::Context,
+    /// Whether the window is about to close: downloads end.
+    closing: AtomicBool,
+}
+
+/// The window's end.
+pub struct Training {
+    orders: Option<Sender<Order>>,
+    reports: Receiver<Report>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Training {
+    /// Starts the thread; it wakes this window when there is news.
+    pub fn new(context: &egui::Context) -> std::io::Result<Self> {
+        let shared =
+            Arc::new(Shared {
+            wish: Mutex::default(),
+            view: Slot::default(),
+            context: context.clone(),
+            closing: AtomicBool::new(false),
+        });
+        let (orders, inbox) = channel();
+        let (outbox, reports) = channel();
+        let its = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("training".into())
+            .spawn(move || host::serve(&inbox, &host::Link { outbox, shared: its }))?;
+        Ok(Self { orders: Some(orders), reports, shared, thread: Some(thread) })
+    }
+
+    /// Sends an order.
+    pub fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // The thread ends only when this sender is dropped.
+            let _ = orders.send(order);
+        }
+    }
+
+    /// Passes a command on to the session.
+    pub fn tell(&self, command: Command) {
+        self.order(Order::Tell(command));
+    }
+
+    /// The next report, if there is one.
+    pub fn report(&self) -> Option<Report> {
+        self.reports.try_recv().ok()
+    }
+
+    /// The newest view, if there is one that was not taken.
+    pub fn view(&self) -> Option<View> {
+        self.shared.view.take()
+    }
+
+    /// Says what should be looked at from now on.
+    pub fn wish(&self, wish: Wish) {
+        let mut current = self.shared.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != wish {
+            *current = wish;
+            drop(current);
+            self.order(Order::Look);
+        }
+    }
+}
+
+impl Drop for Training {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread has been printed by then.
+            let _ = thread.join();
+        }
+    }
+}

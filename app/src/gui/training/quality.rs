@@ -1,0 +1,82 @@
+//! How close the samples are to the data, live.
+
+use onestep_core::eval::planar::{Grid, ModeCoverage, kl_grid};
+use onestep_core::train::TrainingData;
+
+use crate::eval::PointReference;
+
+/// Cells along a side of the histogram behind the divergence: of 4096 samples, finer ones would hold
+/// a few each. The page uses the same.
+const BINS: usize = 24;
+
+/// Points of the reference.
+const POINTS: usize = 4096;
+
+/// Quality of 2-D samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quality {
+    /// Divergence on a grid, in nats.
+    pub kl: f64,
+    /// The same between two samplings of the data: what a perfect generator would show.
+    pub floor: f64,
+    /// Modes reached, and how many there are, if the data have separate modes.
+    pub modes: Option<(usize, usize)>,
+}
+
+/// Measures 2-D samples against the data of a run.
+pub struct Judge {
+    real: Vec<[f32; 2]>,
+    grid: Grid,
+    floor: f64,
+    reference: Option<PointReference>,
+}
+
+impl Judge {
+    /// A judge for these data on a square of this half width; none for images.
+    pub fn new(data: &TrainingData, half_width: f32) -> Option<Self> {
+        if data.spec.bytes {
+            return None;
+        }
+        let reference = data.density.map(|density| PointReference::new(density, POINTS));
+        let (real, again): (Vec<_>, Vec<_>) = match data.density {
+            Some(density) => (density.sample(POINTS, 0x4E41), density.sample(POINTS, 0x4E42)),
+            None => {
+                let points: &[[f32; 2]] = data.first.as_chunks().0;
+                (points.to_vec(), points.iter().skip(1).step_by(2).copied().collect())
+            }
+        };
+        let grid = Grid::new([-half_width; 2], 2.0 * half_width, BINS).ok()?;
+        let floor = kl_grid(&real, &again, &grid).ok()?;
+        Some(Self { real, grid, floor, reference: reference.filter(|r| r.coverage(&[[0.0; 2]]).is_ok()) })
+    }
+
+    /// The quality of samples; none if they are not finite.
+    pub fn measure(&self, samples: &[f32]) -> Option<Quality> {
+        let samples: &[[f32; 2]] = samples.as_chunks().0;
+        let kl = kl_grid(&self.real, samples, &self.grid).ok()?;
+        let modes = self.reference.as_ref().and_then(|reference| reference.coverage(samples).ok());
+        let modes = modes.map(|ModeCoverage { counts, reached, .. }| (reached, counts.len()));
+        Some(Quality { kl, floor: self.floor, modes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onestep_core::data::Density;
+
+    #[test]
+    fn a_perfect_sampler_scores_like_the_floor_and_a_lost_mode_is_seen() {
+        let data = TrainingData::density(Density::Gaussians8, 1);
+        let judge = Judge::new(&data, 1.25).expect("points");
+        let perfect = Density::Gaussians8.sample(POINTS, 9);
+        let quality = judge.measure(perfect.as_flattened()).expect("finite");
+        assert!(quality.kl < 1.5 * quality.floor, "{quality:?}");
+        assert_eq!(quality.modes, Some((8, 8)));
+        let half: Vec<[f32; 2]> = perfect.into_iter().filter(|p| p[0] > 0.05).collect();
+        let quality = judge.measure(half.as_flattened()).expect("finite");
+        assert!(quality.kl > 5.0 * quality.floor, "{quality:?}");
+        assert!(quality.modes.expect("modes").0 < 8, "{quality:?}");
+        assert_eq!(judge.measure(&[f32::NAN, 0.0]), None);
+    }
+}

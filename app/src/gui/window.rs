@@ -1,0 +1,625 @@
+//! The window: where its parts are, and what keys, drops and closing do.
+//!
+//! Parts draw from [`Run`] and answer with what a person asked for; here it is done. Invariant:
+//! closing, opening or losing anything never loses a run that has a checkpoint.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use eframe::egui::{self, Key, Modifiers, ViewportCommand};
+use onestep_core::data::write_npy_f32;
+use onestep_core::exec::gpu::AdapterSummary;
+use onestep_core::session::{Command, End, Start};
+use onestep_core::train::{Config, Preset};
+
+use super::dialogs::{Confirm, Confirmed, PathDialog, Purpose};
+use super::explore::{self, Explore};
+use super::files::{self, Meaning, SavedRun};
+use super::images::Images;
+use super::knobs::Panel;
+use super::machine::{self, Machine};
+use super::plane::{self, Laboratory};
+use super::plots;
+use super::run::{Run, State};
+use super::shared::WindowDevice;
+use super::slow::SlowMotion;
+use super::theme::Theme;
+use super::tour::{Part, Tour};
+use super::training::{Failure, Training, Wish};
+use super::{banner, controls, help};
+
+/// What the middle shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tab {
+    /// The run.
+    #[default]
+    Training,
+    /// A finished generator.
+    Explore,
+    /// Device, memory and kernels.
+    Machine,
+}
+
+/// What a window starts with.
+pub struct Options {
+    /// Text as for `--device`.
+    pub device: String,
+    /// Folder of runs.
+    pub outdir: PathBuf,
+    /// The machine's adapters.
+    pub adapters: Vec<AdapterSummary>,
+    /// The window's own device, if it can be trained on.
+    pub window_device: Option<WindowDevice>,
+    /// A failure that the last window ended with.
+    pub failure: Option<Failure>,
+}
+
+/// The whole window.
+pub struct Window {
+    /// The run.
+    pub run: Run,
+    /// What the middle shows.
+    pub tab: Tab,
+    /// The guided tour.
+    pub tour: Tour,
+    laboratory: Laboratory,
+    images: Images,
+    explore: Explore,
+    panel: Panel,
+    machine: Machine,
+    slow: SlowMotion,
+    help: bool,
+    plots: bool,
+    path_dialog: Option<PathDialog>,
+    confirm: Option<Confirm>,
+    /// Runs on the disk, as of the last look.
+    saved: Vec<SavedRun>,
+    /// A run that did not end, offered once.
+    interrupted: Option<SavedRun>,
+    window_device: Option<WindowDevice>,
+    /// Whether the window closes as soon as the run is saved.
+    closing: bool,
+    /// Messages of work that ends later.
+    news: (Sender<String>, Receiver<String>),
+    plots_rect: Option<egui::Rect>,
+    /// Set when the window has to be made anew, because its device is gone.
+    pub lost: Option<Failure>,
+}
+
+impl Window {
+    /// A window in this context.
+    pub fn new(context: &egui::Context, options: Options) -> std::io::Result<Self> {
+        let Options { device, outdir, adapters, window_device, failure } = options;
+        let training = Training::new(context)?;
+        let saved = files::runs(&outdir);
+        let interrupted = saved.first().filter(|run| !run.ended && failure.is_none()).cloned();
+        let mut run = Run::new(training, device.clone(), outdir);
+        if let Some(failure) = failure {
+            run.state = State::Failed(failure);
+        }
+        Ok(Self {
+            run,
+            tab: Tab::default(),
+            tour: Tour::default(),
+            laboratory: Laboratory::default(),
+            images: Images::default(),
+            explore: Explore::new(device),
+            panel: Panel::default(),
+            machine: Machine::new(adapters),
+            slow: SlowMotion::default(),
+            help: false,
+            plots: true,
+            path_dialog: None,
+            confirm: None,
+            saved,
+            interrupted,
+            window_device,
+            closing: false,
+            news: channel(),
+            plots_rect: None,
+            lost: None,
+        })
+    }
+
+    /// Starts a run; what runs is saved and ended first.
+    pub fn start(&mut self, start: Start, play: bool) {
+        let planned = match &start {
+            Start::New { config, .. } => config.data.clone(),
+            Start::Resume { .. } => String::new(),
+        };
+        let shared = self.window_device.as_ref().and_then(|device| device.for_training(&self.run.device, &planned));
+        self.run.open(start, shared, play);
+        self.interrupted = None;
+        self.tab = Tab::Training;
+    }
+
+    /// Starts a preset.
+    pub fn start_preset(&mut self, name: &str, play: bool) {
+        if let Some(preset) = Preset::find(name) {
+            self.start(Run::start_of(preset), play);
+        }
+    }
+
+    /// Opens a path: data, a run, a model or settings.
+    pub fn open_path(&mut self, path: &Path, context: &egui::Context) {
+        match files::meaning(path) {
+            Ok(Meaning::Run(start)) => self.start(*start, true),
+            Ok(Meaning::Model(model)) => {
+                self.explore.open(&model, context);
+                self.tab = Tab::Explore;
+            }
+            Err(message) => self.run.messages.push(message),
+        }
+    }
+
+    /// Draws everything, and does what was asked for. Call it once a frame.
+    pub fn show(&mut self, ui: &mut egui::Ui) {
+        let theme = Theme::of(ui);
+        let context = ui.ctx().clone();
+        self.run.update();
+        self.machine.update(&mut self.run);
+        self.slow.update(&mut self.run, &mut self.laboratory, &context);
+        self.keys(ui);
+        self.drops(&context);
+        self.close(&context);
+        self.run.messages.extend(self.news.1.try_iter());
+
+        let bar = egui::Panel::top("bar").show(ui, |ui| {
+            let asked = controls::show(ui, &mut self.run, self.slow.phase().is_some());
+            if let Some(ask) = asked {
+                self.obey(ask, &context);
+            }
+        });
+        self.tour.place(Part::Bar, bar.response.rect);
+        self.banners(ui, &theme, &context);
+        self.status(ui);
+        let settings = egui::Panel::left("settings").default_size(262.0).size_range(220.0..=420.0).show(ui, |ui| {
+            if let Some(start) = self.panel.show(ui, &mut self.run) {
+                self.start(start, true);
+            }
+        });
+        self.tour.place(Part::Settings, settings.response.rect);
+        if self.plots && self.tab == Tab::Training {
+            let height = (context.content_rect().height() * 0.3).clamp(150.0, 360.0);
+            let plots = egui::Panel::bottom("plots").resizable(true).default_size(height).show(ui, |ui| {
+                self.charts(ui, &theme);
+            });
+            self.plots_rect = Some(plots.response.rect);
+            self.tour.place(Part::Plots, plots.response.rect);
+        }
+        egui::CentralPanel::default().show(ui, |ui| {
+            let tabs = ui.horizontal(|ui| {
+                for (tab, name, tip) in [
+                    (Tab::Training, "Training", "The run, live."),
+                    (Tab::Explore, "Explore", "Draw from a finished generator."),
+                    (Tab::Machine, "Machine", "Device, memory and kernels."),
+                ] {
+                    ui.selectable_value(&mut self.tab, tab, name).on_hover_text(tip);
+                }
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    ui.checkbox(&mut self.plots, "Plots").on_hover_text("Show the plots below (F hides them).");
+                    egui::widgets::global_theme_preference_buttons(ui);
+                });
+            });
+            self.tour.place(Part::Tabs, tabs.response.rect);
+            let stage = ui.available_rect_before_wrap();
+            self.tour.place(Part::Stage, stage);
+            match self.tab {
+                Tab::Training => self.stage(ui, &theme),
+                Tab::Explore => self.exploration(ui, &theme),
+                Tab::Machine => {
+                    if let Some(machine::Ask::Device(device)) = self.machine.show(ui, &mut self.run, &theme) {
+                        self.change_device(device);
+                    }
+                }
+            }
+        });
+        self.windows(ui, &context);
+        self.tour.show(ui, &theme);
+        self.wish();
+    }
+
+    /// The time that the last frame took, for the read-out and for the pace of views.
+    pub fn frame_took(&mut self, secs: f32) {
+        let old = self.machine.frame_secs;
+        self.machine.frame_secs = if old == 0.0 { secs } else { 0.9 * old + 0.1 * secs };
+    }
+
+    /// The run as it is, or how to begin.
+    fn stage(&mut self, ui: &mut egui::Ui, theme: &Theme) {
+        let phase = self.slow.phase();
+        if self.run.opened.is_none() && self.laboratory.drawing.is_none() {
+            self.welcome(ui);
+            return;
+        }
+        self.slow.show(ui, theme);
+        if self.run.is_planar() || self.laboratory.drawing.is_some() {
+            self.laboratory.switches(ui, &self.run, theme);
+            numbers(ui, &self.run);
+            if let Some(plane::Ask::Train(points)) = self.laboratory.canvas(ui, &self.run, theme, phase) {
+                self.train_on(&points);
+            }
+        } else {
+            self.images.show(ui, &mut self.run, theme);
+        }
+    }
+
+    fn welcome(&mut self, ui: &mut egui::Ui) {
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.add_space(24.0);
+            ui.vertical_centered(|ui| {
+                ui.heading("Watch a generator learn to make images in one step");
+                ui.label("Choose what it should learn:");
+                ui.add_space(8.0);
+                for Preset { name, about, .. } in onestep_core::train::PRESETS {
+                    let button = egui::Button::new(egui::RichText::new(*name).strong()).min_size(egui::vec2(150.0, 26.0));
+                    if ui.add(button).on_hover_text(*about).clicked() {
+                        self.start_preset(name, true);
+                    }
+                }
+                ui.add_space(8.0);
+                if ui.button("Draw data").on_hover_text("Draw a distribution with the mouse, and train on it.").clicked() {
+                    self.laboratory.drawing = Some(plane::Drawing::default());
+                }
+                ui.label("or drop a folder of images, a data set, a run or a model onto this window.");
+                ui.add_space(16.0);
+                if !self.saved.is_empty() {
+                    ui.strong("Recent runs");
+                    let mut chosen = None;
+                    for run in self.saved.iter().take(8) {
+                        if ui.button(&run.name).on_hover_text("Go on from its last checkpoint.").clicked() {
+                            chosen = Some(run.path.clone());
+                        }
+                    }
+                    if let Some(path) = chosen {
+                        self.start(Start::Resume { path, overrides: Box::default() }, true);
+                    }
+                }
+            });
+        });
+    }
+
+    /// Trains on points of a person's own, which are kept in a file so that the run can be gone on with.
+    fn train_on(&mut self, points: &[[f32; 2]]) {
+        let folder = self.run.outdir.join("drawings");
+        let number = std::fs::read_dir(&folder).map_or(0, Iterator::count);
+        let path = folder.join(format!("drawing-{number:03}.npy"));
+        let written = std::fs::create_dir_all(&folder)
+            .map_err(|e| format!("{}: {e}; choose another --outdir", folder.display()))
+            .and_then(|()| {
+                write_npy_f32(&path, &[points.len(), 2], points.as_flattened()).map_err(|e| e.to_string())
+            });
+        match written {
+            Err(message) => self.run.messages.push(message),
+            Ok(()) => {
+                let preset = Preset::find(crate::settings::OWN_POINTS).map(Preset::config).unwrap_or_default();
+                let config = Config { data: path.to_string_lossy().into_owned(), ..preset };
+                let preset = crate::settings::OWN_POINTS.to_owned();
+                self.start(Start::New { preset, config: Box::new(config), transfer: None }, true);
+            }
+        }
+    }
+
+    fn charts(&mut self, ui: &mut egui::Ui, theme: &Theme) {
+        match self.run.charts.show(ui, theme) {
+            None => {}
+            Some(plots::Request::SaveCsv) => {
+                self.ask_path(Purpose::Csv, "plots.csv");
+            }
+            Some(plots::Request::SavePng(rect)) => {
+                self.plots_rect = Some(rect);
+                self.ask_path(Purpose::PlotPicture, "plots.png");
+            }
+            Some(plots::Request::ChooseComparison) => {
+                self.path_dialog = Some(PathDialog::new(Purpose::Compare, &self.run.outdir));
+            }
+        }
+    }
+
+    /// Asks for a path in the run's folder.
+    fn ask_path(&mut self, purpose: Purpose, name: &str) {
+        let folder = self.run.opened.as_ref().and_then(|opened| opened.folder.clone());
+        let folder = folder.unwrap_or_else(|| self.run.outdir.clone());
+        self.path_dialog = Some(PathDialog::new(purpose, &folder.join(name)));
+    }
+
+    fn exploration(&mut self, ui: &mut egui::Ui, theme: &Theme) {
+        ui.horizontal(|ui| {
+            let snapshot = self.run.snapshot.clone();
+            let live = self.run.is_open();
+            let tip = "Saves a snapshot of the generator as it is now, and opens it.";
+            if ui.add_enabled(live, egui::Button::new("Take the run's generator")).on_hover_text(tip).clicked() {
+                self.run.training().tell(Command::Save);
+                self.run.explore_next = true;
+            }
+            if let (true, Some(snapshot)) = (std::mem::take(&mut self.run.explore_now), snapshot) {
+                self.explore.open(&snapshot, ui.ctx());
+            }
+        });
+        if let Some(request) = self.explore.show(ui, theme) {
+            self.serve_explore(request);
+        }
+    }
+
+    fn obey(&mut self, ask: controls::Ask, context: &egui::Context) {
+        match ask {
+            controls::Ask::Preset(name) => self.start_preset(name, true),
+            controls::Ask::Reset => self.reset(),
+            controls::Ask::Slow => {
+                let now = context.input(|input| input.time);
+                self.slow.toggle(&mut self.run, now);
+            }
+            controls::Ask::Save => self.run.training().tell(Command::Save),
+            controls::Ask::Stop => self.run.end(true),
+            controls::Ask::Discard => self.confirm = Some(Confirm::Discard),
+            controls::Ask::Open => self.path_dialog = Some(PathDialog::new(Purpose::Open, &self.run.outdir)),
+            controls::Ask::Tour => self.tour.start(),
+            controls::Ask::Help => self.help = !self.help,
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Some(start) = self.run.start_again() {
+            let play = self.run.state == State::Playing;
+            self.start(start, play);
+        }
+    }
+
+    /// Goes on with the run on another device.
+    fn change_device(&mut self, device: String) {
+        self.run.device.clone_from(&device);
+        self.explore = Explore::new(device);
+        let folder = self.run.opened.as_ref().and_then(|opened| opened.folder.clone());
+        if let (true, Some(path)) = (self.run.is_open(), folder) {
+            let play = self.run.state == State::Playing;
+            self.run.follow_up = Some((Start::Resume { path, overrides: Box::default() }, play));
+            self.run.end(true);
+        }
+    }
+
+    fn keys(&mut self, ui: &egui::Ui) {
+        if let Some((start, play)) = self.run.take_follow_up() {
+            self.start(start, play);
+        }
+        // Letters belong to a text field that has the focus, and Space to a button that has it.
+        if ui.ctx().text_edit_focused() || self.path_dialog.is_some() || self.confirm.is_some() {
+            return;
+        }
+        let focused = ui.ctx().memory(egui::Memory::focused).is_some();
+        let pressed = |key| ui.input(|input| input.key_pressed(key) && input.modifiers.is_none());
+        let typed = |text: &str| ui.input(|i| i.events.iter().any(|e| matches!(e, egui::Event::Text(t) if t == text)));
+        if pressed(Key::Space) && !focused {
+            self.run.toggle();
+        }
+        if typed(".") {
+            self.run.step_both();
+        }
+        if pressed(Key::R) {
+            self.reset();
+        }
+        if pressed(Key::S) {
+            self.run.training().tell(Command::Save);
+        }
+        if pressed(Key::F) {
+            self.plots = !self.plots;
+        }
+        if typed("?") {
+            self.help = !self.help;
+        }
+        let undo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z));
+        let redo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Y));
+        if undo {
+            self.run.undo();
+        } else if redo {
+            self.run.redo();
+        }
+    }
+
+    fn drops(&mut self, context: &egui::Context) {
+        let dropped = context.input(|input| input.raw.dropped_files.clone());
+        // One at a time: the first decides.
+        if let Some(path) = dropped.into_iter().map(|file| file.path().to_owned()).next() {
+            self.open_path(&path, context);
+        }
+    }
+
+    /// A run that is open is saved before the window goes, or the person decides otherwise.
+    fn close(&mut self, context: &egui::Context) {
+        if self.closing && !self.run.is_open() {
+            context.send_viewport_cmd(ViewportCommand::Close);
+            return;
+        }
+        if context.input(|input| input.viewport().close_requested()) && self.run.is_open() {
+            context.send_viewport_cmd(ViewportCommand::CancelClose);
+            if !self.closing {
+                self.confirm = Some(Confirm::Close);
+            }
+        }
+        if let State::Failed(failure) = &self.run.state
+            && failure.device_lost
+            && self.run.opened.as_ref().is_some_and(|opened| opened.on_window)
+            && self.lost.is_none()
+        {
+            // The window draws with that device: a new one needs a new window.
+            self.lost = Some(failure.clone());
+            context.send_viewport_cmd(ViewportCommand::Close);
+        }
+    }
+
+    fn banners(&mut self, ui: &mut egui::Ui, theme: &Theme, context: &egui::Context) {
+        if let Some(run) = &self.interrupted {
+            match banner::interrupted(ui, theme, run) {
+                Some(banner::Answer::Continue) => {
+                    let path = run.path.clone();
+                    self.start(Start::Resume { path, overrides: Box::default() }, true);
+                }
+                Some(_) => self.interrupted = None,
+                None => {}
+            }
+        }
+        if let State::Failed(failure) = self.run.state.clone() {
+            let answer = banner::failed(ui, theme, &failure, &self.run.device);
+            if matches!(answer, Some(banner::Answer::OnProcessor)) {
+                self.run.device = "cpu".into();
+                self.window_device = None;
+            }
+            match answer {
+                Some(banner::Answer::Continue | banner::Answer::OnProcessor) => match failure.folder {
+                    Some(path) => self.start(Start::Resume { path, overrides: Box::default() }, true),
+                    None => self.reset(),
+                },
+                Some(banner::Answer::Dismiss) => self.run.state = State::Empty,
+                None => {}
+            }
+        }
+        let _ = context;
+    }
+
+    /// The newest message, the device and the memory.
+    fn status(&mut self, ui: &mut egui::Ui) {
+        egui::Panel::bottom("status").show(ui, |ui| {
+            ui.horizontal(|ui| {
+                if let Some(opened) = &self.run.opened {
+                    ui.label(&opened.device);
+                    ui.separator();
+                    if let Some(folder) = &opened.folder {
+                        ui.label(folder.display().to_string());
+                        ui.separator();
+                    }
+                }
+                if let Some(message) = self.run.messages.last() {
+                    let all = self.run.messages.join("\n");
+                    ui.add(egui::Label::new(message).truncate()).on_hover_text(all);
+                }
+            });
+        });
+    }
+
+    fn windows(&mut self, ui: &egui::Ui, context: &egui::Context) {
+        if self.help {
+            help::show(context, &mut self.help);
+        }
+        if let Some(dialog) = &mut self.path_dialog {
+            match dialog.show(context) {
+                None => {}
+                Some(None) => self.path_dialog = None,
+                Some(Some(path)) => {
+                    let purpose = dialog.purpose;
+                    self.path_dialog = None;
+                    self.use_path(purpose, &path, context);
+                }
+            }
+        }
+        if let Some(confirm) = self.confirm {
+            match confirm.show(context) {
+                None => {}
+                Some(Confirmed::Stay) => self.confirm = None,
+                Some(Confirmed::Save) => {
+                    self.confirm = None;
+                    self.closing = true;
+                    self.run.end(true);
+                }
+                Some(Confirmed::Discard) => {
+                    self.closing = self.confirm.take() == Some(Confirm::Close);
+                    self.run.end(false);
+                }
+            }
+        }
+        let _ = ui;
+    }
+
+    fn use_path(&mut self, purpose: Purpose, path: &Path, context: &egui::Context) {
+        let result = match purpose {
+            Purpose::Open => {
+                self.open_path(path, context);
+                Ok(())
+            }
+            Purpose::Csv => self.run.charts.write_csv(path).map_err(|e| e.to_string()),
+            Purpose::Compare => self.run.charts.compare(path),
+            Purpose::PlotPicture => {
+                self.save_plots(path, context);
+                Ok(())
+            }
+            Purpose::ExploreModel => {
+                self.explore.open(path, context);
+                Ok(())
+            }
+            other => self.explore_path(other, path),
+        };
+        if let Err(message) = result {
+            self.run.messages.push(message);
+        } else if matches!(purpose, Purpose::Csv) {
+            self.run.messages.push(format!("saved {}", path.display()));
+        }
+    }
+
+    /// Saves the plots as they are on the screen; the picture comes with the next frame.
+    fn save_plots(&self, path: &Path, context: &egui::Context) {
+        let Some(rect) = self.plots_rect else { return };
+        let (path, scale) = (path.to_owned(), context.pixels_per_point());
+        let (news, wake) = (self.news.0.clone(), context.clone());
+        context.request_screenshot(move |image| {
+            let saved = plots::Charts::save_picture(&path, &image, rect, scale);
+            let text = saved.map_or_else(|e| e.to_string(), |()| format!("saved {}", path.display()));
+            let _ = news.send(text);
+            wake.request_repaint();
+        });
+    }
+
+    /// Tells the training thread what is looked at.
+    fn wish(&mut self) {
+        let planar = self.run.is_planar();
+        let (field, map) = if planar { self.laboratory.wanted(self.slow.phase()) } else { (None, false) };
+        let on_window = self.run.opened.as_ref().is_some_and(|opened| opened.shared.is_some());
+        self.run.training().wish(Wish {
+            field,
+            map,
+            share: self.machine.share(),
+            read_back: !on_window,
+            // To the nearest hundredth of a second: every change of the wish is a message.
+            frame_secs: (self.machine.frame_secs * 100.0).round() / 100.0,
+            ..Wish::default()
+        });
+    }
+
+    /// Destroys the device of the run, as a driver's reset would: for tests.
+    pub fn lose_device(&self) {
+        self.run.training().order(super::training::Order::Lose);
+    }
+
+    /// Whether the run ended in this way: for tests.
+    pub fn ended(&self, end: End) -> bool {
+        self.run.state == State::Ended(end)
+    }
+}
+
+/// Divergence, modes and updates, above the canvas.
+fn numbers(ui: &mut egui::Ui, run: &Run) {
+    let Some(view) = &run.view else { return };
+    ui.horizontal_wrapped(|ui| {
+        if let Some(quality) = &view.quality {
+            ui.label(format!("Divergence (grid KL): {:.3} nats", quality.kl))
+                .on_hover_text(format!("Of the data from the samples, on 24 x 24 cells; a perfect generator shows {:.3}.", quality.floor));
+            if let Some((reached, all)) = quality.modes {
+                ui.separator();
+                ui.label(format!("Modes: {reached} of {all}"));
+            }
+            ui.separator();
+        }
+        ui.label(format!("{} ratio and {} generator updates", view.counters.ratio, view.counters.generator));
+    });
+}
+
+impl Window {
+    fn serve_explore(&mut self, request: explore::Request) {
+        match request {
+            explore::Request::OpenModel => {
+                self.path_dialog = Some(PathDialog::new(Purpose::ExploreModel, &self.run.outdir));
+            }
+        }
+    }
+
+    fn explore_path(&mut self, _purpose: Purpose, _path: &Path) -> Result<(), String> {
+        Ok(())
+    }
+}
