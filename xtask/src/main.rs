@@ -7,6 +7,7 @@ mod fixtures;
 mod lint;
 mod mutate;
 mod runtime_dir;
+mod screenshots;
 mod step;
 mod summary;
 mod test;
@@ -37,6 +38,8 @@ enum Task {
     Web(web::Options),
     /// Break every shader on purpose and see that a test notices
     Mutate(mutate::Options),
+    /// Take pictures of the desktop trainer's views on a virtual display
+    Screenshots(screenshots::Options),
     /// Make the embedded data set again from the original files
     Fixtures(fixtures::Options),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::WasmCheck => wasm::run(),
         Task::Web(options) => web::run(&options),
         Task::Mutate(options) => mutate::run(&options),
+        Task::Screenshots(options) => screenshots::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
     };
     match done {

@@ -74,7 +74,7 @@ pub fn presets(ui: &mut egui::Ui) -> Option<&'static str> {
 fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>) {
     let open = run.is_open() && run.state != State::Stopping;
     let playing = run.state == State::Playing;
-    let text = if playing { "⏸ Pause" } else { "▶ Play" };
+    let text = if playing { "Pause" } else { "Play" };
     let play = ui.add_enabled(open, Button::new(RichText::new(text).strong()).min_size(egui::vec2(72.0, 0.0)));
     if play.on_hover_text("Train, or wait after the current step (Space).").clicked() {
         run.toggle();

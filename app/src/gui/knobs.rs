@@ -124,15 +124,16 @@ fn live(ui: &mut egui::Ui, run: &mut Run) {
     for (group, names) in GROUPS {
         ui.add_space(4.0);
         ui.strong(*group);
-        egui::Grid::new(*group).num_columns(2).show(ui, |ui| {
-            for knob in names.iter().filter_map(|name| KNOBS.iter().find(|knob| knob.name == *name)) {
-                let before = knob_text(&config, knob.name);
-                let after = ui.add_enabled_ui(enabled, |ui| edit(ui, knob, &config, &before)).inner;
-                if let Some(after) = after {
-                    run.set(knob.name, before, after);
+        ui.add_enabled_ui(enabled, |ui| {
+            egui::Grid::new(*group).num_columns(2).min_col_width(84.0).show(ui, |ui| {
+                for knob in names.iter().filter_map(|name| KNOBS.iter().find(|knob| knob.name == *name)) {
+                    let before = knob_text(&config, knob.name);
+                    if let Some(after) = edit(ui, knob, &config, &before) {
+                        run.set(knob.name, before, after);
+                    }
+                    ui.end_row();
                 }
-                ui.end_row();
-            }
+            });
         });
     }
 }

@@ -28,7 +28,8 @@ pub mod window;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eframe::{egui, egui_wgpu, wgpu};
+pub use eframe::egui;
+use eframe::{egui_wgpu, wgpu};
 use onestep_core::exec::gpu::{AdapterSummary, adapters};
 
 use crate::exit::bad_input;
@@ -59,6 +60,12 @@ pub struct Args {
     /// Begin with the guided tour.
     #[arg(long)]
     tour: bool,
+    /// Size of the window, in points of the screen.
+    #[arg(long, value_name = "WxH", default_value = "1280x800", value_parser = parse_size)]
+    size: [f32; 2],
+    /// Time the kernels as soon as a run is open.
+    #[arg(long, hide = true)]
+    time_kernels: bool,
     /// Train on the window's device even if that is software.
     #[arg(long, hide = true)]
     share_device: bool,
@@ -80,6 +87,13 @@ enum View {
 enum ThemeArg {
     Light,
     Dark,
+}
+
+/// Width and height from `1280x800`.
+fn parse_size(text: &str) -> Result<[f32; 2], String> {
+    let side = |part: &str| part.trim().parse::<u16>().ok().filter(|side| *side >= 320).map(f32::from);
+    let size = text.split_once(['x', 'X']).and_then(|(width, height)| Some([side(width)?, side(height)?]));
+    size.ok_or_else(|| "write width and height, each at least 320, such as 1280x800".to_owned())
 }
 
 /// What the next window begins with, if one must follow: its device was lost.
@@ -115,7 +129,7 @@ fn open(args: &Args, adapters: &[AdapterSummary], failure: Option<Failure>, next
         viewport: egui::ViewportBuilder::default()
             .with_title("onestep")
             .with_app_id("onestep")
-            .with_inner_size([1280.0, 800.0])
+            .with_inner_size(args.size)
             .with_min_inner_size([800.0, 520.0]),
         wgpu_options: egui_wgpu::WgpuConfiguration { wgpu_setup: setup(), ..Default::default() },
         ..Default::default()
@@ -158,6 +172,9 @@ fn begin(window: &mut Window, args: &Args, context: &egui::Context) {
     }
     if let Some(name) = &args.preset {
         window.start_preset(name, true);
+    }
+    if args.time_kernels {
+        window.run.training().order(training::Order::Profile);
     }
     match args.view {
         View::Training => {}

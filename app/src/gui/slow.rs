@@ -137,7 +137,7 @@ impl SlowMotion {
         ui.horizontal_wrapped(|ui| {
             for phase in Phase::ALL {
                 if phase != Phase::Data {
-                    ui.label("→");
+                    ui.label(">");
                 }
                 let mut text = egui::RichText::new(phase.name()).color(phase.color(theme));
                 if phase == current {

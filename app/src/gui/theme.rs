@@ -53,7 +53,7 @@ impl Theme {
     /// The heat map's colour of a log density ratio scaled to -1 (samples) to 1 (data).
     pub fn heat(&self, value: f32) -> Color32 {
         let towards = if value < 0.0 { self.fake } else { self.real };
-        lerp(self.canvas, towards, value.abs().clamp(0.0, 1.0) * 0.75)
+        lerp(self.canvas, towards, value.abs().clamp(0.0, 1.0) * 0.5)
     }
 }
 

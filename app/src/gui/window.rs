@@ -197,8 +197,8 @@ impl Window {
                     ui.selectable_value(&mut self.tab, tab, name).on_hover_text(tip);
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    looks(ui);
                     ui.checkbox(&mut self.plots, "Plots").on_hover_text("Show the plots below (F hides them).");
-                    egui::widgets::global_theme_preference_buttons(ui);
                 });
             });
             self.tour.place(Part::Tabs, tabs.response.rect);
@@ -591,6 +591,31 @@ impl Window {
     pub fn ended(&self, end: End) -> bool {
         self.run.state == State::Ended(end)
     }
+}
+
+/// Colours and size of everything.
+fn looks(ui: &mut egui::Ui) {
+    ui.menu_button("Looks", |ui| {
+        let mut theme = ui.ctx().options(|options| options.theme_preference);
+        for (value, name) in [
+            (egui::ThemePreference::System, "As the system"),
+            (egui::ThemePreference::Light, "Light"),
+            (egui::ThemePreference::Dark, "Dark"),
+        ] {
+            ui.radio_value(&mut theme, value, name);
+        }
+        ui.ctx().set_theme(theme);
+        ui.separator();
+        let mut zoom = ui.ctx().zoom_factor();
+        let label = ui.label("Scale");
+        // Sizes that a person can tell apart, chosen by click: a slider would move away under the pointer.
+        ui.horizontal(|ui| {
+            for factor in [0.8, 1.0, 1.25, 1.5, 2.0] {
+                ui.selectable_value(&mut zoom, factor, format!("{:.0} %", 100.0 * factor)).labelled_by(label.id);
+            }
+        });
+        ui.ctx().set_zoom_factor(zoom);
+    });
 }
 
 /// Divergence, modes and updates, above the canvas.

@@ -5,7 +5,7 @@ use eframe::egui::{Align2, Color32, ColorImage, FontId, Mesh, Painter, Pos2, Rec
 use crate::gui::theme::Theme;
 
 /// Side of a point, in points of the screen.
-const DOT: f32 = 2.5;
+const DOT: f32 = 3.0;
 /// Arrows that are drawn at most.
 const ARROWS: usize = 160;
 /// Length of the longest arrow, as a share of the canvas.

@@ -1,0 +1,427 @@
+//! The desktop trainer, driven by the labels of its controls as a person or a screen reader would.
+//!
+//! Real sessions train on the CPU executor (one test on a GPU); nothing is drawn on a screen.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use onestep::gui::egui::{self, Key, Modifiers, ViewportCommand};
+use onestep::gui::run::State;
+use onestep::gui::window::{Options, Window};
+use onestep_core::session::{End, Start};
+use onestep_core::train::{Config, Preset};
+use tempfile::TempDir;
+
+type Gui = Harness<'static, Option<Window>>;
+
+/// A window of this size on a device, with runs in `folder`.
+fn window(folder: &TempDir, size: [f32; 2], device: &'static str) -> Gui {
+    let outdir = folder.path().to_owned();
+    let app = move |ui: &mut egui::Ui, window: &mut Option<Window>| {
+        let options = || Options {
+            device: device.into(),
+            outdir: outdir.clone(),
+            adapters: Vec::new(),
+            window_device: None,
+            failure: None,
+        };
+        let window = window.get_or_insert_with(|| Window::new(ui.ctx(), options()).expect("a thread starts"));
+        window.show(ui);
+    };
+    let mut gui = Harness::builder().with_size(size).build_ui_state(app, None);
+    gui.step();
+    gui
+}
+
+fn small(folder: &TempDir) -> Gui {
+    window(folder, [1280.0, 800.0], "cpu")
+}
+
+fn state(gui: &Gui) -> &Window {
+    gui.state().as_ref().expect("the first frame makes it")
+}
+
+/// Runs frames until something holds.
+#[track_caller]
+fn until(gui: &mut Gui, what: &str, holds: impl Fn(&Window) -> bool) {
+    let start = Instant::now();
+    while !holds(state(gui)) {
+        let run = &state(gui).run;
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "waited in vain until {what}: {:?}, {:?}",
+            run.state,
+            run.messages
+        );
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    gui.step();
+}
+
+/// Clicks a control by its label.
+#[track_caller]
+fn click(gui: &mut Gui, label: &str) {
+    gui.get_by_label(label).click();
+    // Windows find their size and place within a few frames.
+    gui.run_steps(4);
+}
+
+/// Waits until a paused run has come to rest: the step that was under way is done, and was seen.
+fn settle(gui: &mut Gui) {
+    let counters = |gui: &Gui| state(gui).run.view.as_ref().map(|view| view.counters);
+    let (mut last, mut same) = (counters(gui), 0);
+    while same < 50 {
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(10));
+        same = if counters(gui) == last { same + 1 } else { 0 };
+        last = counters(gui);
+    }
+}
+
+fn iterations(window: &Window) -> u64 {
+    window.run.view.as_ref().map_or(0, |view| view.step)
+}
+
+/// A run of small networks, which a processor trains quickly even without optimisation.
+fn start_small(gui: &mut Gui, steps: u64, play: bool) {
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, ratio_steps: 1, steps, snap: 20, tick: 5, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, play);
+    until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+}
+
+fn press(gui: &mut Gui, key: Key) {
+    gui.key_press(key);
+    gui.step();
+    gui.step();
+}
+
+fn type_character(gui: &mut Gui, text: &str) {
+    gui.event(egui::Event::Text(text.into()));
+    gui.step();
+    gui.step();
+}
+
+fn checkpoints(window: &Window) -> PathBuf {
+    window.run.opened.as_ref().and_then(|o| o.folder.clone()).expect("a run's folder").join("checkpoints")
+}
+
+#[test]
+fn a_preset_trains_from_one_click_and_the_knobs_act_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "gaussians");
+    until(&mut gui, "there is a quality", |w| w.run.view.as_ref().is_some_and(|v| v.quality.is_some()));
+    let kl = |w: &Window| w.run.view.as_ref().and_then(|v| v.quality.as_ref()).map_or(f64::NAN, |q| q.kl);
+    let first = kl(state(&gui));
+    assert!(first > 0.5, "untrained samples are far from the data, not {first}");
+    click(&mut gui, "Pause");
+    until(&mut gui, "it waits", |w| w.run.state == State::Paused);
+    settle(&mut gui);
+
+    let before = state(&gui).run.view.as_ref().expect("a view").counters;
+    click(&mut gui, "Ratio step");
+    until(&mut gui, "one ratio update more", |w| {
+        w.run.view.as_ref().is_some_and(|v| v.counters.ratio == before.ratio + 1)
+    });
+    click(&mut gui, "Generator step");
+    until(&mut gui, "one generator update more", |w| {
+        w.run.view.as_ref().is_some_and(|v| v.counters.generator == before.generator + 1)
+    });
+
+    gui.get_by_label("Play").click();
+    until(&mut gui, "the samples are closer", |w| kl(w) < 0.6 * first);
+    assert!(iterations(state(&gui)) > 0);
+}
+
+#[test]
+fn a_knob_acts_can_be_undone_and_is_marked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    let rate = |w: &Window| w.run.view.as_ref().map_or(0, |v| v.config.ratio_steps);
+    let before = rate(state(&gui));
+    gui.get_by_role_and_label(egui::Role::SpinButton, "ratio steps").set_value_accesskit(3.0);
+    gui.step();
+    until(&mut gui, "the session has the new value", |w| rate(w) == 3);
+    click(&mut gui, "Undo");
+    until(&mut gui, "the session has the old value", |w| rate(w) == before);
+    click(&mut gui, "Redo");
+    until(&mut gui, "the session has the new value again", |w| rate(w) == 3);
+}
+
+#[test]
+fn save_and_open_again_goes_on_at_the_same_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 25);
+    click(&mut gui, "Stop");
+    until(&mut gui, "the run has ended", |w| w.ended(End::Stopped));
+    let saved = state(&gui).run.saved_at.expect("a checkpoint");
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    assert!(run.join("latest.json").is_file());
+    drop(gui);
+
+    let mut gui = small(&folder);
+    assert!(gui.query_by_label("A run was interrupted.").is_none(), "it was stopped, not interrupted");
+    click(&mut gui, "Open…");
+    gui.get_by_role_and_label(egui::Role::TextInput, "Path").set_text_value_accesskit(&run.display().to_string());
+    gui.step();
+    click(&mut gui, "Open file");
+    until(&mut gui, "the run is open", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == saved));
+    until(&mut gui, "it goes on", |w| iterations(w) > saved);
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|e| e.to_string())
+    }
+}
+
+fn drop_file(gui: &mut Gui, path: &Path) {
+    gui.input_mut().dropped_files.push(Arc::new(Dropped(path.to_owned())));
+    gui.step();
+    gui.step();
+}
+
+#[test]
+fn bad_drops_are_told_of_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    let files = tempfile::tempdir().unwrap();
+    for (name, content) in [("cut.safetensors", "abc"), ("settings.toml", "batch = 0"), ("noise.bin", "no data set")] {
+        let path = files.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let steps = iterations(state(&gui));
+        drop_file(&mut gui, &path);
+        let tells = |w: &Window| w.run.messages.iter().any(|m| m.contains(name) || m.contains("batch"));
+        until(&mut gui, "the window says what is wrong", tells);
+        until(&mut gui, "the run goes on", |w| w.run.state == State::Playing && iterations(w) > steps);
+    }
+}
+
+#[test]
+fn another_preset_saves_the_run_that_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
+    let first = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    click(&mut gui, "New run");
+    click(&mut gui, "rings");
+    until(&mut gui, "the other run is open", |w| {
+        w.run.opened.as_ref().is_some_and(|o| o.data == "rings") && w.run.view.is_some()
+    });
+    assert!(first.join("latest.json").is_file(), "the first run was saved");
+}
+
+#[test]
+fn a_lost_device_is_a_banner_and_the_run_goes_on_from_its_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "there is a checkpoint", |w| w.run.saved_at.is_some());
+    state(&gui).lose_device();
+    until(&mut gui, "the window knows", |w| matches!(&w.run.state, State::Failed(f) if f.device_lost));
+    assert!(gui.query_by_label("The GPU was lost.").is_some());
+    click(&mut gui, "Continue from the last checkpoint");
+    until(&mut gui, "the run goes on", |w| w.run.state == State::Playing && w.run.view.is_some());
+    assert!(state(&gui).run.opened.as_ref().is_some_and(|o| o.resumed_at > 0));
+}
+
+#[test]
+fn a_destroyed_gpu_is_a_banner_and_the_run_goes_on_on_the_processor() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = window(&folder, [1280.0, 800.0], "gpu");
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "there is a checkpoint", |w| w.run.saved_at.is_some());
+    state(&gui).lose_device();
+    until(&mut gui, "the window knows", |w| matches!(&w.run.state, State::Failed(f) if f.device_lost));
+    click(&mut gui, "Continue on the processor");
+    until(&mut gui, "the run goes on", |w| w.run.state == State::Playing && w.run.view.is_some());
+    assert!(state(&gui).run.opened.as_ref().is_some_and(|o| o.device.starts_with("cpu") && o.resumed_at > 0));
+}
+
+#[test]
+fn closing_asks_and_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
+    let commands = |gui: &Gui| -> Vec<ViewportCommand> {
+        gui.output().viewport_output.values().flat_map(|v| v.commands.clone()).collect()
+    };
+    let ask = |gui: &mut Gui| {
+        let viewport = gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+        viewport.events.push(egui::ViewportEvent::Close);
+        gui.step();
+    };
+    ask(&mut gui);
+    assert!(commands(&gui).contains(&ViewportCommand::CancelClose));
+    gui.step();
+    click(&mut gui, "Go on");
+    assert_eq!(state(&gui).run.state, State::Playing);
+    ask(&mut gui);
+    gui.step();
+    gui.get_by_label("Save and close").click();
+    let start = Instant::now();
+    while !commands(&gui).contains(&ViewportCommand::Close) {
+        assert!(start.elapsed() < Duration::from_secs(60), "the window does not close");
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(state(&gui).ended(End::Stopped));
+    assert!(checkpoints(state(&gui)).parent().is_some_and(|run| run.join("latest.json").is_file()));
+}
+
+#[test]
+fn a_killed_run_is_offered_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "there is a checkpoint", |w| w.run.saved_at.is_some());
+    let saved = state(&gui).run.saved_at;
+    // What a crash leaves: a log that does not end with the end.
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    drop(gui);
+    let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
+    let cut: Vec<&str> = log.lines().filter(|line| !line.contains("\"done\"")).collect();
+    std::fs::write(run.join("log.txt"), cut.join("\n")).unwrap();
+
+    let mut gui = small(&folder);
+    click(&mut gui, "Continue where it stopped");
+    until(&mut gui, "the run is open", |w| w.run.opened.as_ref().is_some_and(|o| Some(o.resumed_at) >= saved));
+}
+
+#[test]
+fn keys_do_what_the_list_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    assert_eq!(state(&gui).run.state, State::Paused);
+    type_character(&mut gui, ".");
+    until(&mut gui, "one step is done", |w| iterations(w) == 1);
+    press(&mut gui, Key::Space);
+    until(&mut gui, "it plays", |w| w.run.state == State::Playing && iterations(w) > 1);
+    press(&mut gui, Key::S);
+    until(&mut gui, "it is saved", |w| w.run.saved_at.is_some());
+    press(&mut gui, Key::Space);
+    until(&mut gui, "it waits", |w| w.run.state == State::Paused);
+    settle(&mut gui);
+    let generation = state(&gui).run.generation;
+    press(&mut gui, Key::R);
+    until(&mut gui, "it begins anew", |w| w.run.generation > generation && iterations(w) == 0);
+    type_character(&mut gui, "?");
+    assert!(gui.query_by_label("play or pause").is_some(), "the list of keys");
+    gui.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    gui.step();
+}
+
+#[test]
+fn the_tour_has_six_steps_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = window(&folder, [1024.0, 640.0], "cpu");
+    click(&mut gui, "Tour");
+    for _ in 0..5 {
+        click(&mut gui, "Next");
+    }
+    click(&mut gui, "Finish");
+    assert!(!state(&gui).tour.is_on());
+}
+
+#[test]
+fn slow_motion_walks_through_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    click(&mut gui, "Slow motion");
+    assert!(gui.query_by_label_contains("A batch of real data").is_some());
+    // A frame of the harness is a quarter of a second for the program.
+    until(&mut gui, "a generator step was made", |w| iterations(w) >= 1);
+    let counters = state(&gui).run.view.as_ref().expect("a view").counters;
+    assert!(counters.ratio >= 1);
+    click(&mut gui, "Slow motion");
+    assert_eq!(state(&gui).run.state, State::Paused);
+}
+
+#[test]
+fn every_view_fits_small_and_large_windows() {
+    for size in [[800.0, 520.0], [1024.0, 640.0], [3840.0, 2160.0]] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gui = window(&folder, size, "cpu");
+        start_small(&mut gui, 1_000_000, true);
+        for layer in ["Latent grid", "Noised", "Gradient"] {
+            click(&mut gui, layer);
+        }
+        for tab in ["Explore", "Machine", "Training"] {
+            click(&mut gui, tab);
+        }
+        until(&mut gui, "it goes on", |w| iterations(w) > 3);
+    }
+}
+
+#[test]
+fn the_kernels_are_timed_while_a_run_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    click(&mut gui, "Machine");
+    click(&mut gui, "Time the kernels");
+    until(&mut gui, "there are times", |w| w.run.profiles.len() == 2);
+    assert!(state(&gui).run.profiles.iter().all(|p| p.kernels.iter().any(|k| k.kernel == "matmul" && k.ms > 0.0)));
+    assert!(gui.query_all_by_label("matmul").count() >= 1);
+}
+
+#[test]
+fn digits_have_a_grid_a_history_and_nearest_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("mnist").expect("a preset").config();
+    let config = Config { batch: 4, width: 8, warmup_steps: 2, steps: 1_000_000, tick: 1, ..preset };
+    let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    for step in 1..=4 {
+        click(&mut gui, "Step");
+        until(&mut gui, "one step more", |w| iterations(w) == step);
+    }
+    assert!(gui.query_by_label_contains("Samples of the generator at step 4").is_some());
+    assert!(gui.query_by_label_contains("Real images of").is_some());
+    click(&mut gui, "Nearest training images");
+    until(&mut gui, "the neighbours are there", |w| w.run.nearest.is_some());
+    assert!(gui.query_by_label_contains("Nearest training images at step").is_some());
+    assert_eq!(state(&gui).run.nearest.as_ref().map(|n| n.images.len()), Some(64 * 28 * 28));
+}
+
+#[test]
+fn a_drawing_becomes_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "Draw data");
+    let area = gui.get_by_label("Drawing area").rect();
+    gui.drag_at(area.center());
+    gui.step();
+    gui.hover_at(area.center() + egui::vec2(80.0, 40.0));
+    gui.step();
+    gui.drop_at(area.center() + egui::vec2(80.0, 40.0));
+    gui.step();
+    click(&mut gui, "Train on the drawing");
+    until(&mut gui, "it trains", |w| w.run.opened.as_ref().is_some_and(|o| o.data == "drawing-000"));
+    until(&mut gui, "it goes on", |w| iterations(w) >= 1);
+    let reals = &state(&gui).run.opened.as_ref().expect("open").reals;
+    assert!(reals.iter().any(|x| *x > 0.1), "the points are where the line was drawn");
+}
