@@ -208,8 +208,9 @@ fn bad_drops_are_told_of_and_the_run_goes_on() {
         std::fs::write(&path, content).unwrap();
         let steps = iterations(state(&gui));
         drop_file(&mut gui, &path);
-        let tells = |w: &Window| w.run.messages.iter().any(|m| m.contains(name) || m.contains("batch"));
+        let tells = |w: &Window| w.run.refused.as_ref().is_some_and(|m| m.contains(name) || m.contains("batch"));
         until(&mut gui, "the window says what is wrong", tells);
+        click(&mut gui, "Dismiss");
         until(&mut gui, "the run goes on", |w| w.run.state == State::Playing && iterations(w) > steps);
     }
 }

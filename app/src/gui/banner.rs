@@ -22,6 +22,17 @@ fn banner(ui: &mut egui::Ui, id: &str, theme: &Theme, add: impl FnOnce(&mut egui
     egui::Panel::top(id).frame(frame).show(ui, |ui| ui.horizontal_wrapped(add));
 }
 
+/// Something that could not be opened or written; whether it may go away.
+pub fn refused(ui: &mut egui::Ui, theme: &Theme, message: &str) -> bool {
+    let mut dismissed = false;
+    banner(ui, "refused", theme, |ui| {
+        ui.label(RichText::new("That did not work.").strong().color(theme.alarm));
+        ui.label(message);
+        dismissed = ui.button("Dismiss").clicked();
+    });
+    dismissed
+}
+
 /// A run that failed.
 pub fn failed(ui: &mut egui::Ui, theme: &Theme, failure: &Failure, device: &str) -> Option<Answer> {
     let mut answer = None;

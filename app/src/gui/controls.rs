@@ -17,6 +17,8 @@ pub enum Ask {
     Slow,
     /// Write a checkpoint now.
     Save,
+    /// Go on with the run that has ended.
+    Continue,
     /// Save and end.
     Stop,
     /// End without saving.
@@ -48,6 +50,16 @@ pub fn show(ui: &mut egui::Ui, run: &mut Run, slow: bool) -> Option<Ask> {
         transport(ui, run, slow, &mut ask);
         ui.separator();
         progress(ui, run);
+        if run.busy.is_none() && run.continuation().is_some() {
+            let (word, tip) = if run.state == State::Ended(End::Finished) {
+                ("Train longer", "Go on from the end, for twice as many steps in all.")
+            } else {
+                ("Continue", "Go on from the last checkpoint.")
+            };
+            if ui.button(word).on_hover_text(tip).clicked() {
+                ask = Some(Ask::Continue);
+            }
+        }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             if ui.button("?").on_hover_text("Keys (?)").clicked() {
                 ask = Some(Ask::Help);

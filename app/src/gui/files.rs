@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use onestep_core::model::{ModelFile, ModelKind};
-use onestep_core::session::Start;
+use onestep_core::session::{RunFolder, Start};
 use onestep_core::train::{Overrides, Preset};
 
 use crate::settings::{read_config, suitable};
@@ -74,8 +74,8 @@ pub struct SavedRun {
     pub path: PathBuf,
     /// Its name.
     pub name: String,
-    /// Whether it ended on its own, or was told to: not by a crash.
-    pub ended: bool,
+    /// Whether no program trains in it any more although it did not come to an end.
+    pub interrupted: bool,
 }
 
 /// The runs of a folder that have a checkpoint, the newest first.
@@ -86,7 +86,7 @@ pub fn runs(folder: &Path) -> Vec<SavedRun> {
         .filter(|path| path.join("latest.json").is_file())
         .filter_map(|path| {
             let name = path.file_name()?.to_string_lossy().into_owned();
-            Some(SavedRun { ended: ended(&path), name, path })
+            Some(SavedRun { interrupted: !ended(&path) && !RunFolder::is_busy(&path), name, path })
         })
         .collect();
     runs.sort_by(|a, b| b.name.cmp(&a.name));
@@ -141,7 +141,11 @@ mod tests {
             std::fs::write(run.join("log.txt"), log).unwrap();
         }
         std::fs::create_dir(folder.path().join("00002-without-checkpoint")).unwrap();
-        let runs: Vec<(String, bool)> = runs(folder.path()).into_iter().map(|r| (r.name, r.ended)).collect();
-        assert_eq!(runs, [("00001-b".to_owned(), false), ("00000-a".to_owned(), true)]);
+        let found: Vec<(String, bool)> = runs(folder.path()).into_iter().map(|r| (r.name, r.interrupted)).collect();
+        assert_eq!(found, [("00001-b".to_owned(), true), ("00000-a".to_owned(), false)]);
+        // One that another program trains in is none of ours.
+        let log = std::fs::File::open(folder.path().join("00001-b/log.txt")).unwrap();
+        log.lock().unwrap();
+        assert!(!runs(folder.path())[0].interrupted);
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use onestep_core::session::{Command, End, Event, Phase, Request, Start};
-use onestep_core::train::{Config, Preset, StepKind};
+use onestep_core::train::{Config, Overrides, Preset, StepKind};
 
 use super::plots::Charts;
 use super::training::{Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
@@ -89,6 +89,8 @@ pub struct Run {
     /// Samples kept for the scrubber, old to new.
     pub history: VecDeque<Snapshot>,
     kept: Instant,
+    /// Why something could not be opened.
+    pub refused: Option<String>,
     /// Warnings and news, the newest last.
     pub messages: Vec<String>,
     /// The newest snapshot of the generator on disk.
@@ -127,6 +129,7 @@ impl Run {
             charts: Charts::new(),
             history: VecDeque::new(),
             kept: Instant::now(),
+            refused: None,
             messages: Vec::new(),
             snapshot: None,
             saved_at: None,
@@ -298,7 +301,7 @@ impl Run {
                 Report::Busy(what) => self.busy = what,
                 Report::Opened(opened) => self.begin(*opened),
                 Report::Event(event) => self.hear(event),
-                Report::Refused(message) => self.messages.push(message),
+                Report::Refused(message) => self.refuse(message),
                 Report::Failed(failure) => {
                     self.busy = None;
                     self.state = State::Failed(failure);
@@ -312,7 +315,26 @@ impl Run {
         }
     }
 
+    /// Something could not be opened.
+    pub fn refuse(&mut self, message: String) {
+        self.messages.push(message.clone());
+        self.refused = Some(message);
+    }
+
+    /// How the run that has ended can be gone on with: longer, if it came to its end.
+    pub fn continuation(&self) -> Option<Start> {
+        let State::Ended(end) = &self.state else { return None };
+        let opened = self.opened.as_ref()?;
+        let path = opened.folder.clone().filter(|folder| folder.join("latest.json").is_file())?;
+        let mut overrides = Overrides::default();
+        if *end == End::Finished {
+            overrides.steps = Some(opened.config.steps.saturating_mul(2).max(1));
+        }
+        Some(Start::Resume { path, overrides: Box::new(overrides) })
+    }
+
     fn begin(&mut self, opened: Opened) {
+        self.refused = None;
         self.generation += 1;
         self.state = if opened.play { State::Playing } else { State::Paused };
         self.view = None;

@@ -92,7 +92,7 @@ impl Window {
         let Options { device, outdir, adapters, window_device, failure } = options;
         let training = Training::new(context)?;
         let saved = files::runs(&outdir);
-        let interrupted = saved.first().filter(|run| !run.ended && failure.is_none()).cloned();
+        let interrupted = saved.first().filter(|run| run.interrupted && failure.is_none()).cloned();
         let mut run = Run::new(training, device.clone(), outdir);
         if let Some(failure) = failure {
             run.state = State::Failed(failure);
@@ -148,7 +148,7 @@ impl Window {
                 self.explore.open(&model, context);
                 self.tab = Tab::Explore;
             }
-            Err(message) => self.run.messages.push(message),
+            Err(message) => self.run.refuse(message),
         }
     }
 
@@ -171,7 +171,7 @@ impl Window {
             }
         });
         self.tour.place(Part::Bar, bar.response.rect);
-        self.banners(ui, &theme, &context);
+        self.banners(ui, &theme);
         self.status(ui);
         let settings = egui::Panel::left("settings").default_size(262.0).size_range(220.0..=420.0).show(ui, |ui| {
             if let Some(start) = self.panel.show(ui, &mut self.run) {
@@ -214,7 +214,7 @@ impl Window {
                 }
             }
         });
-        self.windows(ui, &context);
+        self.windows(&context);
         self.tour.show(ui, &theme);
         self.wish();
     }
@@ -350,6 +350,11 @@ impl Window {
                 self.slow.toggle(&mut self.run, now);
             }
             controls::Ask::Save => self.run.training().tell(Command::Save),
+            controls::Ask::Continue => {
+                if let Some(start) = self.run.continuation() {
+                    self.start(start, true);
+                }
+            }
             controls::Ask::Stop => self.run.end(true),
             controls::Ask::Discard => self.confirm = Some(Confirm::Discard),
             controls::Ask::Open => self.path_dialog = Some(PathDialog::new(Purpose::Open, &self.run.outdir)),
@@ -446,7 +451,7 @@ impl Window {
         }
     }
 
-    fn banners(&mut self, ui: &mut egui::Ui, theme: &Theme, context: &egui::Context) {
+    fn banners(&mut self, ui: &mut egui::Ui, theme: &Theme) {
         if let Some(run) = &self.interrupted {
             match banner::interrupted(ui, theme, run) {
                 Some(banner::Answer::Continue) => {
@@ -456,6 +461,11 @@ impl Window {
                 Some(_) => self.interrupted = None,
                 None => {}
             }
+        }
+        if let Some(message) = &self.run.refused
+            && banner::refused(ui, theme, message)
+        {
+            self.run.refused = None;
         }
         if let State::Failed(failure) = self.run.state.clone() {
             let answer = banner::failed(ui, theme, &failure, &self.run.device);
@@ -472,7 +482,6 @@ impl Window {
                 None => {}
             }
         }
-        let _ = context;
     }
 
     /// The newest message, the device and the memory.
@@ -495,7 +504,7 @@ impl Window {
         });
     }
 
-    fn windows(&mut self, ui: &egui::Ui, context: &egui::Context) {
+    fn windows(&mut self, context: &egui::Context) {
         if self.help {
             help::show(context, &mut self.help);
         }
@@ -525,7 +534,6 @@ impl Window {
                 }
             }
         }
-        let _ = ui;
     }
 
     fn use_path(&mut self, purpose: Purpose, path: &Path, context: &egui::Context) {
@@ -547,7 +555,7 @@ impl Window {
             other => self.explore_path(other, path),
         };
         if let Err(message) = result {
-            self.run.messages.push(message);
+            self.run.refuse(message);
         } else if matches!(purpose, Purpose::Csv) {
             self.run.messages.push(format!("saved {}", path.display()));
         }

@@ -52,7 +52,20 @@ impl RunFolder {
             let opened = fs::OpenOptions::new().create(true).append(true).open(&file);
             opened.map_err(|e| FileError::new(&file, "open the file", e))
         };
-        Ok(Self { path: path.to_owned(), log: append("log.txt")?, statistics: append("stats.jsonl")? })
+        let log = append("log.txt")?;
+        // Two programs that train in one folder would write over each other's checkpoints. A file
+        // system without locks says so by another error, and does without.
+        if let Err(fs::TryLockError::WouldBlock) = log.try_lock() {
+            let problem = "another program is training in this folder; wait until it ends".to_owned();
+            return Err(SessionError::Folder { path: path.display().to_string(), problem });
+        }
+        Ok(Self { path: path.to_owned(), log, statistics: append("stats.jsonl")? })
+    }
+
+    /// Whether some program is training in the folder.
+    pub fn is_busy(path: &Path) -> bool {
+        let log = fs::File::open(path.join("log.txt"));
+        log.is_ok_and(|log| matches!(log.try_lock(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// Where it is.

@@ -139,21 +139,10 @@ fn fail(run: &mut Option<Run>, error: &anyhow::Error, link: &Link) {
 fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> {
     match order {
         Order::Open(opening) => {
-            // Whatever is wrong with the request is found while the old run is still there.
-            let data = match load(&opening, link) {
-                Ok(data) => data,
-                Err(error) if run.is_some() => {
-                    link.report(Report::Busy(None));
-                    link.report(Report::Refused(crate::exit::one_line(&format!("{error:#}"))));
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            };
-            if let Some(mut old) = run.take() {
-                old.session.handle(Command::Stop);
-                while pollster::block_on(old.session.advance())? != Flow::End {}
+            if let Err(error) = replace(*opening, run, link) {
+                link.report(Report::Busy(None));
+                link.report(Report::Refused(crate::exit::one_line(&format!("{error:#}"))));
             }
-            *run = Some(open(*opening, data, link)?);
         }
         Order::Tell(command) => {
             if let Some(run) = run {
@@ -191,6 +180,18 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
             }
         }
     }
+    Ok(())
+}
+
+/// Opens a run in the place of the one that is open.
+fn replace(opening: Opening, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> {
+    // Whatever is wrong with the request is found while the old run is still there.
+    let data = load(&opening, link)?;
+    if let Some(mut old) = run.take() {
+        old.session.handle(Command::Stop);
+        while pollster::block_on(old.session.advance())? != Flow::End {}
+    }
+    *run = Some(open(opening, data, link)?);
     Ok(())
 }
 

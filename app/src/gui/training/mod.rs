@@ -62,9 +62,9 @@ pub enum Report {
     Opened(Box<Opened>),
     /// What the session tells.
     Event(Event),
-    /// Another run could not be opened; the one that is open goes on.
+    /// A run could not be opened; one that is open goes on, if the request itself was wrong.
     Refused(String),
-    /// The run could not be started, or it failed.
+    /// The run failed.
     Failed(Failure),
     /// Times by kernel of one step of each kind.
     Profile(Vec<Profile>),
@@ -215,9 +215,12 @@ impl Training {
     /// Says what should be looked at from now on.
     pub fn wish(&self, wish: Wish) {
         let mut current = self.shared.wish.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current != wish {
-            *current = wish;
-            drop(current);
+        // The budget is read when the next view is due; only what is seen asks for one.
+        let seen = |wish: &Wish| (wish.field, wish.map, wish.read_back);
+        let look = seen(&current) != seen(&wish);
+        *current = wish;
+        drop(current);
+        if look {
             self.order(Order::Look);
         }
     }
