@@ -1,25 +1,28 @@
-//! `onestep export`: a model in another form, such as half-size weights for the web page.
+//! `onestep export`: a model in another form: half-size weights for the web page, or ONNX.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use onestep_core::files::atomic_write;
 use onestep_core::model::{ModelFile, ModelKind, Storage};
+use onestep_core::onnx;
 
-use crate::exit::bad_input;
+use crate::exit::{BeforeWork, bad_input};
 use crate::output::note;
 use crate::pictures::check_writable;
 
 /// Arguments of `onestep export`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A generator, ratio network or denoiser.
+    /// A generator, ratio network or denoiser; for ONNX a generator.
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// What to write.
     #[arg(long, value_enum, default_value_t = Format::F16)]
     format: Format,
     /// Where to.
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors|FILE.onnx")]
     out: PathBuf,
 }
 
@@ -30,6 +33,9 @@ enum Format {
     F16,
     /// safetensors with 32-bit floating-point weights
     F32,
+    /// ONNX of any batch size for other runtimes: `latent` f32, N x C x H x W (or N x 2) and standard
+    /// normal, to `sample` of the same shape in the data's range, -1 to 1 for images
+    Onnx,
 }
 
 /// Reads, converts, writes.
@@ -39,11 +45,14 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         return Err(bad_input!("{}: is the state of a run; give one of its snapshots", model.name));
     }
     check_writable(&args.out)?;
-    let storage = match args.format {
-        Format::F16 => Storage::F16,
-        Format::F32 => Storage::F32,
-    };
-    model.save(&args.out, storage)?;
+    match args.format {
+        Format::F16 => model.save(&args.out, Storage::F16)?,
+        Format::F32 => model.save(&args.out, Storage::F32)?,
+        Format::Onnx => {
+            let bytes = onnx::export(&model).before_work()?;
+            atomic_write(&args.out, |file| file.write_all(&bytes))?;
+        }
+    }
     note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())
 }

@@ -48,7 +48,7 @@ enum Command {
     Sample(sample::Args),
     /// Measure how close a generator's samples are to the data.
     Eval(eval::Args),
-    /// Write a model in another form: 16-bit weights for the web page.
+    /// Write a model in another form: 16-bit weights for the web page, or ONNX for other runtimes.
     Export(export::Args),
     /// Show what a run will launch, kernel by kernel, without running it.
     Plan(Box<plan::Args>),

@@ -12,6 +12,7 @@ pub mod graph;
 pub mod model;
 mod names;
 pub mod nets;
+pub mod onnx;
 pub mod plan;
 pub mod random;
 pub mod sampling;

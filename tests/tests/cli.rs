@@ -249,6 +249,23 @@ fn bad_model_files_are_refused_by_name() {
 }
 
 #[test]
+fn generators_are_exported_and_other_models_refused_as_onnx() {
+    let folder = folder();
+    write_models(&folder, &unet(), "mnist-10k");
+    let export = |model: &str, rest: &str| run(&folder, &format!("export -q --model {model}-000001.safetensors {rest}"));
+    export("generator", "--out half.safetensors").ok();
+    export("generator", "--format onnx --out generator.onnx").ok();
+    let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();
+    assert!(size("half.safetensors") < size("generator-000001.safetensors") * 6 / 10);
+    let onnx = std::fs::read(folder.path().join("generator.onnx")).unwrap();
+    let has = |text: &str| onnx.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert!(has("InstanceNormalization") && has("latent") && has("mnist-10k"));
+    export("ratio", "--format onnx --out ratio.onnx").fails(2, &["ratio-000001", "only generators"]);
+    export("generator", "--format onnx --out missing/generator.onnx").fails(2, &["missing"]);
+    assert!(!folder.path().join("ratio.onnx").exists());
+}
+
+#[test]
 fn an_image_depends_on_its_seed_alone() {
     let folder = folder();
     write_models(&folder, &unet(), "mnist-10k");

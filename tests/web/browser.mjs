@@ -1,16 +1,9 @@
 // What the tests share: a browser per way of computing, and pages that may not complain.
 
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
 import { chromium } from "playwright-core";
 
 export const URL_ = process.env.PAGE_URL ?? "http://localhost:8080/";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const ONESTEP = process.env.ONESTEP ?? "target/release/onestep";
-export const ROOT = process.env.ONESTEP_ROOT ?? join(import.meta.dirname, "../..");
 
 const QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 // Chromium's own software adapter: slow, and stricter than most drivers.
@@ -68,23 +61,6 @@ export function cut({ width, grey }, count, side = 28, gap = 2) {
     const [left, top] = [(i % columns) * (side + gap), Math.floor(i / columns) * (side + gap)];
     return Array.from({ length: side * side }, (_, p) => grey[(top + Math.floor(p / side)) * width + left + (p % side)]);
   });
-}
-
-/** What the native program draws: `uint8` N x H x W x C, as one array per picture. */
-export function native(...args) {
-  const folder = mkdtempSync(join(tmpdir(), "onestep-page-"));
-  try {
-    const out = join(folder, "samples.npy");
-    const model = join(ROOT, "assets/web/mnist-generator.safetensors");
-    execFileSync(ONESTEP, ["sample", "--quiet", "--device", "cpu", "--model", model, "--out", out, ...args]);
-    const file = readFileSync(out);
-    const start = 10 + file.readUInt16LE(8);
-    const shape = /'shape': \(([^)]*)\)/.exec(file.toString("latin1", 0, start))[1].split(",").map(Number);
-    const size = shape[1] * shape[2] * shape[3];
-    return Array.from({ length: shape[0] }, (_, i) => Array.from(file.subarray(start + i * size, start + (i + 1) * size)));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 /** Share of pixels within one grey level, and the largest difference. Refuses trivial pictures. */

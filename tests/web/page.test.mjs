@@ -6,7 +6,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { ROOT, URL_, agreement, cut, launch, native, open, pixels, said } from "./browser.mjs";
+import { URL_, agreement, cut, launch, open, pixels, said } from "./browser.mjs";
+import { ROOT, native } from "./native.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Of all pixels, this many must be within one grey level of the native program's. */

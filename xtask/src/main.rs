@@ -36,6 +36,8 @@ enum Task {
     WasmCheck,
     /// Build the page into web/dist
     Web(web::Options),
+    /// Measure the page in a browser, beside another runtime
+    Bench(web::BenchOptions),
     /// Break every shader on purpose and see that a test notices
     Mutate(mutate::Options),
     /// Take pictures of the desktop trainer's views on a virtual display
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(),
         Task::WasmCheck => wasm::run(),
         Task::Web(options) => web::run(&options),
+        Task::Bench(options) => web::bench(&options),
         Task::Mutate(options) => mutate::run(&options),
         Task::Screenshots(options) => screenshots::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),

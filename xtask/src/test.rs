@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Result<bool> {
     if !options.skip_web && options.filter.as_deref().is_none_or(web::has_test) {
         let page = web::test(options.filter.as_deref())?;
         if page.failed > 0 {
-            failures.push("the page in a browser (cargo xtask test builds it by cargo xtask web)");
+            failures.push("the page in a browser, or ONNX files in another runtime (tests/web)");
         }
         summary.add(page);
     }

@@ -73,7 +73,7 @@ impl ModelMeta {
     }
 
     /// Keys and values of the header, in order.
-    pub(super) fn entries(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn entries(&self) -> Vec<(&'static str, String)> {
         vec![
             ("format", FORMAT.to_owned()),
             ("kind", json(&self.kind).trim_matches('"').to_owned()),

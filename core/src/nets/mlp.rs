@@ -75,10 +75,7 @@ pub fn mlp<'g>(
     out: usize,
 ) -> Var<'g> {
     assert_eq!(x.shape()[1..], [config.dim], "points of another dimension than the network's");
-    let features = params.graph().scope("map_noise", || sinusoidal(noise, FREQUENCIES, LOWEST, HIGHEST));
-    let embedding = linear(params, "map_layer0", features, config.width, INIT).silu();
-    let layers: Vec<_> = (0..config.depth).map(|i| (format!("blocks.{i}.affine"), config.width)).collect();
-    let shifts = linears(params, &layers, embedding, INIT);
+    let shifts = shifts(params, config, noise);
     let batch = x.shape()[0];
     let features = 2 * waves.count * config.dim;
     let waves = sinusoidal(x.reshape(&[x.len()]), waves.count, 1.0, waves.finest).reshape(&[batch, features]);
@@ -88,6 +85,14 @@ pub fn mlp<'g>(
         h = h + linear(params, &format!("blocks.{i}.linear"), (h + shift).silu(), config.width, INIT);
     }
     linear(params, "output", h.silu(), out, INIT_ZERO)
+}
+
+/// What the noise level says to each block: `[N, width]`.
+pub(super) fn shifts<'g>(params: &Params<'g>, config: &MlpConfig, noise: Var<'g>) -> Vec<Var<'g>> {
+    let features = params.graph().scope("map_noise", || sinusoidal(noise, FREQUENCIES, LOWEST, HIGHEST));
+    let embedding = linear(params, "map_layer0", features, config.width, INIT).silu();
+    let layers: Vec<_> = (0..config.depth).map(|i| (format!("blocks.{i}.affine"), config.width)).collect();
+    linears(params, &layers, embedding, INIT)
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ pub use ratio::ratio;
 pub use sampler::{heun_step, karras_sigmas, last_step};
 pub use spec::{DiskLayout, Init, ParamSpec};
 pub use unet::unet;
+pub(crate) use unet::{EPS, SKIP_SCALE};
 pub use unet_config::UnetConfig;
+pub(crate) use unet_config::{Block, Resample};
 
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +105,23 @@ impl NetworkConfig {
             Self::Unet(config) => ratio(params, config, x, noise, None),
         };
         ratio_logit(net, x_t, sigma)
+    }
+
+    /// What the noise level `sigma` says to each block of the generator, in order: `[1, channels]`.
+    pub(crate) fn shifts<'g>(&self, params: &Params<'g>, sigma: f32) -> Vec<Var<'g>> {
+        let graph = params.graph();
+        // Once whole, so that every parameter has the place that the layout says.
+        let shape: Vec<usize> = std::iter::once(1).chain(self.data_shape()).collect();
+        let _ = self.generator(params, graph.input("latent", 0, &shape), sigma);
+        let noise = Preconditioning::new(graph.full(sigma, &[1]), 1).c_noise;
+        match self {
+            Self::Mlp(config) => mlp::shifts(params, config, noise),
+            Self::Unet(config) => {
+                let (encoder, decoder) = (config.encoder(), config.decoder());
+                let blocks: Vec<&Block> = encoder.iter().chain(&decoder).collect();
+                unet::shifts(params, config, &blocks, noise, None)
+            }
+        }
     }
 
     fn network<'g>(&self, params: &Params<'g>, x: Var<'g>, noise: Var<'g>) -> Var<'g> {

@@ -12,9 +12,9 @@ use super::unet_config::{Block, Resample, UnetConfig};
 use crate::graph::{Var, concat};
 
 /// Added to a group's variance.
-pub(super) const EPS: f32 = 1e-6;
+pub(crate) const EPS: f32 = 1e-6;
 /// Keeps the variance of a sum of two: `sqrt(1 / 2)`.
-const SKIP_SCALE: f32 = std::f32::consts::FRAC_1_SQRT_2;
+pub(crate) const SKIP_SCALE: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
 /// The network F of images `x [B, H, W, C]` and `noise [N]` (N is B, or 1 for all images), with
 /// one-hot `labels [B, K]` or `[1, K]` if it is conditional (none: no class): `[B, H, W, C]`.

@@ -59,7 +59,7 @@ fn yes() -> bool {
 
 /// How a block changes the resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resample {
+pub(crate) enum Resample {
     Keep,
     Down,
     Up,
@@ -67,7 +67,7 @@ pub(super) enum Resample {
 
 /// One residual block.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Block {
+pub(crate) struct Block {
     pub name: String,
     /// Channels in, those of the skip connection included.
     pub c_in: usize,
@@ -118,12 +118,12 @@ impl UnetConfig {
     }
 
     /// Resolution of a level; level 0 is that of the patches.
-    pub(super) fn level_resolution(&self, level: usize) -> usize {
+    pub(crate) fn level_resolution(&self, level: usize) -> usize {
         (self.resolution / self.patch) >> level
     }
 
     /// Blocks of the encoder, in order, without the first convolution.
-    pub(super) fn encoder(&self) -> Vec<Block> {
+    pub(crate) fn encoder(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
         let mut c = self.model_channels;
         for (level, mult) in self.channel_mult.iter().enumerate() {
@@ -144,7 +144,7 @@ impl UnetConfig {
     }
 
     /// Blocks of the decoder, in order, without the last norm and convolution.
-    pub(super) fn decoder(&self) -> Vec<Block> {
+    pub(crate) fn decoder(&self) -> Vec<Block> {
         let encoder = self.encoder();
         let mut skips: Vec<usize> =
             std::iter::once(self.model_channels).chain(encoder.iter().map(|b| b.c_out)).collect();

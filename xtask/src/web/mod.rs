@@ -1,15 +1,18 @@
 //! `cargo xtask web`: everything that a visitor's browser loads, as static files in `web/dist`.
 //!
 //! [`build`] compiles the engine, [`dist`] lays the files out, [`serve`] hands them to a browser on
-//! this machine, [`browser`] runs the tests in one.
+//! this machine, [`browser`] runs the tests in one and [`bench`] the benchmark, both on [`harness`].
 
+mod bench;
 mod browser;
 mod build;
 mod dist;
+mod harness;
 mod serve;
 
 use anyhow::Result;
 
+pub use bench::{BenchOptions, bench};
 pub use browser::{has_test, test};
 
 #[derive(clap::Args)]

@@ -1,0 +1,53 @@
+// The benchmark's numbers as Markdown.
+
+import { cpus } from "node:os";
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+
+const manifest = createRequire(import.meta.url).resolve("onnxruntime-web").replace(/dist.*/, "package.json");
+const ORT = `onnxruntime-web ${JSON.parse(readFileSync(manifest, "utf8")).version}`;
+
+/** Who takes part; `isolated` pages are served with the headers that threads need. */
+export const CONTESTANTS = [
+  { name: "onestep-gpu", title: "onestep, WebGPU" },
+  { name: "ort-gpu", title: `${ORT}, WebGPU` },
+  { name: "onestep-cpu", title: "onestep, wasm" },
+  { name: "ort-cpu", title: `${ORT}, wasm` },
+  { name: "ort-cpu", title: `${ORT}, wasm, threads`, isolated: true },
+];
+
+const count = (value) => (value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0));
+const kilobytes = (bytes) => Math.round(bytes / 1000).toLocaleString("en");
+const times = (a, b) => `${(a / b).toFixed(2)}x`;
+
+/** Tables for `docs/benchmarks.md`. */
+export function report(results, { batches, turns, starts, load, browser }) {
+  const rows = Array.from(results, ([{ title, isolated }, { speeds, start, sizes, threads }]) => [
+    isolated ? `${title} (${threads})` : title,
+    ...batches.map((batch) => count(speeds[batch].median)),
+    // Served by the test itself, its start says nothing.
+    isolated ? "" : count(start),
+    kilobytes(sizes.code),
+    kilobytes(sizes.weights),
+  ]);
+  const head = ["", ...batches.map((batch) => `images/s, batch ${batch}`), "first image, s", "code, KB gzipped", "weights, KB gzipped"];
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  const table = [line(head), `|---|${"---:|".repeat(head.length - 1)}`, ...rows.map(line)].join("\n");
+
+  const by = Array.from(results.values());
+  const ratios = [["WebGPU", by[0], by[1]], ["wasm, one thread", by[2], by[3]]].map(([what, ours, theirs]) => {
+    const speeds = batches.map((batch) => times(ours.speeds[batch].median, theirs.speeds[batch].median));
+    return line([what, ...speeds, times(theirs.start, ours.start), times(theirs.sizes.code, ours.sizes.code)]);
+  });
+  const ratioHead = ["onestep against onnxruntime-web", ...batches.map((batch) => `speed, batch ${batch}`), "sooner to the first image", "less code"];
+  const processor = cpus()[0].model.trim();
+  return `
+Measured ${new Date().toISOString().slice(0, 10)} by \`cargo xtask bench web\`: Chromium ${browser}, ${cpus().length} cores (${processor}), no
+graphics card, WebGPU on SwiftShader; load of the machine before the run: ${load.toFixed(2)}. Speeds are medians of ${turns}
+turns, starts of ${starts}.
+
+${table}
+
+${[line(ratioHead), `|---|${"---:|".repeat(batches.length + 2)}`, ...ratios].join("\n")}
+`;
+}
