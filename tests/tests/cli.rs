@@ -252,7 +252,8 @@ fn bad_model_files_are_refused_by_name() {
 fn generators_are_exported_and_other_models_refused_as_onnx() {
     let folder = folder();
     write_models(&folder, &unet(), "mnist-10k");
-    let export = |model: &str, rest: &str| run(&folder, &format!("export -q --model {model}-000001.safetensors {rest}"));
+    let export =
+        |model: &str, rest: &str| run(&folder, &format!("export -q --model {model}-000001.safetensors {rest}"));
     export("generator", "--out half.safetensors").ok();
     export("generator", "--format onnx --out generator.onnx").ok();
     let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len();

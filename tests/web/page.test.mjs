@@ -32,6 +32,16 @@ async function assertRanking(page, seed, candidates) {
   assertSamePictures([(await pixels(page, "#ranking canvas")).grey], kept);
 }
 
+/** A context in whose Worker this code runs first. */
+async function withWorker(browser, code) {
+  const context = await browser.newContext({ serviceWorkers: "block" });
+  await context.route("**/worker.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${code}\n${await response.text()}` });
+  });
+  return context;
+}
+
 /** Training lowers the divergence to `LEARNED` of what it was. */
 async function assertLearns(page, start) {
   const first = Number(await page.textContent("#lab-kl"));
@@ -104,6 +114,43 @@ describe("on WebGPU", () => {
     await close(page, [/lost|destroyed/i]);
   });
 
+  test("a graphics card that computes nonsense is found out, and the processor draws", async () => {
+    // Whatever is read back is wrong.
+    const context = await withWorker(browser, `
+      const { getMappedRange } = GPUBuffer.prototype;
+      GPUBuffer.prototype.getMappedRange = function (...args) {
+        const range = getMappedRange.apply(this, args);
+        if (this.usage & GPUBufferUsage.MAP_READ) new Float32Array(range).fill(0.125);
+        return range;
+      };`);
+    const page = await open(browser, "#v=1&device=gpu&seed=42&n=4", { context, timeout: SLOW });
+    await said(page, /4 pictures from seed 42/);
+    assert.match(await page.textContent("#device-name"), /processor/);
+    assert.match(await page.textContent("#note"), /wrong results.*processor/s);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "42-45"));
+    await close(page, [/Service Worker registration blocked/]);
+  });
+
+  test("a graphics card without memory for the weights hands over to the processor", async () => {
+    // The canary fits into a megabyte, the weights don't. A real device answers so, too: with a buffer that is an
+    // error, and an event.
+    const context = await withWorker(browser, `
+      const { createBuffer } = GPUDevice.prototype;
+      GPUDevice.prototype.createBuffer = function (descriptor) {
+        if (descriptor.size > 1e6) {
+          const error = new GPUOutOfMemoryError("Out of memory");
+          queueMicrotask(() => this.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error })));
+        }
+        return createBuffer.call(this, descriptor);
+      };`);
+    const page = await open(browser, "#v=1&device=gpu&seed=42&n=4", { context, timeout: SLOW });
+    await said(page, /4 pictures from seed 42/);
+    assert.match(await page.textContent("#device-name"), /processor/);
+    assert.match(await page.textContent("#note"), /too little memory.*processor/s);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "42-45"));
+    await close(page, [/Service Worker registration blocked/]);
+  });
+
   test("every kernel compiles in the browser", async () => {
     const cases = readFileSync(process.env.SHADERS, "utf8").split("\0").slice(0, -1);
     assert.ok(cases.length > 1000, `only ${cases.length} shaders`);
@@ -158,12 +205,8 @@ describe("without WebGPU", () => {
   });
 
   test("a browser without vector instructions draws them, too", async () => {
-    const context = await browser.newContext({ serviceWorkers: "block" });
     // The Worker asks before it chooses a module.
-    await context.route("**/worker.js", async (route) => {
-      const response = await route.fetch();
-      await route.fulfill({ response, body: `WebAssembly.validate = () => false;\n${await response.text()}` });
-    });
+    const context = await withWorker(browser, "WebAssembly.validate = () => false;");
     const page = await open(browser, "#v=1&seed=42&n=4&device=cpu", { context });
     await said(page, /4 pictures from seed 42/);
     assert.ok(page.requests.some((url) => url.includes("onestep-scalar")) , "the module without vectors was loaded");
@@ -270,6 +313,32 @@ describe("without WebGPU", () => {
     await page.click("#tab-best");
     await said(page, /16 candidates/);
     await close(page, [/ERR_INTERNET_DISCONNECTED|Failed to load resource/]);
+  });
+
+  test("a browser that denies storage shows the page all the same", async () => {
+    const context = await browser.newContext();
+    await context.addInitScript(() => {
+      const denied = { get: () => { throw new DOMException("The operation is insecure.", "SecurityError"); } };
+      for (const name of ["caches", "localStorage", "sessionStorage", "indexedDB"]) Object.defineProperty(globalThis, name, denied);
+      Object.defineProperty(Navigator.prototype, "serviceWorker", denied);
+    });
+    const page = await open(browser, "#v=1&n=4&seed=42&device=cpu", { context });
+    await said(page, /4 pictures from seed 42/);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "42-45"));
+    await close(page);
+  });
+
+  test("storage that is denied after the first visit does not stop the page", async () => {
+    const context = await browser.newContext();
+    const page = await open(browser, "#v=1&n=4&device=cpu", { context });
+    await said(page, /4 pictures/);
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    await context.serviceWorkers()[0].evaluate(() => {
+      CacheStorage.prototype.open = () => Promise.reject(new DOMException("The operation is insecure.", "SecurityError"));
+    });
+    await page.reload();
+    await said(page, /4 pictures from seed 42/);
+    await close(page);
   });
 
   test("damaged weights are noticed", async () => {

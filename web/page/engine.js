@@ -85,7 +85,7 @@ export class Engine {
       const loading = (async () => {
         const file = await this.#fetchShipped(role);
         await this.#open();
-        return this.#remote.call("load", file.name, file.bytes);
+        return this.#call("load", file.name, file.bytes);
       })();
       // A download that failed may succeed the next time.
       loading.catch(() => this.#loading.delete(role));
@@ -149,22 +149,30 @@ export class Engine {
     return this.#remote.call("lose");
   }
 
-  /** A call; a lost device is opened again, once as it was, the second time as the processor. */
+  /** A call; a lost device is opened again, once as it was, the second time as the processor. Memory that
+   * was too little once will be too little again, so the processor follows at once. */
   async #call(method, ...args) {
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 0, instead; ; attempt++) {
       try {
+        if (attempt > 0) await this.#again(instead);
         return await this.#remote.call(method, ...args);
       } catch (error) {
         const gone = ["DeviceLost", "Gpu", "OutOfMemory"].includes(error.name);
-        if (!gone || attempt === 2) throw error;
-        if (attempt === 1) this.#prefer = "cpu";
-        this.#opened = undefined;
-        const choice = await this.#open();
-        this.#onDevice({ ...choice, again: true, reason: attempt === 1 ? "lost" : choice.reason });
-        for (const [role, { name, bytes }] of this.#files) {
-          if (role === "generator" || this.#loading.has(role)) await this.#remote.call("load", name, bytes);
-        }
+        if (!gone || instead || attempt === 2) throw error;
+        if (error.name === "OutOfMemory") instead = "memory";
+        else if (attempt === 1) instead = "lost";
       }
+    }
+  }
+
+  /** Opens the device again with all that was on it; the processor, if there is a reason for it. */
+  async #again(instead) {
+    if (instead) this.#prefer = "cpu";
+    this.#opened = undefined;
+    const choice = await this.#open();
+    this.#onDevice({ ...choice, again: true, reason: instead ?? choice.reason });
+    for (const [role, { name, bytes }] of this.#files) {
+      if (role === "generator" || this.#loading.has(role)) await this.#remote.call("load", name, bytes);
     }
   }
 }

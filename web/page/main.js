@@ -183,5 +183,9 @@ attempt(offerModel);
 // For tests, and for those who like to look: `onestep.lose()` takes the device away.
 globalThis.onestep = { lose: () => (app.state.view === "lab" ? open.lab.lose() : app.engine.lose()) };
 
-// Offline after this visit; a browser that denies storage shows the page all the same.
-navigator.serviceWorker?.register(new URL("../sw.js", import.meta.url)).catch(() => {});
+// Offline after this visit; a browser that denies storage, by a rejection or on sight, shows the page all the same.
+try {
+  navigator.serviceWorker?.register(new URL("../sw.js", import.meta.url)).catch(() => {});
+} catch {
+  // Online only.
+}

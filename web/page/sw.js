@@ -23,8 +23,11 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(answer(event.request, url));
 });
 
+/** What stands in for a cache that can't be opened: storage was denied or is full since it was made. */
+const NOTHING = { match: async () => undefined };
+
 async function answer(request, url) {
-  const cache = await caches.open(CACHE);
+  const cache = await caches.open(CACHE).catch(() => NOTHING);
   if (request.mode === "navigate") {
     // The newest page if the network has it, else the kept one.
     try {

@@ -14,6 +14,7 @@ export const WHY_CPU = {
     "The graphics card gave wrong results in a small test at the start, so the processor computes instead. " +
     "An update of the browser or the graphics driver usually repairs that.",
   failed: "The graphics card could not be used, so the processor computes the same pictures. The browser said: ",
+  memory: "The graphics card has too little memory for this, so the processor computes the same pictures.",
   lost: "The graphics card was lost twice in a row, so the processor goes on in its place.",
 };
 

@@ -44,6 +44,7 @@ const CONTESTANTS = {
   "onestep-gpu": () => onestep("gpu"),
   "onestep-cpu": () => onestep("cpu"),
   "ort-gpu": () => onnxruntime("ort.webgpu.bundle.min.mjs", "webgpu"),
+  "ort-jsep": () => onnxruntime("ort.bundle.min.mjs", "webgpu"),
   "ort-cpu": () => onnxruntime("ort.wasm.bundle.min.mjs", "wasm"),
 };
 

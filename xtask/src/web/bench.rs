@@ -58,7 +58,7 @@ fn lay_out(served: &Path) -> Result<String> {
     let of_code = |name: &String| name.starts_with("code-");
     let code = dist::names(served)?.into_iter().find(of_code).context("web/dist has no code; build it first")?;
     let runtime = harness::folder().join("node_modules/onnxruntime-web/dist");
-    copy(&runtime, &served.join("ort"), &|name| name.ends_with(".mjs") || name.ends_with(".wasm"))?;
+    copy(&runtime, &served.join("ort"), &|name| matches!(name.rsplit('.').next(), Some("mjs" | "wasm")))?;
     for name in ["bench.html", "contestants.js"] {
         fs::copy(harness::folder().join("bench").join(name), served.join(name))?;
     }
