@@ -12,8 +12,8 @@ import { ONESTEP, numpy } from "./native.mjs";
 
 /** Models, latents and samples, from `tests/examples/onnx_cases.rs`. */
 const CASES = process.env.ONNX_CASES;
-/** Largest difference of a number whose range is -1 to 1. */
-const TOLERANCE = 1e-3;
+/** Largest difference of a number whose range is -1 to 1; 1.2e-5 was measured for `mnist`, 1.5e-7 for the others. */
+const TOLERANCE = 1e-4;
 
 ort.env.wasm.numThreads = 1;
 
