@@ -36,15 +36,17 @@ export function report(results, { batches, turns, starts, load, version }) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   const table = [line(head), `|---|${"---:|".repeat(head.length - 1)}`, ...rows.map(line)].join("\n");
 
-  const rival = (names, of, better) => Array.from(results).filter(([{ name, isolated }]) => names.includes(name) && !isolated).map(([, result]) => of(result)).reduce(better);
+  const all = (names, pick) =>
+    Array.from(results).filter(([{ name, isolated }]) => names.includes(name) && !isolated).map(([, result]) => pick(result));
   const ratios = [["WebGPU", "onestep-gpu", ["ort-gpu", "ort-jsep"]], ["wasm, one thread", "onestep-cpu", ["ort-cpu"]]].map(([what, name, others]) => {
-    const ours = (of) => rival([name], of);
-    const best = (of, better) => rival(others, of, (a, b) => Math[better](a, b));
+    const ours = (pick) => all([name], pick)[0];
+    const speed = (batch) => ({ speeds }) => speeds[batch];
+    const [start, code] = [({ start }) => start, ({ sizes }) => sizes.code];
     return line([
       what,
-      ...batches.map((batch) => times(ours(({ speeds }) => speeds[batch]), best(({ speeds }) => speeds[batch], "max"))),
-      times(best(({ start }) => start, "min"), ours(({ start }) => start)),
-      times(best(({ sizes }) => sizes.code, "min"), ours(({ sizes }) => sizes.code)),
+      ...batches.map((batch) => times(ours(speed(batch)), Math.max(...all(others, speed(batch))))),
+      times(Math.min(...all(others, start)), ours(start)),
+      times(Math.min(...all(others, code)), ours(code)),
     ]);
   });
   const ratioHead = ["onestep against the better of onnxruntime-web", ...batches.map((batch) => `speed, batch ${batch}`), "first image sooner", "less code"];
