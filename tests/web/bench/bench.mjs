@@ -121,7 +121,7 @@ try {
     }
     for (const [contestant, speeds] of turns) {
       results.get(contestant).speeds[batch] = median(speeds);
-      console.log(`batch ${batch} ${contestant.title}: ${speeds.map((speed) => speed.toFixed(1)).join(" ")} images/s`);
+      console.log(`batch ${batch} ${contestant.title}: ${speeds.map((speed) => speed.toPrecision(3)).join(" ")} images/s`);
     }
   }
   for (const result of results.values()) result.start = median(result.starts);
