@@ -1,6 +1,6 @@
 //! `onestep export`: a model in another form, such as half-size weights for the web page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use onestep_core::model::{ModelFile, ModelKind, Storage};
@@ -35,15 +35,20 @@ enum Format {
 /// Reads, converts, writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let model = ModelFile::open(&args.model)?;
-    if model.meta.kind == ModelKind::State {
-        return Err(bad_input!("{}: is the state of a run; give one of its snapshots", model.name));
-    }
-    check_writable(&args.out)?;
     let storage = match args.format {
         Format::F16 => Storage::F16,
         Format::F32 => Storage::F32,
     };
-    model.save(&args.out, storage)?;
+    save(&model, storage, &args.out)?;
     note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())
+}
+
+/// Writes a model that is not a state.
+pub fn save(model: &ModelFile, storage: Storage, out: &Path) -> anyhow::Result<()> {
+    if model.meta.kind == ModelKind::State {
+        return Err(bad_input!("{}: is the state of a run; give one of its snapshots", model.name));
+    }
+    check_writable(out)?;
+    Ok(model.save(out, storage)?)
 }
