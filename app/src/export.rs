@@ -1,7 +1,7 @@
 //! `onestep export`: a model in another form: half-size weights for the web page, or ONNX.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use onestep_core::files::atomic_write;
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Forms of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub enum Format {
     /// safetensors with 16-bit floating-point weights
     F16,
     /// safetensors with 32-bit floating-point weights
@@ -41,18 +41,24 @@ enum Format {
 /// Reads, converts, writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let model = ModelFile::open(&args.model)?;
+    save(&model, args.format, &args.out)?;
+    note(quiet, format_args!("wrote {}", args.out.display()));
+    Ok(())
+}
+
+/// Writes a model that is not a state.
+pub fn save(model: &ModelFile, format: Format, out: &Path) -> anyhow::Result<()> {
     if model.meta.kind == ModelKind::State {
         return Err(bad_input!("{}: is the state of a run; give one of its snapshots", model.name));
     }
-    check_writable(&args.out)?;
-    match args.format {
-        Format::F16 => model.save(&args.out, Storage::F16)?,
-        Format::F32 => model.save(&args.out, Storage::F32)?,
+    check_writable(out)?;
+    match format {
+        Format::F16 => model.save(out, Storage::F16)?,
+        Format::F32 => model.save(out, Storage::F32)?,
         Format::Onnx => {
-            let bytes = onnx::export(&model).before_work()?;
-            atomic_write(&args.out, |file| file.write_all(&bytes))?;
+            let bytes = onnx::export(model).before_work()?;
+            atomic_write(out, |file| file.write_all(&bytes))?;
         }
     }
-    note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())
 }

@@ -33,11 +33,11 @@ pub fn open_ratio(given: Option<&Path>, generator: &ModelFile) -> anyhow::Result
     Ok(ratio)
 }
 
-/// `ratio-000500.safetensors` beside `generator-000500.safetensors`.
-fn sibling(generator: &Path) -> PathBuf {
+/// `ratio-000500.safetensors` beside `generator-000500.safetensors`, `mnist-ratio` beside `mnist-generator`.
+pub fn sibling(generator: &Path) -> PathBuf {
     let name = generator.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_prefix("generator-").map_or_else(|| format!("ratio-{name}"), |rest| format!("ratio-{rest}"));
-    generator.with_file_name(name)
+    let ratio = name.replacen("generator", "ratio", 1);
+    generator.with_file_name(if ratio == name { format!("ratio-{name}") } else { ratio })
 }
 
 #[cfg(test)]
@@ -48,6 +48,7 @@ mod tests {
     fn ratio_snapshots_lie_beside_their_generator() {
         let of = |name: &str| sibling(Path::new(name)).display().to_string();
         assert_eq!(of("runs/a/snapshots/generator-000500.safetensors"), "runs/a/snapshots/ratio-000500.safetensors");
+        assert_eq!(of("web/mnist-generator.safetensors"), "web/mnist-ratio.safetensors");
         assert_eq!(of("mnist.safetensors"), "ratio-mnist.safetensors");
     }
 }

@@ -22,6 +22,8 @@ pub enum Purpose {
     ExplorePicture,
     /// The explored generator as 16-bit weights.
     ExploreWeights,
+    /// The ratio network that judges the explored generator's samples.
+    ExploreRatio,
     /// Training images for the nearest-neighbour check.
     ExploreData,
 }
@@ -36,12 +38,18 @@ impl Purpose {
             Self::ExploreModel => "Open a generator",
             Self::ExplorePicture => "Save the samples",
             Self::ExploreWeights => "Export 16-bit weights",
+            Self::ExploreRatio => "Choose the ratio network",
             Self::ExploreData => "Choose the training images",
         }
     }
 
     fn saves(self) -> bool {
         matches!(self, Self::Csv | Self::PlotPicture | Self::ExplorePicture | Self::ExploreWeights)
+    }
+
+    /// Whether it may be a folder as well as a file.
+    fn takes_folder(self) -> bool {
+        matches!(self, Self::Open | Self::ExploreModel | Self::ExploreData)
     }
 
     fn wants_folder(self) -> bool {
@@ -89,7 +97,7 @@ impl PathDialog {
                 if ui.button("Browse…").clicked() {
                     self.browse(context);
                 }
-                if self.purpose == Purpose::Open && ui.button("Browse folders…").clicked() {
+                if self.purpose.takes_folder() && ui.button("Browse folders…").clicked() {
                     self.browse_folders(context);
                 }
                 if ui.button("Cancel").clicked() {

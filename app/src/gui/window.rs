@@ -552,7 +552,10 @@ impl Window {
                 self.explore.open(path, context);
                 Ok(())
             }
-            other => self.explore_path(other, path),
+            other => {
+                self.explore_path(other, path);
+                Ok(())
+            }
         };
         if let Err(message) = result {
             self.run.refuse(message);
@@ -649,10 +652,21 @@ impl Window {
             explore::Request::OpenModel => {
                 self.path_dialog = Some(PathDialog::new(Purpose::ExploreModel, &self.run.outdir));
             }
+            explore::Request::SavePicture { suggested } => self.ask_path(Purpose::ExplorePicture, &suggested),
+            explore::Request::ExportWeights { suggested } => self.ask_path(Purpose::ExploreWeights, &suggested),
+            explore::Request::ChooseRatio => self.ask_path(Purpose::ExploreRatio, ""),
+            explore::Request::ChooseData => self.ask_path(Purpose::ExploreData, ""),
         }
     }
 
-    fn explore_path(&mut self, _purpose: Purpose, _path: &Path) -> Result<(), String> {
-        Ok(())
+    /// What comes of it shows in the explorer's own view.
+    fn explore_path(&mut self, purpose: Purpose, path: &Path) {
+        match purpose {
+            Purpose::ExplorePicture => self.explore.save_picture(path.to_owned()),
+            Purpose::ExploreWeights => self.explore.export_weights(path.to_owned()),
+            Purpose::ExploreRatio => self.explore.choose_ratio(path.to_owned()),
+            Purpose::ExploreData => self.explore.choose_data(path.to_owned()),
+            Purpose::Open | Purpose::Compare | Purpose::Csv | Purpose::PlotPicture | Purpose::ExploreModel => {}
+        }
     }
 }

@@ -13,7 +13,7 @@ mod verifier;
 
 pub use canary::canary;
 pub use generator::Generator;
-pub use plane::plane_latent;
+pub use plane::{line_latent, plane_latent};
 pub use teacher::Teacher;
 pub use verifier::{BestOf, Kept, Verifier};
 
