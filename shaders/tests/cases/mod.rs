@@ -4,22 +4,40 @@ use std::collections::BTreeMap;
 
 use onestep_shaders::{Family, Generated, KERNELS, TILES, Variant, source};
 
-/// Complete WGSL of every case, each with what it is.
-pub fn all() -> Vec<(String, String)> {
+/// A kernel to expand.
+pub struct Case {
+    pub kernel: &'static str,
+    pub variant: Variant,
+    pub generated: Generated,
+    /// Number of the body, among those of this kernel and variant.
+    pub body: usize,
+}
+
+impl Case {
+    /// What it is.
+    pub fn name(&self) -> String {
+        format!("{} {:?} with body {}", self.kernel, self.variant, self.body)
+    }
+
+    /// Its complete WGSL.
+    pub fn text(&self) -> String {
+        source(self.kernel, self.variant, &self.generated).unwrap_or_else(|e| panic!("{}: {e}", self.name()))
+    }
+}
+
+/// Every case.
+pub fn all() -> Vec<Case> {
     let mut all = Vec::new();
     for entry in KERNELS {
         for variant in variants(entry.family) {
-            for (i, body) in bodies(entry.name).into_iter().enumerate() {
-                let mut generated = body;
+            for (body, mut generated) in bodies(entry.name).into_iter().enumerate() {
                 // The convolutions fix what the matrix product leaves open.
                 match entry.name {
                     "conv2d" => generated.values.extend([("a_along_k", 1)]),
                     "conv2d_grad_weight" => generated.values.extend([("a_along_k", 0), ("b_along_k", 0)]),
                     _ => {}
                 }
-                let what = format!("{} {variant:?} with body {i}", entry.name);
-                let text = source(entry.name, variant, &generated).unwrap_or_else(|e| panic!("{what}: {e}"));
-                all.push((what, text));
+                all.push(Case { kernel: entry.name, variant, generated, body });
             }
         }
     }
