@@ -6,7 +6,6 @@
 //! nothing of the graph. Invariant: every kernel passes naga's validation for every [`Variant`] that
 //! its [`Family`] admits (`tests/validation.rs`).
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -110,8 +109,8 @@ pub struct Generated {
     pub bindings: String,
     /// Functions that the kernel calls: `body`, or `a`, `b` and `epilogue`.
     pub functions: String,
-    /// Numbers and flags (0 or 1) that the kernel's template asks for.
-    pub values: BTreeMap<&'static str, u32>,
+    /// Numbers and flags (0 or 1) that the kernel's template asks for; of two with one name, the later.
+    pub values: Vec<(&'static str, u32)>,
 }
 
 /// A kernel that could not be expanded: a mistake in this crate or in the caller.

@@ -288,7 +288,9 @@ impl<'t> Run<'t> {
                 let index = self.expression()?;
                 self.expect("]")?;
                 value = match (value, index) {
-                    (Value::List(items), Value::Number(i)) if i >= 0 && (i as usize) < items.len() => items[i as usize].clone(),
+                    (Value::List(items), Value::Number(i)) if i >= 0 && (i as usize) < items.len() => {
+                        items[i as usize].clone()
+                    }
                     _ if self.live => return self.error("there is no such item"),
                     (value, _) => value,
                 };

@@ -96,7 +96,8 @@ fn tag_tokens(
         } else if let Some(symbol) = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
             (Kind::Symbol(symbol), &rest[symbol.len()..])
         } else {
-            let what = rest.chars().next().map_or("a tag has no end".to_owned(), |c| format!("`{c}` means nothing here"));
+            let what =
+                rest.chars().next().map_or("a tag has no end".to_owned(), |c| format!("`{c}` means nothing here"));
             return Err((at, what));
         };
         tokens.push(Token { at, kind });
