@@ -207,13 +207,11 @@ impl Reader<'_> {
 /// `number * 10^power`.
 fn scaled(mut number: f64, mut power: i32) -> f64 {
     let ten_to = |n: i32| (0..n).fold(1.0, |product, _| product * 10.0);
-    while power > 0 && number != 0.0 && number.is_finite() {
-        number *= ten_to(power.min(EXACT_POWER));
-        power -= EXACT_POWER;
-    }
-    while power < 0 && number != 0.0 {
-        number /= ten_to((-power).min(EXACT_POWER));
-        power += EXACT_POWER;
+    while power != 0 && number != 0.0 && number.is_finite() {
+        let step = power.clamp(-EXACT_POWER, EXACT_POWER);
+        let factor = ten_to(step.abs());
+        number = if step > 0 { number * factor } else { number / factor };
+        power -= step;
     }
     number
 }

@@ -16,10 +16,23 @@ fn convert(value: Value) -> Json {
     }
 }
 
+/// Of entries with one key, the last in the place of the first, as the oracle has it.
+fn without_repetition(value: Json) -> Json {
+    let Json::Object(entries) = value else { return value };
+    let mut kept: Vec<(String, Json)> = Vec::new();
+    for (key, value) in entries {
+        match kept.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = value,
+            None => kept.push((key, value)),
+        }
+    }
+    Json::Object(kept)
+}
+
 /// Both accept the text with the same result, or both refuse it.
 fn check(text: &str) {
     let wanted = serde_json::from_str::<Value>(text).ok().map(convert);
-    assert_eq!(parse(text).ok(), wanted, "{text:?}: {:?}", parse(text));
+    assert_eq!(parse(text).ok().map(without_repetition), wanted, "{text:?}: {:?}", parse(text));
 }
 
 const SAMPLE: &str =

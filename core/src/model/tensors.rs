@@ -102,7 +102,9 @@ pub(super) fn values(header: &Header<'_>) -> Result<Tensors, ModelProblem> {
             _ => return Err(ModelProblem::Type { tensor: name.clone(), got: dtype.clone() }),
         };
         all_finite(name, &values, "the file is damaged or its training diverged: use another one")?;
-        tensors.insert(name.clone(), Tensor { shape: shape.clone(), values });
+        if tensors.insert(name.clone(), Tensor { shape: shape.clone(), values }).is_some() {
+            return Err(ModelProblem::Header { got: format!("two tensors are called `{name}`") });
+        }
     }
     Ok(tensors)
 }

@@ -151,7 +151,7 @@ fn contractions() -> Vec<Generated> {
                 ("b_along_k", flag(4)),
                 ("k_tail", flag(5)),
                 ("size", if flag(6) == 1 { 3 } else { 1 }),
-            ]),
+            ],
             ..Generated::default()
         });
     }

@@ -15,6 +15,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::slim;
 use crate::step;
 
 /// Largest code that a visitor loads: HTML, style, scripts and one module, gzipped. The goal is 250,000; this keeps what
@@ -80,6 +81,11 @@ pub fn assemble(engine: &Path) -> Result<Sizes> {
     let mut code: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for source in [step::root().join(SOURCES), engine.to_path_buf()] {
         collect(&source, "", &mut code)?;
+    }
+    for (name, bytes) in &mut code {
+        if name.ends_with(".js") || name.ends_with(".css") {
+            *bytes = slim::text(str::from_utf8(bytes).with_context(|| format!("{name} is no text"))?).into_bytes();
+        }
     }
     let worker = code.remove(SERVICE_WORKER).context("the service worker is missing")?;
     code.insert("models.js".to_owned(), models(&dist, &mut sizes)?);

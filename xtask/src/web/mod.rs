@@ -1,12 +1,13 @@
 //! `cargo xtask web`: everything that a visitor's browser loads, as static files in `web/dist`.
 //!
-//! [`build`] compiles the engine, [`dist`] lays the files out, [`serve`] hands them to a browser on
-//! this machine, [`browser`] runs the tests in one.
+//! [`build`] compiles the engine, [`slim`] takes out what only people need, [`dist`] lays the files out,
+//! [`serve`] hands them to a browser on this machine, [`browser`] runs the tests in one.
 
 mod browser;
 mod build;
 mod dist;
 mod serve;
+mod slim;
 
 use anyhow::Result;
 
