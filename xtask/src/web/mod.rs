@@ -11,6 +11,7 @@ mod slim;
 
 use anyhow::Result;
 
+use crate::wasm::Toolchain;
 pub use browser::{has_test, test};
 
 #[derive(clap::Args)]
@@ -47,5 +48,5 @@ fn make(quick: bool) -> Result<bool> {
     let Some(engine) = build::engine(quick)? else { return Ok(false) };
     let sizes = dist::assemble(&engine)?;
     print!("{sizes}");
-    Ok(sizes.within_budget())
+    Ok(sizes.within_budget(Toolchain::ensure()?))
 }
