@@ -9,6 +9,7 @@ pub mod eval;
 pub mod exec;
 pub mod files;
 pub mod graph;
+pub mod json;
 pub mod model;
 mod names;
 pub mod nets;

@@ -9,8 +9,8 @@ use std::io::Write;
 fn main() -> std::io::Result<()> {
     let path = std::env::args().nth(1).expect("usage: sources FILE");
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    for (what, text) in cases::all() {
-        write!(file, "{what}\n{text}\0")?;
+    for case in cases::all() {
+        write!(file, "{}\n{}\0", case.name(), case.text())?;
     }
     file.flush()
 }

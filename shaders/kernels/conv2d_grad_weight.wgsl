@@ -23,7 +23,7 @@ override LENGTH: u32 = PIXELS;
 {{ functions }}
 {{- load("a", vector_a, "CI") }}
 {{- load("b", vector_b, "N") }}
-{{- plain("b", false, "N", "PIXELS", k_tail) }}
+{{- plain("b", 0, "N", "PIXELS", k_tail) }}
 
 // Four input channels at one tap; dy and dx wrap around below zero.
 struct Quada {

@@ -5,9 +5,9 @@ fn store_row(row: u32, n: u32, acc: vec4<f32>) {
         out0[(row * N + n) / 4u] = epilogue(row, n, acc);
     }
 {%- else %}
-{%- for c in ["x", "y", "z", "w"] %}
-    if n + {{ loop.index0 }}u < N {
-        out0[row * N + n + {{ loop.index0 }}u] = epilogue(row, n + {{ loop.index0 }}u, acc.{{ c }});
+{%- for c, u in [["x", 0], ["y", 1], ["z", 2], ["w", 3]] %}
+    if n + {{ u }}u < N {
+        out0[row * N + n + {{ u }}u] = epilogue(row, n + {{ u }}u, acc.{{ c }});
     }
 {%- endfor %}
 {%- endif %}

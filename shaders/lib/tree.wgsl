@@ -8,11 +8,13 @@ fn {{ name }}(local: u32, value: f32) -> f32 {
 {%- if ry > 1 %}
     partial[local] = value;
     workgroupBarrier();
-{%- for half in [128, 64, 32, 16, 8, 4, 2, 1] if half < ry %}
+{%- for half in [128, 64, 32, 16, 8, 4, 2, 1] %}
+{%- if half < ry %}
     if local < {{ half * ox }}u {
         partial[local] = {{ expr | replace("STRIDE", half * ox ~ "u") }};
     }
     workgroupBarrier();
+{%- endif %}
 {%- endfor %}
     let result = partial[local % {{ ox }}u];
     workgroupBarrier(); // before the next call writes

@@ -6,15 +6,14 @@
 //! nothing of the graph. Invariant: every kernel passes naga's validation for every [`Variant`] that
 //! its [`Family`] admits (`tests/validation.rs`).
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use minijinja::{Environment, UndefinedBehavior, Value};
-
+mod template;
 mod variant;
+
+use template::{Templates, Value};
 pub use variant::*;
 
 /// For those who write shaders: if this names a folder such as `shaders` of the work tree, its
@@ -110,8 +109,8 @@ pub struct Generated {
     pub bindings: String,
     /// Functions that the kernel calls: `body`, or `a`, `b` and `epilogue`.
     pub functions: String,
-    /// Numbers and flags (0 or 1) that the kernel's template asks for.
-    pub values: BTreeMap<&'static str, u32>,
+    /// Numbers and flags (0 or 1) that the kernel's template asks for; of two with one name, the later.
+    pub values: Vec<(&'static str, u32)>,
 }
 
 /// A kernel that could not be expanded: a mistake in this crate or in the caller.
@@ -135,44 +134,45 @@ pub fn kernel(name: &str) -> Option<&'static Entry> {
 }
 
 /// Kernels and library as templates, made once; or why one of them is no template.
-fn environment() -> Result<&'static Environment<'static>, SourceError> {
-    static ENVIRONMENT: OnceLock<Result<Environment<'static>, SourceError>> = OnceLock::new();
-    let environment = ENVIRONMENT.get_or_init(|| load(std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from).as_deref()));
-    environment.as_ref().map_err(Clone::clone)
+fn templates() -> Result<&'static Templates, SourceError> {
+    static TEMPLATES: OnceLock<Result<Templates, SourceError>> = OnceLock::new();
+    let templates = TEMPLATES.get_or_init(|| load(std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from).as_deref()));
+    templates.as_ref().map_err(Clone::clone)
 }
 
-fn load(folder: Option<&Path>) -> Result<Environment<'static>, SourceError> {
-    // Just what the kernels use: all of the engine's own functions and filters would go into the
-    // module that a browser loads.
-    let mut environment = Environment::empty();
-    environment.add_function("range", |n: u32| (0..n).collect::<Vec<u32>>());
-    environment.add_filter("replace", |text: &str, from: &str, to: &str| text.replace(from, to));
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let kernels = KERNELS.iter().map(|k| (k.name, format!("kernels/{}.wgsl", k.name), k.text));
-    for (name, file, embedded) in LIBRARY.iter().map(|(name, text)| (*name, (*name).to_owned(), *text)).chain(kernels) {
-        let text = match folder {
-            None => Cow::Borrowed(embedded),
-            Some(folder) => Cow::Owned(std::fs::read_to_string(folder.join(&file)).map_err(|e| SourceError {
-                message: format!("{FOLDER_VARIABLE}: {}: {e}", folder.join(&file).display()),
-            })?),
-        };
-        environment.add_template_owned(name, text).map_err(|e| SourceError { message: format!("{file}: {e:#}") })?;
+fn load(folder: Option<&Path>) -> Result<Templates, SourceError> {
+    let library = LIBRARY.iter().map(|(name, text)| ((*name).to_owned(), *text));
+    let kernels = KERNELS.iter().map(|kernel| (file(kernel.name), kernel.text));
+    let mut texts: Vec<(String, &'static str)> = library.chain(kernels).collect();
+    if let Some(folder) = folder {
+        for (name, text) in &mut texts {
+            let path = folder.join(&*name);
+            // Read once, and kept for as long as the program runs.
+            *text = std::fs::read_to_string(&path)
+                .map_err(|e| SourceError { message: format!("{FOLDER_VARIABLE}: {}: {e}", path.display()) })?
+                .leak();
+        }
     }
-    Ok(environment)
+    Templates::new(texts)
 }
 
-fn context(generated: &Generated, variant: Variant) -> BTreeMap<&'static str, Value> {
+/// File of a kernel.
+fn file(kernel: &str) -> String {
+    format!("kernels/{kernel}.wgsl")
+}
+
+fn values(generated: &Generated, variant: Variant) -> Vec<(&'static str, Value)> {
     let Generated { run, scalars, math, random, bindings, functions, values } = generated;
-    let mut context = BTreeMap::from([
-        ("run", Value::from(*run)),
+    let mut all = vec![
+        ("run", Value::from(u32::from(*run))),
         ("scalars", Value::from(*scalars)),
-        ("math", Value::from(*math)),
-        ("random", Value::from(*random)),
+        ("math", Value::from(u32::from(*math))),
+        ("random", Value::from(u32::from(*random))),
         ("bindings", Value::from(bindings.as_str())),
         ("functions", Value::from(functions.as_str())),
-    ]);
-    context.extend(variant.values().into_iter().chain(values.clone()).map(|(name, value)| (name, Value::from(value))));
-    context
+    ];
+    all.extend(variant.values().into_iter().chain(values.clone()).map(|(name, value)| (name, Value::from(value))));
+    all
 }
 
 /// Complete WGSL of `kernel` in `variant` around `generated`.
@@ -186,8 +186,7 @@ pub fn source(kernel: &str, variant: Variant, generated: &Generated) -> Result<S
     if entry.family != variant.family() {
         return Err(SourceError { message: format!("kernel `{kernel}` has no variant {variant:?}") });
     }
-    environment()?
-        .get_template(entry.name)
-        .and_then(|template| template.render(context(generated, variant)))
-        .map_err(|e| SourceError { message: format!("kernel `{kernel}`, {variant:?}: {e:#}") })
+    templates()?
+        .expand(&file(kernel), values(generated, variant))
+        .map_err(|e| SourceError { message: format!("kernel `{kernel}`, {variant:?}: {e}") })
 }

@@ -4,8 +4,6 @@
 //! workgroup memory per workgroup). Which variant is fast depends on the device; who chooses is the
 //! executor.
 
-use std::collections::BTreeMap;
-
 use crate::Family;
 
 /// How a contraction is tiled.
@@ -98,18 +96,13 @@ impl Variant {
     }
 
     /// Values that the templates read.
-    pub(crate) fn values(self) -> BTreeMap<&'static str, u32> {
+    pub(crate) fn values(self) -> Vec<(&'static str, u32)> {
         match self {
-            Self::Items => BTreeMap::new(),
-            Self::Rows { ox, ry } => BTreeMap::from([("ox", ox), ("ry", ry)]),
-            Self::Tile(Tile { tm, tn, tx, ty, tk, shared, name: _ }) => BTreeMap::from([
-                ("tm", tm),
-                ("tn", tn),
-                ("tx", tx),
-                ("ty", ty),
-                ("tk", tk),
-                ("shared", u32::from(shared)),
-            ]),
+            Self::Items => Vec::new(),
+            Self::Rows { ox, ry } => vec![("ox", ox), ("ry", ry)],
+            Self::Tile(Tile { tm, tn, tx, ty, tk, shared, name: _ }) => {
+                vec![("tm", tm), ("tn", tn), ("tx", tx), ("ty", ty), ("tk", tk), ("shared", u32::from(shared))]
+            }
         }
     }
 }

@@ -32,8 +32,8 @@ fn validate(what: &str, text: &str) {
 
 #[test]
 fn every_variant_of_every_kernel_is_valid() {
-    for (what, text) in cases::all() {
-        validate(&what, &text);
+    for case in cases::all() {
+        validate(&case.name(), &case.text());
     }
 }
 

@@ -151,15 +151,9 @@ impl Engine {
 
 /// What a file says about itself.
 fn describe(meta: &ModelMeta, parameters: usize) -> JsValue {
-    let kind = match meta.kind {
-        ModelKind::Generator => "generator",
-        ModelKind::Denoiser => "denoiser",
-        ModelKind::Ratio => "ratio",
-        ModelKind::State => "state",
-    };
     let shape: Array = meta.data_shape.iter().map(|size| JsValue::from(*size as u32)).collect();
     js::object(&[
-        ("kind", kind.into()),
+        ("kind", meta.kind.name().into()),
         ("shape", shape.into()),
         ("parameters", (parameters as u32).into()),
         ("dataset", meta.dataset.as_str().into()),

@@ -58,7 +58,7 @@ fn exec_error(error: &ExecError) -> &'static str {
         ExecError::DeviceLost(_) => "DeviceLost",
         ExecError::NoAdapter(_) => "NoAdapter",
         ExecError::Limit { .. } => "TooLarge",
-        ExecError::Gpu(text) if text.to_lowercase().contains("memory") => "OutOfMemory",
+        ExecError::Gpu(text) if text.to_ascii_lowercase().contains("memory") => "OutOfMemory",
         ExecError::Gpu(_) => "Gpu",
         _ => "Failed",
     }

@@ -153,11 +153,6 @@ impl Lab {
         ]))
     }
 
-    /// Changes a live setting, such as `lr_ratio`.
-    pub fn set(&mut self, knob: &str, value: &str) {
-        self.session.handle(Command::Set { knob: knob.to_owned(), value: value.to_owned() });
-    }
-
     /// Destroys the GPU device, as a driver's reset would: for tests.
     pub fn lose(&self) {
         device::lose(&self.session.trainer().executor);

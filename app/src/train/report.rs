@@ -3,7 +3,6 @@
 //! On a terminal a bar moves at the bottom and lines scroll above it; elsewhere there are plain lines;
 //! with `--json` every event is one line of JSON on stdout.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -69,7 +68,7 @@ impl Reporter {
                 }
             }
             Event::Statistics { step, values } => {
-                self.line(&format!("{}{}", statistics(*step, values), self.plain_rate()));
+                self.line(&format!("{}{}", statistics(*step, values.iter()), self.plain_rate()));
             }
             Event::Grid { path, .. } => {
                 if let Some(path) = path {
@@ -134,9 +133,9 @@ fn name(phase: Phase) -> &'static str {
 }
 
 /// The numbers that say how training goes; all of them are in the run's stats.jsonl.
-fn statistics(step: u64, values: &BTreeMap<String, f64>) -> String {
+fn statistics<'a>(step: u64, values: impl Iterator<Item = (&'a String, &'a f64)>) -> String {
     let shown = |name: &str| ["Loss/", "Grad/", "Ratio/accuracy"].iter().any(|group| name.starts_with(group));
-    let shown = values.iter().filter(|(name, _)| shown(name));
+    let shown = values.filter(|(name, _)| shown(name));
     shown.fold(format!("step {step}"), |line, (name, value)| format!("{line}  {name} {value:.4}"))
 }
 
@@ -162,7 +161,7 @@ mod tests {
     #[test]
     fn lines_show_what_matters() {
         let values = [("Loss/ratio", 1.386), ("Resources/device_bytes", 5e6)];
-        let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        assert_eq!(statistics(50, &values), "step 50  Loss/ratio 1.3860");
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(statistics(50, values.iter().map(|(name, value)| (name, value))), "step 50  Loss/ratio 1.3860");
     }
 }

@@ -42,7 +42,7 @@ impl Lenet {
 }
 
 fn decode(bytes: &[u8]) -> Result<Lenet, String> {
-    let metadata = tensors::metadata(bytes).map_err(|problem| problem.to_string())?;
+    let (metadata, tensors) = tensors::read(bytes).map_err(|problem| problem.to_string())?;
     let mut notes: BTreeMap<String, String> = metadata.unwrap_or_default().into_iter().collect();
     let mut take = |key: &str| notes.remove(key).unwrap_or_default();
     let (format, kind, accuracy) = (take("format"), take("kind"), take(TEST_ACCURACY));
@@ -51,7 +51,6 @@ fn decode(bytes: &[u8]) -> Result<Lenet, String> {
     }
     let test_accuracy = accuracy.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     let test_accuracy = test_accuracy.ok_or_else(|| format!("{TEST_ACCURACY}: wanted 0 to 1, got `{accuracy}`"))?;
-    let tensors = tensors::read(bytes).map_err(|problem| problem.to_string())?;
     let weights = layout().from_tensors("", &tensors).map_err(|error| error.to_string())?;
     Ok(Lenet { weights, test_accuracy, notes })
 }

@@ -21,8 +21,8 @@ mod tests;
 pub use build::concat;
 pub use op::*;
 
+use litemap::LiteMap;
 use std::cell::{Ref, RefCell};
-use std::collections::HashMap;
 
 /// A list of nodes, each after its inputs.
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub struct Graph {
 struct State {
     nodes: Vec<Node>,
     /// Finds the node that is equal to a new one.
-    known: HashMap<String, usize>,
+    known: LiteMap<String, usize>,
     scopes: Vec<String>,
     error: Option<GraphError>,
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::header::Header;
 use super::tensors::{self, Storage};
 use super::{ModelError, ModelKind, ModelMeta, ModelProblem};
 use crate::files::atomic_write;
@@ -84,8 +85,9 @@ impl ModelFile {
 }
 
 fn decode(bytes: &[u8]) -> Result<(ModelMeta, Tensors), ModelProblem> {
-    let meta = ModelMeta::parse(tensors::metadata(bytes)?.as_ref())?;
-    Ok((meta, tensors::read(bytes)?))
+    let header = Header::parse(bytes)?;
+    let meta = ModelMeta::parse(header.metadata.as_deref())?;
+    Ok((meta, tensors::values(&header)?))
 }
 
 #[cfg(test)]

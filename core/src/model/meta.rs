@@ -3,22 +3,20 @@
 //! Invariant: [`ModelMeta::entries`] and [`ModelMeta::parse`] are inverse, and entries have one
 //! order, so that equal models are equal files.
 
-use std::collections::HashMap;
-use std::fmt::Display;
 use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::ModelProblem;
+use crate::json::FromJson;
+use crate::names::named;
 use crate::nets::{NetworkConfig, SIGMA_DATA};
 
 /// Name and major version of the format.
 pub const FORMAT: &str = "onestep/1";
 
 /// What a file is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelKind {
     /// A one-step generator.
     Generator,
@@ -29,6 +27,11 @@ pub enum ModelKind {
     /// Everything that a resumed run needs.
     State,
 }
+
+named!(
+    ModelKind, "kinds of model files":
+    Generator = "generator", Denoiser = "denoiser", Ratio = "ratio", State = "state",
+);
 
 /// What a model file says about itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +79,7 @@ impl ModelMeta {
     pub(crate) fn entries(&self) -> Vec<(&'static str, String)> {
         vec![
             ("format", FORMAT.to_owned()),
-            ("kind", json(&self.kind).trim_matches('"').to_owned()),
+            ("kind", self.kind.name().to_owned()),
             ("network", json(&self.network)),
             ("sigma_init", self.sigma_init.to_string()),
             ("sigma_data", SIGMA_DATA.to_string()),
@@ -91,18 +94,18 @@ impl ModelMeta {
     }
 
     /// The metadata of a header; refuses other formats, and networks that cannot be built.
-    pub(super) fn parse(entries: Option<&HashMap<String, String>>) -> Result<Self, ModelProblem> {
+    pub(super) fn parse(entries: Option<&[(String, String)]>) -> Result<Self, ModelProblem> {
         let entries = Entries(entries.ok_or_else(|| ModelProblem::Foreign { got: "no metadata".into() })?);
-        check_format(entries.0.get("format"))?;
-        let network: NetworkConfig = entries.json("network", "the settings of a network")?;
+        check_format(entries.get("format"))?;
+        let network = entries.with("network", "the settings of a network", NetworkConfig::from_json)?;
         network.validate()?;
         let meta = Self {
-            kind: entries.kind()?,
-            sigma_init: entries.number("sigma_init", |s: &f32| s.is_finite() && *s > 0.0, "a positive number")?,
-            data_shape: entries.json("data_shape", "a list of sizes")?,
-            data_range: entries.json("data_range", "two numbers")?,
-            step: entries.number("step", |_| true, "a whole number")?,
-            seed: entries.number("seed", |_| true, "a whole number")?,
+            kind: entries.one("kind", "generator, denoiser, ratio or state", |text| text.parse().ok())?,
+            sigma_init: entries.one("sigma_init", "a positive number", |text| positive(text))?,
+            data_shape: entries.with("data_shape", "a list of sizes", Vec::from_text)?,
+            data_range: entries.with("data_range", "two numbers", <[f32; 2]>::from_text)?,
+            step: entries.one("step", "a whole number", |text| text.parse().ok())?,
+            seed: entries.one("seed", "a whole number", |text| text.parse().ok())?,
             dataset: entries.text("dataset"),
             license: entries.text("license"),
             created_by: entries.text("created_by"),
@@ -116,7 +119,8 @@ impl ModelMeta {
             return Err(entries.wrong("data_shape", &format!("{:?}, as in the network,", meta.network.data_shape())));
         }
         // The networks are preconditioned for this one number.
-        entries.number("sigma_data", |s: &f32| *s == SIGMA_DATA, &SIGMA_DATA.to_string())?;
+        let sigma_data = |text: &str| positive(text).filter(|sigma| *sigma == SIGMA_DATA);
+        entries.one("sigma_data", &SIGMA_DATA.to_string(), sigma_data)?;
         Ok(meta)
     }
 }
@@ -125,11 +129,11 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("numbers, strings and lists always have a JSON form")
 }
 
-fn check_format(format: Option<&String>) -> Result<(), ModelProblem> {
+fn check_format(format: Option<&str>) -> Result<(), ModelProblem> {
     let Some(format) = format else { return Err(ModelProblem::Foreign { got: "no `format` in its metadata".into() }) };
     match format.strip_prefix("onestep/").map(u32::from_str) {
         Some(Ok(1)) => Ok(()),
-        Some(Ok(_)) => Err(ModelProblem::Newer { got: format.clone(), wanted: FORMAT }),
+        Some(Ok(_)) => Err(ModelProblem::Newer { got: format.to_owned(), wanted: FORMAT }),
         _ => Err(ModelProblem::Foreign { got: format!("its format is `{}`", shortened(format)) }),
     }
 }
@@ -142,36 +146,40 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The header's strings.
-struct Entries<'a>(&'a HashMap<String, String>);
+fn positive(text: &str) -> Option<f32> {
+    f32::from_text(text).ok().filter(|number| number.is_finite() && *number > 0.0)
+}
 
-impl Entries<'_> {
+/// The header's strings.
+struct Entries<'a>(&'a [(String, String)]);
+
+impl<'a> Entries<'a> {
+    fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, text)| text.as_str())
+    }
+
     fn wrong(&self, key: &'static str, wanted: &str) -> ModelProblem {
-        let got = self.0.get(key).map_or_else(|| "nothing".to_owned(), |text| format!("`{}`", shortened(text)));
+        let got = self.get(key).map_or_else(|| "nothing".to_owned(), |text| format!("`{}`", shortened(text)));
         ModelProblem::Metadata { key, wanted: wanted.to_owned(), got }
     }
 
     fn text(&self, key: &str) -> String {
-        self.0.get(key).cloned().unwrap_or_default()
+        self.get(key).unwrap_or_default().to_owned()
     }
 
-    fn json<T: DeserializeOwned>(&self, key: &'static str, wanted: &str) -> Result<T, ModelProblem> {
-        let text = self.0.get(key).ok_or_else(|| self.wrong(key, wanted))?;
-        serde_json::from_str(text).map_err(|error| self.wrong(key, &format!("{wanted} ({error})")))
-    }
-
-    fn kind(&self) -> Result<ModelKind, ModelProblem> {
-        let text = serde_json::Value::String(self.text("kind"));
-        serde_json::from_value(text).map_err(|_| self.wrong("kind", "generator, denoiser, ratio or state"))
-    }
-
-    fn number<T: FromStr + Display>(
+    /// What `read` makes of an entry; its error becomes part of the message.
+    fn with<T>(
         &self,
         key: &'static str,
-        fits: impl Fn(&T) -> bool,
         wanted: &str,
+        read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, ModelProblem> {
-        let value = self.0.get(key).and_then(|text| text.parse().ok()).filter(fits);
-        value.ok_or_else(|| self.wrong(key, wanted))
+        let text = self.get(key).ok_or_else(|| self.wrong(key, wanted))?;
+        read(text).map_err(|error| self.wrong(key, &format!("{wanted} ({error})")))
+    }
+
+    /// What `read` makes of an entry.
+    fn one<T>(&self, key: &'static str, wanted: &str, read: impl Fn(&str) -> Option<T>) -> Result<T, ModelProblem> {
+        self.get(key).and_then(read).ok_or_else(|| self.wrong(key, wanted))
     }
 }

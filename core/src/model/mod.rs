@@ -7,6 +7,7 @@
 
 mod error;
 mod file;
+mod header;
 mod meta;
 pub(crate) mod tensors;
 

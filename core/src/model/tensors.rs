@@ -1,20 +1,16 @@
 //! Tensors and strings as the content of a safetensors file, whatever the strings mean.
 //!
-//! The header is written here because the crate keeps metadata in a hash map, and equal models
-//! should be equal files, byte for byte. Reading is the crate's; [`diagnose`] says what it refused.
+//! The header is written here and not by the crate `safetensors`, because that keeps metadata in a hash map, and
+//! equal models should be equal files, byte for byte; [`super::header`] reads it.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
 use super::ModelProblem;
+use super::header::{Entry, Header, Metadata};
 use crate::nets::{Tensor, Tensors};
-
-/// The format's own limit (`safetensors` refuses more).
-const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// How numbers are kept in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,29 +83,28 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The strings in the header of a file.
-pub(crate) fn metadata(bytes: &[u8]) -> Result<Option<HashMap<String, String>>, ModelProblem> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| diagnose(bytes, &error))?;
-    Ok(header.metadata().clone())
+/// The strings in the header of a file, and its tensors, all of finite numbers.
+pub(crate) fn read(bytes: &[u8]) -> Result<(Option<Metadata>, Tensors), ModelProblem> {
+    let header = Header::parse(bytes)?;
+    let tensors = values(&header)?;
+    Ok((header.metadata, tensors))
 }
 
 /// The tensors of a file, all of finite numbers.
-pub(crate) fn read(bytes: &[u8]) -> Result<Tensors, ModelProblem> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| diagnose(bytes, &error))?;
+pub(super) fn values(header: &Header<'_>) -> Result<Tensors, ModelProblem> {
     let mut tensors = Tensors::new();
-    // The crate's map has a random order; the first error should not.
-    let mut views = file.tensors();
-    views.sort_by(|a, b| a.0.cmp(&b.0));
-    for (name, view) in views {
-        let data = view.data();
-        let values: Vec<f32> = match view.dtype() {
-            Dtype::F32 => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::F16 => data.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-            Dtype::BF16 => data.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-            other => return Err(ModelProblem::Type { tensor: name, got: format!("{other:?}") }),
+    for Entry { name, dtype, shape, data: [start, end] } in &header.entries {
+        let data = &header.data[*start..*end];
+        let values: Vec<f32> = match &dtype[..] {
+            "F32" => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            "F16" => data.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+            "BF16" => data.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+            _ => return Err(ModelProblem::Type { tensor: name.clone(), got: dtype.clone() }),
         };
-        all_finite(&name, &values, "the file is damaged or its training diverged: use another one")?;
-        tensors.insert(name, Tensor { shape: view.shape().to_vec(), values });
+        all_finite(name, &values, "the file is damaged or its training diverged: use another one")?;
+        if tensors.insert(name.clone(), Tensor { shape: shape.clone(), values }).is_some() {
+            return Err(ModelProblem::Header { got: format!("two tensors are called `{name}`") });
+        }
     }
     Ok(tensors)
 }
@@ -119,40 +114,4 @@ fn all_finite(tensor: &str, values: &[f32], fix: &'static str) -> Result<(), Mod
         Some(index) => Err(ModelProblem::NonFinite { tensor: tensor.to_owned(), index, got: values[index], fix }),
         None => Ok(()),
     }
-}
-
-/// What is wrong with bytes that the parser refused with `error`.
-fn diagnose(bytes: &[u8], error: &safetensors::SafeTensorError) -> ModelProblem {
-    let hint = match bytes {
-        [] => " (it is empty)",
-        [b'P', b'K', ..] => " (it looks like a zip archive or a PyTorch checkpoint)",
-        [0x80, 2..=5, ..] => " (it looks like a Python pickle)",
-        [0x89, b'P', b'N', b'G', ..] => " (it is a PNG image)",
-        [0x93, b'N', b'U', b'M', ..] => " (it is a NumPy array)",
-        _ => "",
-    };
-    let (Some(length), Some(b'{')) = (bytes.first_chunk::<8>(), bytes.get(8)) else {
-        return ModelProblem::NotSafetensors { hint };
-    };
-    let length = u64::from_le_bytes(*length);
-    if length > MAX_HEADER_BYTES {
-        return ModelProblem::NotSafetensors { hint };
-    }
-    let (got, end) = (bytes.len() as u64, length + 8);
-    if got < end {
-        return ModelProblem::Truncated { wanted: end, got };
-    }
-    if let safetensors::SafeTensorError::MetadataIncompleteBuffer = error
-        && let Some(data) = data_bytes(&bytes[8..end as usize])
-        && got < end + data
-    {
-        return ModelProblem::Truncated { wanted: end + data, got };
-    }
-    ModelProblem::Header { got: error.to_string() }
-}
-
-/// Where the last tensor ends, in bytes behind the header.
-fn data_bytes(header: &[u8]) -> Option<u64> {
-    let header: Map<String, Value> = serde_json::from_slice(header).ok()?;
-    header.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64()).max()
 }

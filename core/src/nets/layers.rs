@@ -210,7 +210,7 @@ mod tests {
             let out = crate::graph::reference::evaluate(&graph, &feed(&[("x", &data), ("p", &p)]), &[y, normed]);
             // The oracle reads the weights as a file holds them: q, k, v of a channel side by side.
             let disk = layout.to_tensors("", &p.iter().map(|&v| v as f32).collect::<Vec<_>>());
-            let tensor = |name: &str, i: usize| f64::from(disk[name].values[i]);
+            let tensor = |name: &str, i: usize| f64::from(disk.get(name).unwrap().values[i]);
             let qkv = |b: usize, t_: usize, c_: usize, j: usize| {
                 let row = 3 * c_ + j;
                 (0..c).map(|i| out[1][(b * t + t_) * c + i] * tensor("a.qkv.weight", row * c + i)).sum::<f64>()

@@ -4,12 +4,12 @@
 //! axes, so that either side can be exchanged with others. Invariant: [`ParamLayout::to_tensors`]
 //! and [`ParamLayout::from_tensors`] are inverse; what lies between two parameters is zero.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::ParamSpec;
 
 /// Named tensors in the axes of a file, sorted by name.
-pub type Tensors = BTreeMap<String, Tensor>;
+pub type Tensors = LiteMap<String, Tensor>;
 
 /// A tensor in the axes of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +103,7 @@ impl ParamLayout {
     }
 
     fn check(&self, prefix: &str, tensors: &Tensors) -> Result<(), LayoutError> {
-        let mut unknown: BTreeMap<&str, &Tensor> =
+        let mut unknown: LiteMap<&str, &Tensor> =
             tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor))).collect();
         for spec in &self.specs {
             let wanted = spec.disk.disk_shape(&spec.shape);
@@ -115,7 +115,7 @@ impl ParamLayout {
                 return Err(LayoutError::Shape { name, wanted, got: tensor.shape.clone() });
             }
         }
-        match unknown.first_key_value() {
+        match unknown.first() {
             Some((name, tensor)) => {
                 Err(LayoutError::Unknown { name: format!("{prefix}{name}"), got: tensor.shape.clone() })
             }
@@ -126,7 +126,7 @@ impl ParamLayout {
     /// Copies into `values` every parameter that another network has under the same name and
     /// shape (the warm-up's encoder into the ratio network); returns the names.
     pub fn transfer(&self, values: &mut [f32], from: &Self, source: &[f32]) -> Vec<&str> {
-        let theirs: BTreeMap<&str, &ParamSpec> = from.specs.iter().map(|s| (s.name.as_str(), s)).collect();
+        let theirs: LiteMap<&str, &ParamSpec> = from.specs.iter().map(|s| (s.name.as_str(), s)).collect();
         let mut copied = Vec::new();
         for spec in &self.specs {
             let same = theirs.get(spec.name.as_str()).filter(|s| s.shape == spec.shape && s.disk == spec.disk);
@@ -167,16 +167,16 @@ mod tests {
         let values: Vec<f32> = (0..320).map(|i| i as f32).collect();
         let tensors = layout.to_tensors("net.", &values);
         let at = |name: &str, point: &[usize]| {
-            let t = &tensors[name];
+            let t = tensors.get(name).unwrap();
             t.values[point.iter().zip(&t.shape).fold(0, |i, (p, n)| i * n + p)]
         };
-        assert_eq!(tensors["net.conv"].shape, [4, 2, 3, 3]);
+        assert_eq!(tensors.get("net.conv").unwrap().shape, [4, 2, 3, 3]);
         // Memory [dy, dx, ci, co] = [1, 2, 1, 3].
         assert_eq!(at("net.conv", &[3, 1, 1, 2]), f32::from(((3 + 2) * 2 + 1) * 4 + 3u8));
         // Channel c of q, k, v is at 3 c + j in the file.
-        assert_eq!(tensors["net.bias"].values, [192.0, 194.0, 196.0, 193.0, 195.0, 197.0]);
+        assert_eq!(tensors.get("net.bias").unwrap().values, [192.0, 194.0, 196.0, 193.0, 195.0, 197.0]);
         assert_eq!(at("net.qkv", &[3 + 2, 1, 0, 0]), 128.0 + 6.0 + 4.0 + 1.0);
-        assert_eq!(tensors["net.linear"].values, [256.0, 257.0, 258.0, 259.0, 260.0, 261.0]);
+        assert_eq!(tensors.get("net.linear").unwrap().values, [256.0, 257.0, 258.0, 259.0, 260.0, 261.0]);
         let back = layout.from_tensors("net.", &tensors).unwrap();
         for spec in &layout.specs {
             assert_eq!(back[spec.range()], values[spec.range()], "{}", spec.name);

@@ -3,11 +3,12 @@
 //! Every block is one matrix product: its input is shifted by an affine function of the noise
 //! level, and all those functions are one product together.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::layers::{INIT, INIT_ZERO, linear, linears, sinusoidal};
 use super::{ConfigError, Init, Params};
 use crate::graph::{Var, concat};
+use crate::json::Fields;
 
 /// Sines and cosines of the noise level, each.
 const FREQUENCIES: usize = 16;
@@ -39,11 +40,9 @@ impl Waves {
 }
 
 /// Size of a perceptron.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MlpConfig {
     /// Numbers per data point.
-    #[serde(default = "two")]
     pub dim: usize,
     /// Hidden units per layer.
     pub width: usize,
@@ -51,11 +50,16 @@ pub struct MlpConfig {
     pub depth: usize,
 }
 
-fn two() -> usize {
-    2
-}
-
 impl MlpConfig {
+    /// Takes the settings from the entries of a JSON object.
+    pub(super) fn take(fields: &mut Fields) -> Result<Self, String> {
+        Ok(Self {
+            dim: fields.optional("dim")?.unwrap_or(2),
+            width: fields.required("width")?,
+            depth: fields.required("depth")?,
+        })
+    }
+
     /// Whether the network can be built; the error names the first setting that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         for (field, value, hi) in [("dim", self.dim, 4096), ("width", self.width, 4096), ("depth", self.depth, 64)] {

@@ -36,12 +36,13 @@ pub(crate) use unet::{EPS, SKIP_SCALE};
 pub use unet_config::UnetConfig;
 pub(crate) use unet_config::{Block, Resample};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::graph::{Graph, Var};
+use crate::json::Fields;
 
 /// Which network, and how large: the generator's. The ratio network follows from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum NetworkConfig {
     /// For points.
@@ -71,6 +72,17 @@ impl ConfigError {
 }
 
 impl NetworkConfig {
+    /// The network whose settings are this JSON object, as they are serialised.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let mut fields = Fields::parse(text)?;
+        let config = match &fields.required::<String>("type")?[..] {
+            "mlp" => Self::Mlp(MlpConfig::take(&mut fields)?),
+            "unet" => Self::Unet(UnetConfig::take(&mut fields)?),
+            other => return Err(format!("unknown network `{other}`; known: mlp, unet")),
+        };
+        fields.finish().map(|()| config)
+    }
+
     /// Whether the network can be built. The methods below panic on one that cannot.
     pub fn validate(&self) -> Result<(), ConfigError> {
         match self {
@@ -160,14 +172,14 @@ mod tests {
     fn configurations_are_read_and_unknown_settings_refused() {
         let text = r#"{"type":"unet","resolution":28,"channels":1,"patch":2,"model_channels":32,
             "channel_mult":[1,2],"num_blocks":2}"#;
-        let config: NetworkConfig = serde_json::from_str(text).unwrap();
+        let config = NetworkConfig::from_json(text).unwrap();
         config.validate().unwrap();
         assert_eq!(config.data_shape(), [28, 28, 1]);
-        let again = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+        let again = NetworkConfig::from_json(&serde_json::to_string(&config).unwrap()).unwrap();
         assert_eq!(config, again);
-        let error = serde_json::from_str::<NetworkConfig>(&text.replace("patch", "patches")).unwrap_err();
-        assert!(error.to_string().contains("unknown field `patches`"), "{error}");
-        let mlp: NetworkConfig = serde_json::from_str(r#"{"type":"mlp","width":128,"depth":3}"#).unwrap();
+        let error = NetworkConfig::from_json(&text.replace("patch", "patches")).unwrap_err();
+        assert!(error.contains("unknown field `patches`"), "{error}");
+        let mlp = NetworkConfig::from_json(r#"{"type":"mlp","width":128,"depth":3}"#).unwrap();
         assert_eq!(mlp.data_shape(), [2]);
         assert!(NetworkConfig::Mlp(MlpConfig { dim: 2, width: 0, depth: 1 }).validate().is_err());
     }

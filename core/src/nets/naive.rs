@@ -46,7 +46,7 @@ pub struct Naive<'a> {
 
 impl Naive<'_> {
     fn tensor(&self, name: &str, index: usize) -> f64 {
-        f64::from(self.tensors[name].values[index])
+        f64::from(self.tensors.get(name).unwrap().values[index])
     }
 
     fn linear(&self, name: &str, x: &[f64]) -> Vec<f64> {

@@ -6,8 +6,8 @@
 //!
 //! Invariant: the first use of a name fixes its place; every later use must agree with it.
 
+use litemap::LiteMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use super::{DiskLayout, Init, ParamLayout, ParamSpec};
 use crate::graph::{Graph, Var};
@@ -24,7 +24,7 @@ pub struct Params<'g> {
 struct State<'g> {
     specs: Vec<ParamSpec>,
     /// Variables by the name of their first part.
-    known: HashMap<String, usize>,
+    known: LiteMap<String, usize>,
     /// Offset and variable, in order of first use.
     variables: Vec<(usize, Var<'g>)>,
     len: usize,

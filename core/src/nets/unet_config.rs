@@ -3,21 +3,20 @@
 //! Invariant: a configuration that passes [`UnetConfig::validate`] can be built, and is not
 //! larger than any sensible network: a file from a stranger cannot ask for absurd sizes.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::ConfigError;
+use crate::json::Fields;
 
 /// A DDPM++ U-Net as in EDM (Karras et al. 2022, appendix F.1; `SongUNet` in the code
 /// published with it). The settings have the published names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnetConfig {
     /// Height and width of an image.
     pub resolution: usize,
     /// Channels of an image: 1 for grey, 3 for colour.
     pub channels: usize,
     /// Pixels per side of a patch that the network sees as one pixel: 1, or 2 for speed.
-    #[serde(default = "one")]
     pub patch: usize,
     /// Channels of the first level are this times its multiplier.
     pub model_channels: usize,
@@ -26,35 +25,17 @@ pub struct UnetConfig {
     /// Blocks per level of the encoder; the decoder has one more.
     pub num_blocks: usize,
     /// Resolutions (behind the patches) of the levels with attention.
-    #[serde(default)]
     pub attn_resolutions: Vec<usize>,
     /// Attention in the middle, at the smallest resolution. The published networks have it.
-    #[serde(default = "yes")]
     pub attn_middle: bool,
     /// Channels per attention head; none: a single head.
-    #[serde(default)]
     pub channels_per_head: Option<usize>,
     /// Channels of the noise embedding are this times `model_channels`.
-    #[serde(default = "four")]
     pub channel_mult_emb: usize,
     /// Classes of a conditional network, 0 if it is none.
-    #[serde(default)]
     pub label_dim: usize,
     /// Whether the noise level scales each block's channels besides shifting them.
-    #[serde(default)]
     pub adaptive_scale: bool,
-}
-
-fn one() -> usize {
-    1
-}
-
-fn four() -> usize {
-    4
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// How a block changes the resolution.
@@ -79,6 +60,24 @@ pub(crate) struct Block {
 }
 
 impl UnetConfig {
+    /// Takes the settings from the entries of a JSON object; what later versions added may be absent.
+    pub(super) fn take(fields: &mut Fields) -> Result<Self, String> {
+        Ok(Self {
+            resolution: fields.required("resolution")?,
+            channels: fields.required("channels")?,
+            patch: fields.optional("patch")?.unwrap_or(1),
+            model_channels: fields.required("model_channels")?,
+            channel_mult: fields.required("channel_mult")?,
+            num_blocks: fields.required("num_blocks")?,
+            attn_resolutions: fields.optional("attn_resolutions")?.unwrap_or_default(),
+            attn_middle: fields.optional("attn_middle")?.unwrap_or(true),
+            channels_per_head: fields.optional("channels_per_head")?.flatten(),
+            channel_mult_emb: fields.optional("channel_mult_emb")?.unwrap_or(4),
+            label_dim: fields.optional("label_dim")?.unwrap_or(0),
+            adaptive_scale: fields.optional("adaptive_scale")?.unwrap_or(false),
+        })
+    }
+
     /// EDM's unconditional CIFAR-10 network: 55.7 million parameters, attention at 16 x 16.
     pub fn cifar10() -> Self {
         Self {

@@ -7,7 +7,7 @@
 //! by a launch of its own: the expansion fails with [`Failure::Store`], and planning starts
 //! again with that node in memory.
 
-use std::collections::HashMap;
+use litemap::LiteMap;
 
 use super::fuse::resolve;
 use super::ir::{Affine, Body, Inst, View};
@@ -21,7 +21,7 @@ pub(super) enum Failure {
 }
 
 /// An affine form of the iteration dimensions: one coefficient each, and a constant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Coord {
     coefficients: Vec<i64>,
     offset: i64,
@@ -105,7 +105,7 @@ pub(super) fn expand(
             reduced: &reduced,
             dims: &dims,
             insts: Vec::new(),
-            memo: HashMap::new(),
+            memo: LiteMap::new(),
             inputs: &mut known,
         };
         let coords = axis_coords(&dims, &parts);
@@ -172,7 +172,7 @@ struct Expander<'a, 'b> {
     reduced: &'b [bool],
     dims: &'b [usize],
     insts: Vec<Inst>,
-    memo: HashMap<(usize, Vec<Coord>, Bounds), usize>,
+    memo: LiteMap<(usize, Vec<Coord>, Bounds), usize>,
     inputs: &'b mut Vec<usize>,
 }
 

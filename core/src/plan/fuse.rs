@@ -6,7 +6,9 @@
 //! A contraction also takes over what follows it, as long as nobody else needs the result in
 //! between: bias, time embedding and residual become its epilogue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use super::PlanError;
 use crate::graph::{Node, Op, UnaryOp};
@@ -171,12 +173,12 @@ fn grow(nodes: &[Node], users: &[Vec<usize>], stored: &[bool], claimed: &[bool],
 fn store_shared(nodes: &[Node], users: &[Vec<usize>], live: &[bool], claimed: &[bool], stored: &mut [bool]) {
     // The launches that would compute each node, each by the node that it ends in, and the number
     // of points at which it would.
-    let mut sinks: Vec<BTreeMap<usize, usize>> = vec![BTreeMap::new(); nodes.len()];
+    let mut sinks: Vec<LiteMap<usize, usize>> = vec![LiteMap::new(); nodes.len()];
     let len = |id: usize| nodes[id].shape.iter().product::<usize>();
     for id in (0..nodes.len()).rev().filter(|&id| live[id]) {
         for &user in &users[id] {
             let beyond = if stored[user] || is_root(&nodes[user].op) {
-                BTreeMap::from([(user, if is_root(&nodes[user].op) { len(id) } else { len(user) })])
+                LiteMap::from_iter([(user, if is_root(&nodes[user].op) { len(id) } else { len(user) })])
             } else {
                 sinks[user].clone()
             };

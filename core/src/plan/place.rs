@@ -4,7 +4,7 @@
 //! one buffer, so an output goes to an arena that none of the launch's inputs is in; the number
 //! of scratch arenas grows only when there is no such arena.
 
-use std::collections::{HashMap, HashSet};
+use litemap::LiteMap;
 
 use super::fuse::resolve;
 use super::ir::{Arena, ArenaKind, Body, Inst, Kernel, Launch, MAX_BINDINGS, Plan, SLOT_ALIGN, Slot, View};
@@ -32,12 +32,12 @@ struct Value {
 struct Placer {
     values: Vec<Value>,
     steps: Vec<Step>,
-    of_node: HashMap<usize, usize>,
+    of_node: LiteMap<usize, usize>,
 }
 
 pub(super) fn place(program: &Program<'_>, nodes: &[Node], drafts: Vec<Draft>, scalars: Vec<String>) -> Plan {
     let mut placer = Placer::default();
-    let read: HashSet<&str> = drafts
+    let read: Vec<&str> = drafts
         .iter()
         .flat_map(|d| &d.inputs)
         .filter_map(|&n| match &nodes[n].op {
@@ -45,16 +45,16 @@ pub(super) fn place(program: &Program<'_>, nodes: &[Node], drafts: Vec<Draft>, s
             _ => None,
         })
         .collect();
-    let mut wanted: HashMap<usize, &Place> = HashMap::new();
+    let mut wanted: LiteMap<usize, &Place> = LiteMap::new();
     for (id, place) in &program.outputs {
         let base = resolve(nodes, *id);
-        if !read.contains(place.store.as_str()) && !matches!(nodes[base].op, Op::Input(_)) {
+        if !read.contains(&place.store.as_str()) && !matches!(nodes[base].op, Op::Input(_)) {
             wanted.entry(base).or_insert(place);
         }
     }
     // A value that a launch reads which itself writes to that store has to be in scratch as well.
     for draft in &drafts {
-        let written: HashSet<String> =
+        let written: Vec<String> =
             draft.outputs.iter().filter_map(|o| wanted.get(o)).map(|place| place.store.clone()).collect();
         for input in &draft.inputs {
             if wanted.get(input).is_some_and(|place| written.contains(&place.store)) {
@@ -68,7 +68,7 @@ pub(super) fn place(program: &Program<'_>, nodes: &[Node], drafts: Vec<Draft>, s
     for (id, place) in &program.outputs {
         let value = placer.value(nodes, resolve(nodes, *id));
         let is_there = placer.values[value].home.as_ref() == Some(place);
-        if !is_there && (read.contains(place.store.as_str()) || !placer.write_twice(value, place)) {
+        if !is_there && (read.contains(&place.store.as_str()) || !placer.write_twice(value, place)) {
             placer.copy(value, place.clone(), &nodes[*id].label);
         }
     }
@@ -115,7 +115,7 @@ impl Placer {
         self.steps.push(Step { kernel, inputs, outputs, flops, label: label.to_owned() });
     }
 
-    fn add_draft(&mut self, nodes: &[Node], draft: Draft, wanted: &HashMap<usize, &Place>) {
+    fn add_draft(&mut self, nodes: &[Node], draft: Draft, wanted: &LiteMap<usize, &Place>) {
         let flops = draft.flops();
         let inputs: Vec<usize> = draft.inputs.iter().map(|&n| self.value(nodes, n)).collect();
         let mut outputs = Vec::new();

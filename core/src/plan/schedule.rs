@@ -4,7 +4,9 @@
 //! the same axes of the same shape share one launch; those that nothing in the plan reads (the
 //! gradients of biases and scales) wait until a few are together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use litemap::LiteMap;
 
 use super::PlanError;
 use super::expand::{Context, Expanded, Failure, Own, expand};
@@ -119,16 +121,16 @@ fn join_sums(
     jobs: &[usize],
     needs: &[BTreeSet<usize>],
     origin: &[Option<usize>],
-) -> BTreeMap<usize, SumsAndMap> {
+) -> LiteMap<usize, SumsAndMap> {
     /// Fewer independent sums would leave most of a GPU idle.
     const FEWEST_SUMS: usize = 64;
     let nodes = context.nodes;
     let len = |id: usize| nodes[id].shape.iter().product::<usize>();
-    let mut readers: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut readers: LiteMap<usize, usize> = LiteMap::new();
     for id in needs.iter().flatten() {
         *readers.entry(*id).or_default() += 1;
     }
-    let mut maps = BTreeMap::new();
+    let mut maps = LiteMap::new();
     for (&job, needs) in jobs.iter().zip(needs) {
         if is_root(&nodes[job].op) || origin[job].is_some() {
             continue;

@@ -1,6 +1,6 @@
 //! What a session is told, and what it tells: the one protocol of command line, window and page.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -16,7 +16,9 @@ pub enum Command {
     Pause,
     /// While waiting: run one step of this kind.
     Step(StepKind),
-    /// Change a live setting.
+    /// Change a live setting. Reading text as a number to the last bit takes tables that a browser should not load,
+    /// and its page has no such settings.
+    #[cfg(feature = "native")]
     Set {
         /// Its name, such as `lr_generator`.
         knob: String,
@@ -99,7 +101,7 @@ pub enum Event {
         /// Steps done, both phases.
         step: u64,
         /// Values by name, such as `Loss/ratio`.
-        values: BTreeMap<String, f64>,
+        values: LiteMap<String, f64>,
     },
     /// Samples of the fixed latents (one-step, averaged weights).
     Grid {

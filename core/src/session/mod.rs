@@ -172,6 +172,7 @@ impl Session {
             Command::Save => self.save_now = true,
             Command::Stop => self.stop = Some(End::Stopped),
             Command::Discard => self.stop = Some(End::Discarded),
+            #[cfg(feature = "native")]
             Command::Set { knob, value } => {
                 let config = &mut self.trainer.setup.config;
                 let before = config.divergence;
@@ -447,7 +448,7 @@ impl Session {
         if means.is_empty() {
             return;
         }
-        let mut values: std::collections::BTreeMap<String, f64> =
+        let mut values: litemap::LiteMap<String, f64> =
             means.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let elapsed = self.elapsed().as_secs_f64();
         values.insert("Progress/images".into(), self.images() as f64);

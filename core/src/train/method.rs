@@ -36,7 +36,7 @@ const BIN_RATE: f32 = 0.05;
 pub const RING: usize = 256;
 
 /// A kind of step: which network it updates, and what it records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StepKind {
     /// Denoising of real data by the generator's network.
     Warmup,

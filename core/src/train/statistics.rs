@@ -1,13 +1,13 @@
 //! Means of what the steps record, between two lines of statistics.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::method::{RING, StepKind};
 
 /// Running sums by name.
 #[derive(Clone, Debug, Default)]
 pub struct Averages {
-    sums: BTreeMap<&'static str, (f64, u64)>,
+    sums: LiteMap<&'static str, (f64, u64)>,
 }
 
 impl Averages {
@@ -32,7 +32,7 @@ impl Averages {
     }
 
     /// The means since the last call, by name.
-    pub fn take(&mut self) -> BTreeMap<&'static str, f64> {
+    pub fn take(&mut self) -> LiteMap<&'static str, f64> {
         std::mem::take(&mut self.sums).into_iter().map(|(name, (sum, count))| (name, sum / count as f64)).collect()
     }
 }

@@ -4,7 +4,7 @@
 //! [`Trainer::running_means`] names, and in [`Counters`], so that a saved run goes on with the same
 //! bits as one that was never interrupted.
 
-use std::collections::HashMap;
+use litemap::LiteMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,10 +81,10 @@ pub struct Trainer {
     pub counters: Counters,
     generator: ParamLayout,
     ratio: ParamLayout,
-    plans: HashMap<StepKind, (PlanId, Plan)>,
+    plans: LiteMap<StepKind, (PlanId, Plan)>,
     sampler: Option<(PlanId, Plan)>,
     /// Runs whose statistics have not been taken yet, by kind of step.
-    recorded: HashMap<StepKind, Vec<u32>>,
+    recorded: LiteMap<StepKind, Vec<u32>>,
 }
 
 impl Trainer {
@@ -113,9 +113,9 @@ impl Trainer {
             counters: Counters::default(),
             generator,
             ratio,
-            plans: HashMap::new(),
+            plans: LiteMap::new(),
             sampler: None,
-            recorded: HashMap::new(),
+            recorded: LiteMap::new(),
         };
         let seed = trainer.setup.config.seed;
         let first = trainer.generator.initial(seed);
@@ -250,7 +250,7 @@ impl Trainer {
     /// Call it at least every [`RING`] steps, or older rows are lost (not their check: weights stop
     /// changing at the first gradient that is not finite).
     pub async fn statistics(&mut self, averages: &mut Averages) -> Result<(), TrainError> {
-        let mut recorded: Vec<(StepKind, Vec<u32>)> = self.recorded.drain().collect();
+        let mut recorded = std::mem::take(&mut self.recorded).into_tuple_vec();
         recorded.sort_by_key(|(_, runs)| runs.first().copied());
         for (kind, mut runs) in recorded {
             // Rows are numbered by runs of any kind; older ones have been written over.

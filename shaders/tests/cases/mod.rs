@@ -1,25 +1,41 @@
 //! Every kernel, in every variant and around several generated bodies: what naga and a browser check.
 
-use std::collections::BTreeMap;
-
 use onestep_shaders::{Family, Generated, KERNELS, TILES, Variant, source};
 
-/// Complete WGSL of every case, each with what it is.
-pub fn all() -> Vec<(String, String)> {
+/// A kernel to expand.
+pub struct Case {
+    pub kernel: &'static str,
+    pub variant: Variant,
+    pub generated: Generated,
+    /// Number of the body, among those of this kernel and variant.
+    pub body: usize,
+}
+
+impl Case {
+    /// What it is.
+    pub fn name(&self) -> String {
+        format!("{} {:?} with body {}", self.kernel, self.variant, self.body)
+    }
+
+    /// Its complete WGSL.
+    pub fn text(&self) -> String {
+        source(self.kernel, self.variant, &self.generated).unwrap_or_else(|e| panic!("{}: {e}", self.name()))
+    }
+}
+
+/// Every case.
+pub fn all() -> Vec<Case> {
     let mut all = Vec::new();
     for entry in KERNELS {
         for variant in variants(entry.family) {
-            for (i, body) in bodies(entry.name).into_iter().enumerate() {
-                let mut generated = body;
+            for (body, mut generated) in bodies(entry.name).into_iter().enumerate() {
                 // The convolutions fix what the matrix product leaves open.
                 match entry.name {
                     "conv2d" => generated.values.extend([("a_along_k", 1)]),
                     "conv2d_grad_weight" => generated.values.extend([("a_along_k", 0), ("b_along_k", 0)]),
                     _ => {}
                 }
-                let what = format!("{} {variant:?} with body {i}", entry.name);
-                let text = source(entry.name, variant, &generated).unwrap_or_else(|e| panic!("{what}: {e}"));
-                all.push((what, text));
+                all.push(Case { kernel: entry.name, variant, generated, body });
             }
         }
     }
@@ -46,7 +62,7 @@ fn bodies(kernel: &str) -> Vec<Generated> {
                     bindings: (input.to_owned() + &output(0)).replace('F', f),
                     functions: format!("fn body(i: u32) -> {f} {{ return softplus_{w}(sin_{w}(log_{w}(in0[i])) + cos_{w}(sigmoid_{w}(in0[i]))); }}"),
                     math: true,
-                    values: BTreeMap::from([("vector", vector), ("results", 1)]),
+                    values: vec![("vector", vector), ("results", 1)],
                     ..Generated::default()
                 };
                 let two = Generated {
@@ -58,7 +74,7 @@ fn bodies(kernel: &str) -> Vec<Generated> {
                     scalars: 2,
                     math: true,
                     random: true,
-                    values: BTreeMap::from([("vector", vector), ("results", 2)]),
+                    values: vec![("vector", vector), ("results", 2)],
                 };
                 [one, two]
             })
@@ -67,13 +83,13 @@ fn bodies(kernel: &str) -> Vec<Generated> {
             let one = Generated {
                 bindings: (input.to_owned() + &output(0)).replace('F', "f32"),
                 functions: "fn body(o: u32, r: u32) -> f32 { return in0[r * 7u + o]; }".to_owned(),
-                values: BTreeMap::from([("results", 1)]),
+                values: vec![("results", 1)],
                 ..Generated::default()
             };
             let two = Generated {
                 bindings: (input.to_owned() + &output(0) + &output(1)).replace('F', "f32"),
                 functions: "struct Values { v0: f32, v1: f32, }\nfn body(o: u32, r: u32) -> Values { return Values(in0[r], in0[o]); }".to_owned(),
-                values: BTreeMap::from([("results", 2)]),
+                values: vec![("results", 2)],
                 ..Generated::default()
             };
             if kernel == "reduce" { vec![one, two] } else { vec![one] }
@@ -85,7 +101,7 @@ fn bodies(kernel: &str) -> Vec<Generated> {
                 fn map(o: u32, r: u32, sum0: f32, sum1: f32) -> f32 { return in0[r] - sum0 * sum1; }\n\
                 fn point(o: u32, r: u32) -> u32 { return r * 7u + o; }"
                 .to_owned(),
-            values: BTreeMap::from([("results", 2), ("outputs", 1)]),
+            values: vec![("results", 2), ("outputs", 1)],
             ..Generated::default()
         }],
         "matmul" | "conv2d" | "conv2d_grad_weight" => contractions(),
@@ -93,16 +109,16 @@ fn bodies(kernel: &str) -> Vec<Generated> {
             .map(|(f, vector)| Generated {
                 bindings: (input.replace("in0", "partial") + &output(0)).replace('F', f),
                 functions: format!("fn epilogue(row: u32, col: u32, acc: {f}) -> {f} {{ return acc + f32(row + col); }}"),
-                values: BTreeMap::from([("vector_out", vector)]),
+                values: vec![("vector_out", vector)],
                 ..Generated::default()
             })
             .to_vec(),
         "softmax" => vec![Generated { math: true, ..Generated::default() }],
         "adam" => [0, 1]
-            .map(|vector| Generated { run: true, scalars: 3, values: BTreeMap::from([("vector", vector)]), ..Generated::default() })
+            .map(|vector| Generated { run: true, scalars: 3, values: vec![("vector", vector)], ..Generated::default() })
             .to_vec(),
         "record" => [1, 7]
-            .map(|inputs| Generated { run: true, scalars: 1, values: BTreeMap::from([("inputs", inputs)]), ..Generated::default() })
+            .map(|inputs| Generated { run: true, scalars: 1, values: vec![("inputs", inputs)], ..Generated::default() })
             .to_vec(),
         _ => vec![Generated::default()],
     }
@@ -127,7 +143,7 @@ fn contractions() -> Vec<Generated> {
             functions: operand("a", 1, flag(0))
                 + &operand("b", 0, flag(1))
                 + &format!("fn epilogue(row: u32, col: u32, acc: {out}) -> {out} {{ return acc; }}\n"),
-            values: BTreeMap::from([
+            values: vec![
                 ("vector_a", flag(0)),
                 ("vector_b", flag(1)),
                 ("vector_out", flag(2)),
@@ -135,7 +151,7 @@ fn contractions() -> Vec<Generated> {
                 ("b_along_k", flag(4)),
                 ("k_tail", flag(5)),
                 ("size", if flag(6) == 1 { 3 } else { 1 }),
-            ]),
+            ],
             ..Generated::default()
         });
     }

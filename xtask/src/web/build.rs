@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow};
 use wasm_bindgen_cli_support::Bindgen;
 
+use super::slim;
 use crate::step;
 use crate::wasm::{SIMD, TARGET, Toolchain};
 
@@ -37,6 +38,11 @@ pub fn engine(quick: bool) -> Result<Option<PathBuf>> {
         bind(&module, &folder, name)?;
         let wasm = folder.join(format!("{name}_bg.wasm"));
         shrink(&wasm, !flags.is_empty())?;
+        let script = folder.join(format!("{name}.js"));
+        let mut module = std::fs::read(&wasm)?;
+        let text = slim::imports(&std::fs::read_to_string(&script)?, &mut module)?;
+        std::fs::write(&script, text)?;
+        std::fs::write(&wasm, module)?;
     }
     Ok(Some(folder))
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask web`: everything that a visitor's browser loads, as static files in `web/dist`.
 //!
-//! [`build`] compiles the engine, [`dist`] lays the files out, [`serve`] hands them to a browser on
-//! this machine, [`browser`] runs the tests in one and [`bench`] the benchmark, both on [`harness`].
+//! [`build`] compiles the engine, [`slim`] takes out what only people need, [`dist`] lays the files out,
+//! [`serve`] hands them to a browser on this machine, [`browser`] runs the tests in one and [`bench`] the
+//! benchmark, both on [`harness`].
 
 mod bench;
 mod browser;
@@ -9,9 +10,11 @@ mod build;
 mod dist;
 mod harness;
 mod serve;
+mod slim;
 
 use anyhow::Result;
 
+use crate::wasm::Toolchain;
 pub use bench::{BenchOptions, bench};
 pub use browser::{has_test, test};
 
@@ -49,5 +52,5 @@ fn make(quick: bool) -> Result<bool> {
     let Some(engine) = build::engine(quick)? else { return Ok(false) };
     let sizes = dist::assemble(&engine)?;
     print!("{sizes}");
-    Ok(sizes.within_budget())
+    Ok(sizes.within_budget(Toolchain::ensure()?))
 }

@@ -5,8 +5,8 @@ use super::body::Program;
 use super::image::{Border, parts};
 use super::matmul::{Product, matmul};
 use super::narrow::{Dots, is_narrow};
+use super::par;
 use super::tile::{Panels, Rows};
-use super::{par, simd};
 use crate::exec::RunArgs;
 use crate::plan::{Body, ConvShape};
 
@@ -101,13 +101,13 @@ impl Weights {
         let (bases, run_stride) = (&border.bases(), border.row());
         let (runs, run_len) = (k, k * ci);
         if self.narrow {
-            simd::run(Dots { a, bases, runs, run_stride, run_len, b: packed, out });
+            Dots { a, bases, runs, run_stride, run_len, b: packed, out }.run();
             return;
         }
         for panel in self.panels.iter() {
             let b = panel.of(packed, self.taps());
             let out = &mut *out;
-            simd::run(Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: co });
+            Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: co }.run();
         }
     }
 }

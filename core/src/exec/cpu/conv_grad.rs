@@ -5,8 +5,8 @@ use super::body::Program;
 use super::image::{Border, Part, parts};
 use super::matmul::sum_in_order;
 use super::narrow::{is_narrow, outer};
+use super::par;
 use super::tile::{Columns, Panels};
-use super::{par, simd};
 use crate::exec::RunArgs;
 use crate::plan::{Body, ConvShape};
 
@@ -83,21 +83,8 @@ impl PixelProduct {
                     let (base, groups, group_stride) = (dy * border.row(), images, border.image());
                     let (runs, run_stride, run_len, step) = (rows, border.row(), w, ci);
                     let (out, ld) = (&mut *sums, co);
-                    simd::run(Columns {
-                        a,
-                        base,
-                        groups,
-                        group_stride,
-                        m,
-                        runs,
-                        run_stride,
-                        run_len,
-                        step,
-                        panel,
-                        b,
-                        out,
-                        ld,
-                    });
+                    Columns { a, base, groups, group_stride, m, runs, run_stride, run_len, step, panel, b, out, ld }
+                        .run();
                 }
             }
         });

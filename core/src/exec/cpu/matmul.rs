@@ -3,9 +3,8 @@
 
 use super::body::Program;
 use super::narrow::outer;
-use super::simd;
 use super::tile::{Columns, Panels, Rows};
-use super::{par, pointwise};
+use super::{par, pointwise, simd};
 use crate::exec::RunArgs;
 use crate::plan::Body;
 
@@ -106,9 +105,9 @@ fn multiply(
         let (panel, out, bases, runs, run_stride) = (panel, &mut *out, &bases, 1, 0);
         if ta {
             let (m, step, groups, group_stride) = (rows, stride, 1, 0);
-            simd::run(Columns { a, base, groups, group_stride, m, runs, run_stride, run_len, step, panel, b, out, ld });
+            Columns { a, base, groups, group_stride, m, runs, run_stride, run_len, step, panel, b, out, ld }.run();
         } else {
-            simd::run(Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld });
+            Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld }.run();
         }
     }
 }

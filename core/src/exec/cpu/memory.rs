@@ -5,12 +5,12 @@
 
 use crate::exec::ExecError;
 use crate::plan::{Launch, Slot};
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// Named buffers, and the scratch arenas that plans share.
 #[derive(Debug, Default)]
 pub struct Memory {
-    stores: BTreeMap<String, Vec<f32>>,
+    stores: LiteMap<String, Vec<f32>>,
     pub scratch: Vec<Vec<f32>>,
 }
 
@@ -44,7 +44,8 @@ impl Memory {
     /// `len` elements of a store from `offset`.
     pub fn range(&self, name: &str, offset: usize, len: usize) -> Result<&[f32], ExecError> {
         self.check(name, offset + len)?;
-        Ok(&self.stores[name][offset..offset + len])
+        let store = self.stores.get(name).expect("checked above");
+        Ok(&store[offset..offset + len])
     }
 
     /// As [`Memory::range`], to write.

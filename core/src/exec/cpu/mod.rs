@@ -4,9 +4,9 @@
 //! to bisect a wrong shader. Invariant: a run gives the same bits every time, for any number of
 //! threads: work is cut by shape, and partial sums are added in a fixed order.
 //!
-//! Where to look: `program` and `body` interpret pointwise code, `tile` holds the inner loops of
-//! contractions, `conv`, `conv_grad`, `matmul` and `reduce` cut the work into tasks, `rest` has the
-//! small kernels, `math` the elementary functions, `memory` how launches borrow their operands.
+//! Where to look: `program` and `body` interpret pointwise code, `conv`, `conv_grad`, `matmul` and
+//! `reduce` cut the work into tasks, `rest` has the small kernels, `memory` how launches borrow their
+//! operands. The inner loops are in [`onestep_kernels`].
 
 #![allow(clippy::cast_possible_wrap, reason = "sizes and element numbers are far below 2^31")]
 
@@ -16,31 +16,26 @@ mod conv_grad;
 mod flow;
 mod image;
 mod launch;
-mod math;
 mod matmul;
 mod memory;
 mod moments;
-mod narrow;
-mod par;
 mod pointwise;
 mod program;
 mod reduce;
 mod reduce_map;
 mod rest;
-mod rng;
-mod simd;
 mod sums;
 #[cfg(test)]
 mod tests;
-mod tile;
 mod view;
 
 pub use launch::run_launch;
-pub use par::threads;
+pub use onestep_kernels::par::threads;
 
 use super::{ExecError, LaunchTime, PlanId, RunArgs};
 use crate::plan::{ArenaKind, Launch, Plan};
 use memory::Memory;
+use onestep_kernels::{math, narrow, par, rng, simd, tile};
 
 /// Fills scratch memory before each run if [`CpuExecutor::poison`] is set: far from any sensible
 /// value, and easy to recognise.

@@ -7,10 +7,11 @@
 
 use super::body::{BLOCK, Eval, Program};
 use super::par;
-use super::simd::{self, Arg, vectorised};
+use super::simd::Arg;
 use super::sums::{Layout, Sums};
 use crate::exec::RunArgs;
 use crate::plan::Body;
+use onestep_kernels::sums;
 
 /// More columns than this are split between tasks.
 const MAX_COLUMNS: usize = 8192;
@@ -59,33 +60,12 @@ fn short_rows(program: &Program, layout: &Layout, outputs: &mut [&mut [f32]]) {
             for (j, out) in outs.iter_mut().enumerate() {
                 let out = &mut out[first..first + count];
                 match eval.result(j, start, len) {
-                    Arg::Slice(values) => row_sums(rows, values, out),
+                    Arg::Slice(values) => sums::rows(rows, values, out),
                     Arg::Splat(value) => out.fill(value * rows as f32),
                 }
             }
         }
     });
-}
-
-vectorised! {
-    /// `out[i]` = sum of the `i`-th row.
-    fn row_sums(row: usize, values: &[f32], out: &mut [f32]) {
-        for (out, values) in out.iter_mut().zip(values.chunks_exact(row)) {
-            // Sixteen sums at once: the additions of one would wait for each other.
-            let mut partial = [0.0; 16];
-            let (whole, rest) = values.as_chunks::<16>();
-            for chunk in whole {
-                simd::add_to(&mut partial, chunk);
-            }
-            simd::add_to(&mut partial, rest);
-            for half in [8, 4, 2, 1] {
-                for i in 0..half {
-                    partial[i] += partial[i + half];
-                }
-            }
-            *out = partial[0];
-        }
-    }
 }
 
 /// Small groups: each task does some.

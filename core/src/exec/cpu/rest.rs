@@ -2,10 +2,10 @@
 //!
 //! Each is the twin of the WGSL kernel of the same name; [`crate::plan::Kernel`] has the formulas.
 
-use super::simd::vectorised;
-use super::{math, par, simd};
+use super::{par, simd};
 use crate::exec::RunArgs;
 use crate::plan::AdamScalars;
+use onestep_kernels::{sums, vectorised};
 
 /// Elements per task.
 const TASK: usize = 8 * 1024;
@@ -16,25 +16,9 @@ pub fn softmax(cols: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
     let tasks = outputs[0].chunks_mut(rows * cols).zip(inputs[0].chunks(rows * cols)).collect();
     par::each(4 * inputs[0].len(), tasks, |(out, x): (&mut [f32], &[f32])| {
         for (out, x) in out.chunks_exact_mut(cols).zip(x.chunks_exact(cols)) {
-            softmax_row(x, out);
+            sums::softmax_row(x, out);
         }
     });
-}
-
-vectorised! {
-    fn softmax_row(x: &[f32], out: &mut [f32]) {
-        let largest = x.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
-        simd::map1(out, x, |x| math::exp::<S>(x - largest));
-        // Sixteen partial sums: the additions of one would wait for each other.
-        let mut partial = [0.0; 16];
-        for chunk in out.chunks(16) {
-            simd::add_to(&mut partial, chunk);
-        }
-        let scale = 1.0 / partial.iter().sum::<f32>();
-        for y in out {
-            *y *= scale;
-        }
-    }
 }
 
 /// The row that an index names, clamped to the table.

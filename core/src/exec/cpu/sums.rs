@@ -2,7 +2,8 @@
 //!
 //! Numerics: f32 sums over at most [`FLUSH`] rows, then f64.
 
-use super::simd::{self, Arg, vectorised};
+use super::simd::{self, Arg};
+use onestep_kernels::sums::{add_squares, flush};
 
 /// f32 additions to a column before it is added to the f64 total.
 const FLUSH: usize = 32;
@@ -185,22 +186,6 @@ impl Sums {
             self.total.fill(0.0);
         }
         (self.pending, self.flushed) = (0, false);
-    }
-}
-
-vectorised! {
-    fn add_squares(sums: &mut [f32], values: &[f32], mean: &[f32]) {
-        for ((sum, x), mean) in sums.iter_mut().zip(values).zip(mean) {
-            let d = x - mean;
-            *sum += d * d;
-        }
-    }
-
-    fn flush(total: &mut [f64], partial: &mut [f32]) {
-        for (total, partial) in total.iter_mut().zip(partial) {
-            *total += f64::from(*partial);
-            *partial = 0.0;
-        }
     }
 }
 

@@ -15,7 +15,7 @@ pub struct OnCpu {
 }
 
 impl OnCpu {
-    /// Reads `ONESTEP_CPU`; browsers have no environment.
+    /// Reads `ONESTEP_CPU`.
     pub fn from_env() -> Self {
         Self::parse(&std::env::var("ONESTEP_CPU").unwrap_or_default())
     }

@@ -3,7 +3,7 @@
 //! Invariant: whatever is wrong with the file (absent, damaged, not writable), the answer is "not
 //! measured", never an error that a user sees.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::AdapterSummary;
 use crate::files::atomic_write;
 
 /// Choices by kernel and class.
-type Names = BTreeMap<String, String>;
+type Names = LiteMap<String, String>;
 
 /// Identifies what the measurements depend on.
 pub fn key(adapter: &AdapterSummary) -> String {
@@ -41,7 +41,7 @@ fn path() -> Option<PathBuf> {
     Some(base?.join("onestep").join("kernels.json"))
 }
 
-fn read(path: &Path) -> BTreeMap<String, Names> {
+fn read(path: &Path) -> LiteMap<String, Names> {
     std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
@@ -66,7 +66,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep").join("kernels.json");
         assert_eq!(load_from(&path, "a"), None);
-        let names = Names::from([("conv2d/large".to_owned(), "tile8".to_owned())]);
+        let names = Names::from_iter([("conv2d/large".to_owned(), "tile8".to_owned())]);
         save_to(&path, "a", &names).unwrap();
         save_to(&path, "b", &Names::new()).unwrap();
         assert_eq!(load_from(&path, "a"), Some(names));

@@ -8,7 +8,7 @@
 //! Invariant: a generated function reads no element outside its view's bounds, because the GPU runs
 //! without bounds checks. Arithmetic on indices wraps, so one comparison checks both ends.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::fmt::Write as _;
 
 pub use super::space::Params;
@@ -121,14 +121,14 @@ struct Emitter<'a, 'c> {
     code: &'c mut Code,
     text: String,
     /// Names of the index expressions that exist already.
-    names: BTreeMap<String, String>,
+    names: LiteMap<String, String>,
 }
 
 impl<'a, 'c> Emitter<'a, 'c> {
     fn new(function: &Function<'a>, code: &'c mut Code) -> Self {
         let space = Space::new(function.body, function.params);
         let text = space.joined.clone().unwrap_or_default();
-        Self { space, code, text, names: BTreeMap::new() }
+        Self { space, code, text, names: LiteMap::new() }
     }
 
     fn line(&mut self, line: &str) {

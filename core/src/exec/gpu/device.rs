@@ -99,7 +99,7 @@ impl AdapterSummary {
             wgpu::DeviceType::VirtualGpu => AdapterKind::Virtual,
             wgpu::DeviceType::Cpu => AdapterKind::Software,
             // SwiftShader in Chromium calls itself nothing in particular.
-            wgpu::DeviceType::Other if info.name.to_lowercase().contains("swiftshader") => AdapterKind::Software,
+            wgpu::DeviceType::Other if info.name.to_ascii_lowercase().contains("swiftshader") => AdapterKind::Software,
             wgpu::DeviceType::Other => AdapterKind::Other,
         };
         Self {
@@ -260,8 +260,8 @@ async fn select(choice: &AdapterChoice) -> Result<(wgpu::Adapter, AdapterSummary
         format!("there are: {names}")
     };
     let named = |name: &str| {
-        let name = name.to_lowercase();
-        all.iter().position(|(s, _)| s.name.to_lowercase().contains(&name))
+        let name = name.to_ascii_lowercase();
+        all.iter().position(|(s, _)| s.name.to_ascii_lowercase().contains(&name))
     };
     let environment = std::env::var("WGPU_ADAPTER_NAME").ok().filter(|name| !name.is_empty());
     let (index, wanted) = match (choice, &environment) {

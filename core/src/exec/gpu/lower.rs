@@ -4,8 +4,6 @@
 //! buffer of the executor's own, and so do contractions whose operand is better computed once
 //! beforehand. [`assemble`](super::assemble) has what all of them share.
 
-use std::collections::BTreeMap;
-
 use onestep_shaders::{Generated, Variant};
 
 use super::assemble::{Dispatch, Lowering};
@@ -44,13 +42,13 @@ pub fn lower(launch: &Launch, tuning: &Tuning) -> Result<Vec<Dispatch>, ExecErro
             let generated = Generated {
                 run: true,
                 scalars: highest as u32 / 4 + 1,
-                values: BTreeMap::from([("vector", u32::from(vector))]),
+                values: vec![("vector", u32::from(vector))],
                 ..Generated::default()
             };
             lowering.fixed(Variant::Items, &generated, constants, items.div_ceil(64))
         }
         Kernel::Record { ring } => {
-            let values = BTreeMap::from([("inputs", launch.inputs.len() as u32)]);
+            let values = vec![("inputs", launch.inputs.len() as u32)];
             let generated = Generated { run: true, scalars: 1, values, ..Generated::default() };
             lowering.fixed(Variant::Items, &generated, vec![("RING", *ring as f64)], 1)
         }

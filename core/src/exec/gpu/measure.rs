@@ -3,7 +3,7 @@
 //! Invariant: it takes about [`BUDGET_SECS`] at most; what has not been measured by then keeps the
 //! table's choice, as on software adapters (whose answer is known) and in browsers (no clock).
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 use std::time::Duration;
 
 use onestep_shaders::tile;
@@ -56,7 +56,7 @@ fn examples() -> Vec<(&'static str, Kernel, [usize; 3])> {
 impl GpuExecutor {
     /// Measures anew which tiles are fast, for at most about `budget` (plus one candidate), and returns
     /// the fastest by kernel and class of sizes. Changes nothing; [`Choice::Measured`] takes it.
-    pub fn measure(&mut self, budget: Duration) -> Result<BTreeMap<String, String>, ExecError> {
+    pub fn measure(&mut self, budget: Duration) -> Result<LiteMap<String, String>, ExecError> {
         measure(self, budget)
     }
 }
@@ -77,11 +77,11 @@ pub fn choice(executor: &mut GpuExecutor) -> Result<Choice, ExecError> {
 }
 
 /// The fastest tile per kernel and class, of those that `budget` allows to measure.
-fn measure(executor: &mut GpuExecutor, budget: Duration) -> Result<BTreeMap<String, String>, ExecError> {
+fn measure(executor: &mut GpuExecutor, budget: Duration) -> Result<LiteMap<String, String>, ExecError> {
     let tuning = executor.tuning.clone();
     let plans = executor.plans.len();
     let mut spent = 0.0;
-    let mut names = BTreeMap::new();
+    let mut names = LiteMap::new();
     for (class, kernel, sizes) in examples() {
         let plan = plan(&kernel, sizes);
         for arena in &plan.arenas {

@@ -3,7 +3,7 @@
 //! Invariant: `generation` changes whenever a buffer is made, replaced or dropped, so that bind
 //! groups of an older generation are never used.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::assemble::Temporary;
 use super::device::Gpu;
@@ -25,7 +25,7 @@ const NAMES: [&str; 2] = ["computed operands", "partial sums"];
 /// All buffers of an executor.
 #[derive(Default)]
 pub struct Memory {
-    stores: BTreeMap<String, Array>,
+    stores: LiteMap<String, Array>,
     scratch: Vec<Option<Array>>,
     temporary: [Option<Array>; 2],
     /// Number of changes so far.

@@ -6,6 +6,7 @@
 //! Invariant: nothing here panics because of the device; errors and its loss are values.
 
 mod assemble;
+#[cfg(feature = "native")]
 mod bisect;
 mod cache;
 pub mod codegen;
@@ -46,6 +47,7 @@ pub struct GpuExecutor {
     tuning: Tuning,
     plans: Vec<Prepared>,
     /// Kernels that run on their CPU twin: `ONESTEP_CPU`.
+    #[cfg(feature = "native")]
     on_cpu: bisect::OnCpu,
 }
 
@@ -83,6 +85,7 @@ impl GpuExecutor {
             pipelines: Pipelines::default(),
             tuning: Tuning { software, choice: Choice::Table, temporaries: true, max_elements },
             plans: Vec::new(),
+            #[cfg(feature = "native")]
             on_cpu: bisect::OnCpu::from_env(),
         };
         if !deterministic {
@@ -112,6 +115,7 @@ impl GpuExecutor {
     }
 
     /// Runs these kernels on their CPU twin from now on, as `ONESTEP_CPU` does.
+    #[cfg(feature = "native")]
     pub fn set_on_cpu(&mut self, kernels: &str) {
         self.on_cpu = bisect::OnCpu::parse(kernels);
     }
@@ -206,6 +210,7 @@ impl GpuExecutor {
     /// Runs a plan; returns as soon as the device has the work.
     pub fn run(&mut self, plan: PlanId, args: &RunArgs<'_>) -> Result<(), ExecError> {
         self.start(plan, args)?;
+        #[cfg(feature = "native")]
         if self.on_cpu.any() {
             return bisect::run(self, plan, args);
         }

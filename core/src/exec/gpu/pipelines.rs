@@ -3,8 +3,7 @@
 //! Invariant: the key is everything that the pipeline depends on: the WGSL, its constants and the
 //! kinds of its bindings.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use litemap::LiteMap;
 
 use super::assemble::Dispatch;
 use super::device::Gpu;
@@ -30,9 +29,9 @@ pub struct Pipeline {
 /// All pipelines of an executor.
 #[derive(Default)]
 pub struct Pipelines {
-    layouts: BTreeMap<Signature, Layout>,
-    modules: HashMap<String, wgpu::ShaderModule>,
-    made: HashMap<(String, String), Pipeline>,
+    layouts: LiteMap<Signature, Layout>,
+    modules: LiteMap<String, wgpu::ShaderModule>,
+    made: LiteMap<(String, String), Pipeline>,
 }
 
 impl Pipelines {

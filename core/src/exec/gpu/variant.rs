@@ -3,7 +3,7 @@
 //! Invariant: under [`Choice::Table`] the choice depends on the shape and the kind of device only,
 //! so that a seed reproduces a run on another machine with the same device.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use onestep_shaders::{Tile, tile};
 
@@ -33,7 +33,7 @@ pub enum Choice {
     /// The fixed table of the device's kind.
     Table,
     /// The fastest by measurement: per kernel and size class, the name of a tile.
-    Measured(BTreeMap<String, String>),
+    Measured(LiteMap<String, String>),
     /// This tile for every contraction (tests and benchmarks).
     Forced(Tile),
 }

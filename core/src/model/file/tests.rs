@@ -185,7 +185,8 @@ fn weights_that_are_not_finite_are_refused_in_both_directions() {
 fn foreign_number_types_are_refused_by_name() {
     let one = Tensor { shape: vec![2], values: vec![0.0; 2] };
     let mut bytes = Vec::new();
-    tensors::write(&mut bytes, model().meta.entries(), &[("w".to_owned(), one)].into(), Storage::F32).unwrap();
+    tensors::write(&mut bytes, model().meta.entries(), &Tensors::from_iter([("w".to_owned(), one)]), Storage::F32)
+        .unwrap();
     let (from, to) = (br#""F32","shape":[2]"#, br#""F64","shape":[1]"#);
     let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
     bytes[at..at + to.len()].copy_from_slice(to);

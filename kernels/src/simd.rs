@@ -2,7 +2,7 @@
 //!
 //! The build is for plain x86-64 (or wasm), so a loop that is compiled once knows only 128-bit
 //! vectors. [`run`] compiles a job once per instruction set and picks at run time; functions
-//! inside [`vectorised!`](vectorised) are such jobs. Invariant: everything that a job calls in its
+//! inside [`vectorised!`](crate::vectorised) are such jobs. Invariant: everything that a job calls in its
 //! hot loop is `#[inline(always)]`, or it would be compiled for the baseline again. (Which is why
 //! a job is not a closure: the compiler leaves large closures out of line.)
 
@@ -37,6 +37,7 @@ pub fn arch() -> Arch {
 }
 
 /// Makes functions whose bodies are compiled for each instruction set, which they know as `S`.
+#[macro_export]
 macro_rules! vectorised {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {
         $($(#[$meta])*
@@ -50,11 +51,10 @@ macro_rules! vectorised {
                     $body
                 }
             }
-            $crate::exec::cpu::simd::run(Job(($($arg,)*)));
+            $crate::simd::run(Job(($($arg,)*)));
         })*
     };
 }
-pub(super) use vectorised;
 
 /// Calls `job` compiled for the machine's best instruction set.
 #[cfg(not(target_arch = "wasm32"))]

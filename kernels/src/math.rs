@@ -7,8 +7,9 @@
 //! series: after range reduction they are short, and their error bound is the next term. `S` is
 //! the instruction set, for the sake of its fused multiply-add.
 
-use super::simd::{Arg, fma, map1, map2, map3, vectorised};
-use crate::graph::{BinaryOp, UnaryOp};
+use crate::op::{BinaryOp, UnaryOp};
+use crate::simd::{Arg, fma, map1, map2, map3};
+use crate::vectorised;
 use pulp::Simd;
 use std::f32::consts::{FRAC_2_PI, FRAC_PI_2, LOG2_E};
 

@@ -191,6 +191,11 @@ impl WithSimd for Columns<'_> {
 }
 
 impl Rows<'_> {
+    /// Computes it.
+    pub fn run(self) {
+        simd::run(self);
+    }
+
     #[inline(always)]
     fn go<S: Simd, const M: usize, const V: usize>(mut self, simd: S) {
         let mut row = 0;
@@ -239,6 +244,11 @@ impl Rows<'_> {
 }
 
 impl Columns<'_> {
+    /// Computes it.
+    pub fn run(self) {
+        simd::run(self);
+    }
+
     #[inline(always)]
     fn go<S: Simd, const M: usize, const V: usize>(mut self, simd: S) {
         let mut row = 0;

@@ -3,7 +3,7 @@
 //! There a panel of [`super::tile`] would be mostly padding. The vectors run along the
 //! contracted index instead ([`Dots`]), or along the result's rows ([`outer`]).
 
-use super::simd::{self, vectorised};
+use crate::{simd, vectorised};
 use pulp::{Simd, WithSimd};
 
 /// Whether `n` columns are too few for panels, where the contracted index comes in runs of `run`.
@@ -31,6 +31,13 @@ pub struct Dots<'a> {
     pub b: &'a [f32],
     /// Result, one row of columns per base.
     pub out: &'a mut [f32],
+}
+
+impl Dots<'_> {
+    /// Computes it.
+    pub fn run(self) {
+        simd::run(self);
+    }
 }
 
 /// Rows at a time: enough independent sums to keep the multipliers busy.

@@ -3,9 +3,8 @@
 //! The twin of `shaders/lib/random.wgsl`: same bits, same formulas, here as loops that vectorise.
 //! Each element has a counter of its own, so no element depends on its neighbours.
 
-use super::math;
-use super::simd::vectorised;
-use crate::graph::Distribution;
+use crate::op::Distribution;
+use crate::{math, vectorised};
 use pulp::Simd;
 
 vectorised! {
@@ -33,7 +32,7 @@ vectorised! {
     }
 }
 
-/// [`crate::random::threefry2x32`] written out, so that a loop over it vectorises (a test
+/// `random::threefry2x32` of `onestep-core` written out, so that a loop over it vectorises (a test
 /// compares the two).
 #[inline(always)]
 pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
