@@ -396,7 +396,7 @@ impl Run {
             Event::Progress { phase, step, steps, elapsed_secs, rate, .. } => {
                 self.progress = Some(Progress { phase, step, steps, elapsed_secs, rate });
             }
-            Event::Statistics { step, values } => self.charts.add(step, &values),
+            Event::Statistics { step, values } => self.charts.add(step, &values.into_iter().collect()),
             Event::Grid { step, samples, .. } => {
                 if self.history.back().is_none_or(|last| last.step < step) {
                     self.keep(step, samples);

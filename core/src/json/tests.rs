@@ -1,4 +1,4 @@
-//! The parser against serde_json.
+//! The parser against `serde_json`.
 
 use serde_json::Value;
 

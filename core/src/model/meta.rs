@@ -101,7 +101,7 @@ impl ModelMeta {
         network.validate()?;
         let meta = Self {
             kind: entries.one("kind", "generator, denoiser, ratio or state", |text| text.parse().ok())?,
-            sigma_init: entries.one("sigma_init", "a positive number", |text| positive(text))?,
+            sigma_init: entries.one("sigma_init", "a positive number", positive)?,
             data_shape: entries.with("data_shape", "a list of sizes", Vec::from_text)?,
             data_range: entries.with("data_range", "two numbers", <[f32; 2]>::from_text)?,
             step: entries.one("step", "a whole number", |text| text.parse().ok())?,
