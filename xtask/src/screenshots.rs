@@ -49,7 +49,12 @@ const SHOTS: &[Shot] = &[
     shot("plane-small", SMALL, &["--preset", "two-moons", "--theme", "light"], When::Step(600)),
     shot("digits-dark", LARGE, &["--preset", "mnist", "--theme", "dark"], When::Step(400)),
     shot("digits-4k", [3840, 2160], &["--preset", "mnist", "--theme", "light"], When::Step(50)),
-    shot("machine", LARGE, &["--preset", "gaussians", "--view", "machine", "--time-kernels", "--theme", "light"], When::Step(300)),
+    shot(
+        "machine",
+        LARGE,
+        &["--preset", "gaussians", "--view", "machine", "--time-kernels", "--theme", "light"],
+        When::Step(300),
+    ),
     shot("tour", LARGE, &["--preset", "pinwheel", "--tour", "--theme", "dark"], When::Step(200)),
     shot("explore", LARGE, &["assets/web/mnist-generator.safetensors", "--theme", "light"], When::Secs(12)),
     Shot { after_crash: true, ..shot("interrupted", SMALL, &["--theme", "light"], When::Secs(4)) },

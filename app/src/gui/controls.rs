@@ -43,7 +43,11 @@ pub fn show(ui: &mut egui::Ui, run: &mut Run, slow: bool) -> Option<Ask> {
         })
         .response
         .on_hover_text("Start a preset; the run that is open is saved first.");
-        if ui.button("Open…").on_hover_text("A data set, a run, a model or settings. Dropping a file does the same.").clicked() {
+        if ui
+            .button("Open…")
+            .on_hover_text("A data set, a run, a model or settings. Dropping a file does the same.")
+            .clicked()
+        {
             ask = Some(Ask::Open);
         }
         ui.separator();
@@ -91,9 +95,8 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
     if play.on_hover_text("Train, or wait after the current step (Space).").clicked() {
         run.toggle();
     }
-    let step = |ui: &mut egui::Ui, text: &str, tip: &str| {
-        ui.add_enabled(open, Button::new(text)).on_hover_text(tip).clicked()
-    };
+    let step =
+        |ui: &mut egui::Ui, text: &str, tip: &str| ui.add_enabled(open, Button::new(text)).on_hover_text(tip).clicked();
     if step(ui, "Step", "One ratio update and one generator update, then wait ( . ).") {
         run.step_both();
     }
@@ -108,14 +111,22 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
         *ask = Some(Ask::Slow);
     }
     let begun = run.start_again().is_some();
-    if ui.add_enabled(begun, Button::new("Reset")).on_hover_text("Save this run, and start it anew from the first step (R).").clicked() {
+    if ui
+        .add_enabled(begun, Button::new("Reset"))
+        .on_hover_text("Save this run, and start it anew from the first step (R).")
+        .clicked()
+    {
         *ask = Some(Ask::Reset);
     }
     ui.separator();
     if ui.add_enabled(open, Button::new("Save")).on_hover_text("Write a checkpoint and a snapshot now (S).").clicked() {
         *ask = Some(Ask::Save);
     }
-    if ui.add_enabled(open, Button::new("Stop")).on_hover_text("Save and end the run; it can be gone on with.").clicked() {
+    if ui
+        .add_enabled(open, Button::new("Stop"))
+        .on_hover_text("Save and end the run; it can be gone on with.")
+        .clicked()
+    {
         *ask = Some(Ask::Stop);
     }
     if ui.add_enabled(open, Button::new("Discard")).on_hover_text("End the run without saving.").clicked() {

@@ -136,7 +136,11 @@ impl PathDialog {
     }
 
     /// The dialog is made on this thread, as some systems want it, and waited for on another.
-    fn wait(&mut self, context: &egui::Context, dialog: impl Future<Output = Option<rfd::FileHandle>> + Send + 'static) {
+    fn wait(
+        &mut self,
+        context: &egui::Context,
+        dialog: impl Future<Output = Option<rfd::FileHandle>> + Send + 'static,
+    ) {
         let (sender, receiver) = channel();
         let context = context.clone();
         std::thread::spawn(move || {
@@ -181,7 +185,9 @@ impl Confirm {
                 }
                 Self::Discard => {
                     ui.heading("End without saving?");
-                    ui.label("What the run has learned since its last checkpoint is lost. Checkpoints stay on the disk.");
+                    ui.label(
+                        "What the run has learned since its last checkpoint is lost. Checkpoints stay on the disk.",
+                    );
                 }
             }
             ui.horizontal(|ui| {

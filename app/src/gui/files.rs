@@ -21,9 +21,8 @@ pub enum Meaning {
 /// Decides by what is there, not by the name alone. Data are only looked at when they are loaded.
 pub fn meaning(path: &Path) -> Result<Meaning, String> {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let resume = |path: &Path| {
-        Ok(Meaning::Run(Box::new(Start::Resume { path: path.to_owned(), overrides: Box::default() })))
-    };
+    let resume =
+        |path: &Path| Ok(Meaning::Run(Box::new(Start::Resume { path: path.to_owned(), overrides: Box::default() })));
     if !path.exists() {
         return Err(format!("{}: is not there any more; choose another file", path.display()));
     }
@@ -134,7 +133,9 @@ mod tests {
     #[test]
     fn a_run_without_an_end_is_seen() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, log) in [("00000-a", "{\"event\":\"done\"}\n"), ("00001-b", "{\"event\":\"done\"}\n{\"event\":\"saved\"}\n")] {
+        for (name, log) in
+            [("00000-a", "{\"event\":\"done\"}\n"), ("00001-b", "{\"event\":\"done\"}\n{\"event\":\"saved\"}\n")]
+        {
             let run = folder.path().join(name);
             std::fs::create_dir(&run).unwrap();
             std::fs::write(run.join("latest.json"), "{}").unwrap();

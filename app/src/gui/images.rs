@@ -60,7 +60,8 @@ impl Images {
                     ui.selectable_value(&mut self.beside, Beside::Reals, "Real images")
                         .on_hover_text("Some of the training images.");
                     let nearest = ui.selectable_value(&mut self.beside, Beside::Nearest, "Nearest training images");
-                    let nearest = nearest.on_hover_text("For each sample the training image closest to it: is it memorised?");
+                    let nearest =
+                        nearest.on_hover_text("For each sample the training image closest to it: is it memorised?");
                     if nearest.clicked() {
                         self.asked = run.view.as_ref().map(|view| view.step);
                         run.nearest = None;

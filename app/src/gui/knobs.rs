@@ -160,7 +160,8 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Option
     let whole = before.parse::<u64>().is_ok() && !matches!(knob.name, "clip" | "cooldown" | "minutes" | "beta1");
     let response = if let Some((from, to, logarithmic)) = handy(knob.name) {
         ui.spacing_mut().slider_width = 80.0;
-        let mut slider = Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Edits);
+        let mut slider =
+            Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Edits);
         if logarithmic {
             slider = slider.custom_formatter(|value, _| format!("{value:.1e}")).smallest_positive(from);
         } else if whole {

@@ -38,7 +38,15 @@ pub enum Ask {
 impl Machine {
     /// The adapters of this machine.
     pub fn new(adapters: Vec<AdapterSummary>) -> Self {
-        Self { adapters, share: 100, spare_battery: true, on_battery: None, looked: None, paused: false, frame_secs: 0.0 }
+        Self {
+            adapters,
+            share: 100,
+            spare_battery: true,
+            on_battery: None,
+            looked: None,
+            paused: false,
+            frame_secs: 0.0,
+        }
     }
 
     /// Share of the device for training, 0 to 1.
@@ -90,16 +98,19 @@ impl Machine {
         let mut chosen = run.device.clone();
         let label = ui.label("Train on");
         let name = |device: &str| self.name_of(device);
-        egui::ComboBox::from_id_salt("device").width(260.0).selected_text(name(&chosen)).show_ui(ui, |ui| {
-            let gpus = (0..self.adapters.len()).map(|i| format!("gpu:{i}"));
-            for device in ["auto".to_owned(), "cpu".to_owned()].into_iter().chain(gpus) {
-                let text = name(&device);
-                ui.selectable_value(&mut chosen, device, text);
-            }
-        })
-        .response
-        .labelled_by(label.id)
-        .on_hover_text("A run that is open is saved, and goes on there.");
+        egui::ComboBox::from_id_salt("device")
+            .width(260.0)
+            .selected_text(name(&chosen))
+            .show_ui(ui, |ui| {
+                let gpus = (0..self.adapters.len()).map(|i| format!("gpu:{i}"));
+                for device in ["auto".to_owned(), "cpu".to_owned()].into_iter().chain(gpus) {
+                    let text = name(&device);
+                    ui.selectable_value(&mut chosen, device, text);
+                }
+            })
+            .response
+            .labelled_by(label.id)
+            .on_hover_text("A run that is open is saved, and goes on there.");
         if chosen != run.device {
             ask = Some(Ask::Device(chosen));
         }
@@ -174,7 +185,8 @@ fn kernels(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
     ui.horizontal(|ui| {
         ui.heading("Kernels");
         let button = ui.add_enabled(run.is_open(), egui::Button::new("Time the kernels"));
-        let tip = "Runs one step of each kind with a clock around every launch, and measures what the device can do at most.";
+        let tip =
+            "Runs one step of each kind with a clock around every launch, and measures what the device can do at most.";
         if button.on_hover_text(tip).clicked() {
             run.training().order(Order::Profile);
         }

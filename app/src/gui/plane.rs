@@ -70,14 +70,12 @@ pub enum Ask {
 impl Laboratory {
     /// Remembers where the samples are, before a generator step in slow motion.
     pub fn remember(&mut self, run: &Run) {
-        self.before =
-            run.view.as_ref().and_then(|view| Some((view.counters.generator, view.samples.clone()?)));
+        self.before = run.view.as_ref().and_then(|view| Some((view.counters.generator, view.samples.clone()?)));
     }
 
     /// The layers that are shown now: all that the phase of slow motion is about, else what was chosen.
     fn shown(&self, phase: Option<Phase>) -> Layers {
-        let none =
-            Layers { data: false, samples: false, ratio: false, gradient: false, map: false, noise: false };
+        let none = Layers { data: false, samples: false, ratio: false, gradient: false, map: false, noise: false };
         match phase {
             None => self.layers,
             Some(Phase::Data) => Layers { data: true, samples: true, ..none },
@@ -100,11 +98,31 @@ impl Laboratory {
             let layers = &mut self.layers;
             for (on, name, color, tip) in [
                 (&mut layers.data, "Data", theme.real, "Real points, which the generator should imitate."),
-                (&mut layers.samples, "Samples", theme.fake, "What the generator makes of random latents, in one step."),
-                (&mut layers.ratio, "Ratio", theme.ratio, "Where the ratio network sees more data (blue) or more samples (orange)."),
-                (&mut layers.gradient, "Gradient", theme.gradient, "Where the gradient of the log ratio moves each sample."),
+                (
+                    &mut layers.samples,
+                    "Samples",
+                    theme.fake,
+                    "What the generator makes of random latents, in one step.",
+                ),
+                (
+                    &mut layers.ratio,
+                    "Ratio",
+                    theme.ratio,
+                    "Where the ratio network sees more data (blue) or more samples (orange).",
+                ),
+                (
+                    &mut layers.gradient,
+                    "Gradient",
+                    theme.gradient,
+                    "Where the gradient of the log ratio moves each sample.",
+                ),
                 (&mut layers.map, "Latent grid", theme.fake, "How the generator bends a square grid of latents."),
-                (&mut layers.noise, "Noised", theme.ratio, "Both kinds of points with noise of the level on the slider: what the ratio network is shown."),
+                (
+                    &mut layers.noise,
+                    "Noised",
+                    theme.ratio,
+                    "Both kinds of points with noise of the level on the slider: what the ratio network is shown.",
+                ),
             ] {
                 ui.checkbox(on, egui::RichText::new(name).color(color)).on_hover_text(tip);
             }
@@ -117,7 +135,8 @@ impl Laboratory {
                 .on_hover_text("The ratio network knows data from samples at every noise level; this one is shown.");
             ui.separator();
             if self.drawing.is_none() {
-                let draw = ui.button("Draw data").on_hover_text("Draw your own distribution with the mouse, and train on it.");
+                let draw =
+                    ui.button("Draw data").on_hover_text("Draw your own distribution with the mouse, and train on it.");
                 if draw.clicked() {
                     self.drawing = Some(Drawing::default());
                 }

@@ -430,9 +430,7 @@ pub fn knob_text(config: &Config, knob: &str) -> String {
     let text = serde_json::to_string(config).unwrap_or_default();
     match serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default().get(knob) {
         Some(serde_json::Value::String(text)) => text.clone(),
-        Some(serde_json::Value::Array(values)) => {
-            values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-        }
+        Some(serde_json::Value::Array(values)) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         Some(value) => value.to_string(),
         None => String::new(),
     }

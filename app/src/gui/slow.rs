@@ -47,9 +47,13 @@ impl Phase {
         match self {
             Self::Data => "A batch of real data, and as many samples, each made in one step from a random latent.",
             Self::Noise => "Both get noise of the same random level.",
-            Self::Ratio => "The ratio network learns to tell noised data from noised samples: its logit is the log density ratio.",
+            Self::Ratio => {
+                "The ratio network learns to tell noised data from noised samples: its logit is the log density ratio."
+            }
             Self::Gradient => "The gradient of the log ratio at each sample points to where data are more likely.",
-            Self::Generator => "The generator's weights change so that its samples follow the gradient. (The moves are drawn larger than they are.)",
+            Self::Generator => {
+                "The generator's weights change so that its samples follow the gradient. (The moves are drawn larger than they are.)"
+            }
         }
     }
 

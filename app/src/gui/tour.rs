@@ -20,12 +20,36 @@ pub enum Part {
 }
 
 const STEPS: [(Part, &str, &str); 6] = [
-    (Part::Bar, "Start", "A preset is a run that works: choose one under New run. Space plays and pauses, the dot makes a single step."),
-    (Part::Stage, "Data and samples", "The generator turns random numbers into samples in one step. At first they are nothing like the data; watch them move."),
-    (Part::Stage, "The ratio and its gradient", "One light network learns where data are more likely than samples. Its gradient tells every sample which way to go: no teacher is needed."),
-    (Part::Settings, "Knobs", "These act while the run goes on. Make the generator's learning rate ten times larger and see what happens; Undo takes it back."),
-    (Part::Plots, "Is it getting better?", "An accuracy of the ratio network near one half means that it cannot tell samples from data any more: that is the aim."),
-    (Part::Tabs, "More", "Explore draws from a finished generator, Machine shows what your device is doing. Drop a file onto the window to open it."),
+    (
+        Part::Bar,
+        "Start",
+        "A preset is a run that works: choose one under New run. Space plays and pauses, the dot makes a single step.",
+    ),
+    (
+        Part::Stage,
+        "Data and samples",
+        "The generator turns random numbers into samples in one step. At first they are nothing like the data; watch them move.",
+    ),
+    (
+        Part::Stage,
+        "The ratio and its gradient",
+        "One light network learns where data are more likely than samples. Its gradient tells every sample which way to go: no teacher is needed.",
+    ),
+    (
+        Part::Settings,
+        "Knobs",
+        "These act while the run goes on. Make the generator's learning rate ten times larger and see what happens; Undo takes it back.",
+    ),
+    (
+        Part::Plots,
+        "Is it getting better?",
+        "An accuracy of the ratio network near one half means that it cannot tell samples from data any more: that is the aim.",
+    ),
+    (
+        Part::Tabs,
+        "More",
+        "Explore draws from a finished generator, Machine shows what your device is doing. Drop a file onto the window to open it.",
+    ),
 ];
 
 /// The tour's place.

@@ -252,13 +252,18 @@ impl Window {
                 ui.label("Choose what it should learn:");
                 ui.add_space(8.0);
                 for Preset { name, about, .. } in onestep_core::train::PRESETS {
-                    let button = egui::Button::new(egui::RichText::new(*name).strong()).min_size(egui::vec2(150.0, 26.0));
+                    let button =
+                        egui::Button::new(egui::RichText::new(*name).strong()).min_size(egui::vec2(150.0, 26.0));
                     if ui.add(button).on_hover_text(*about).clicked() {
                         self.start_preset(name, true);
                     }
                 }
                 ui.add_space(8.0);
-                if ui.button("Draw data").on_hover_text("Draw a distribution with the mouse, and train on it.").clicked() {
+                if ui
+                    .button("Draw data")
+                    .on_hover_text("Draw a distribution with the mouse, and train on it.")
+                    .clicked()
+                {
                     self.laboratory.drawing = Some(plane::Drawing::default());
                 }
                 ui.label("or drop a folder of images, a data set, a run or a model onto this window.");
@@ -286,9 +291,7 @@ impl Window {
         let path = folder.join(format!("drawing-{number:03}.npy"));
         let written = std::fs::create_dir_all(&folder)
             .map_err(|e| format!("{}: {e}; choose another --outdir", folder.display()))
-            .and_then(|()| {
-                write_npy_f32(&path, &[points.len(), 2], points.as_flattened()).map_err(|e| e.to_string())
-            });
+            .and_then(|()| write_npy_f32(&path, &[points.len(), 2], points.as_flattened()).map_err(|e| e.to_string()));
         match written {
             Err(message) => self.run.messages.push(message),
             Ok(()) => {
@@ -634,8 +637,10 @@ fn numbers(ui: &mut egui::Ui, run: &Run) {
     let Some(view) = &run.view else { return };
     ui.horizontal_wrapped(|ui| {
         if let Some(quality) = &view.quality {
-            ui.label(format!("Divergence (grid KL): {:.3} nats", quality.kl))
-                .on_hover_text(format!("Of the data from the samples, on 24 x 24 cells; a perfect generator shows {:.3}.", quality.floor));
+            ui.label(format!("Divergence (grid KL): {:.3} nats", quality.kl)).on_hover_text(format!(
+                "Of the data from the samples, on 24 x 24 cells; a perfect generator shows {:.3}.",
+                quality.floor
+            ));
             if let Some((reached, all)) = quality.modes {
                 ui.separator();
                 ui.label(format!("Modes: {reached} of {all}"));

@@ -48,8 +48,14 @@ pub fn load_points(path: &Path) -> Result<Option<Vec<[f32; 2]>>, DataError> {
         });
     }
     let number = |b: &[u8; 4]| f32::from_le_bytes(*b);
-    let points: Vec<[f32; 2]> =
-        bytes[header.data_at..].as_chunks::<4>().0.as_chunks::<2>().0.iter().map(|[x, y]| [number(x), number(y)]).collect();
+    let points: Vec<[f32; 2]> = bytes[header.data_at..]
+        .as_chunks::<4>()
+        .0
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[x, y]| [number(x), number(y)])
+        .collect();
     match points.iter().position(|p| !p.iter().all(|x| x.abs() <= FARTHEST)) {
         Some(i) => refuse(
             format!("({}, {}) as point {i}", points[i][0], points[i][1]),

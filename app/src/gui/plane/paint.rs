@@ -104,7 +104,11 @@ impl<'a> Plane<'a> {
         }
         for (point, slope) in arrows {
             let by = Vec2::new(slope[0], -slope[1]) * (self.rect.width() * ARROW / longest);
-            let by = if by.length() > 1.5 * ARROW * self.rect.width() { by.normalized() * ARROW * self.rect.width() } else { by };
+            let by = if by.length() > 1.5 * ARROW * self.rect.width() {
+                by.normalized() * ARROW * self.rect.width()
+            } else {
+                by
+            };
             self.painter.arrow(self.to_screen(point), by, Stroke::new(1.2, color));
         }
     }
@@ -112,8 +116,7 @@ impl<'a> Plane<'a> {
     /// Where points came from, drawn larger than it is so that the largest move is `longest` of the canvas.
     pub fn trails(&self, before: &[f32], after: &[f32], longest: f32, color: Color32) {
         let pairs = before.as_chunks::<2>().0.iter().zip(after.as_chunks::<2>().0).take(ARROWS);
-        let moved: Vec<([f32; 2], [f32; 2])> =
-            pairs.map(|(a, b)| (*b, [b[0] - a[0], b[1] - a[1]])).collect();
+        let moved: Vec<([f32; 2], [f32; 2])> = pairs.map(|(a, b)| (*b, [b[0] - a[0], b[1] - a[1]])).collect();
         let largest = moved.iter().map(|(_, by)| by[0].hypot(by[1])).fold(0.0, f32::max);
         if !(largest > 0.0 && largest.is_finite()) {
             return;

@@ -1,20 +1,269 @@
-//! stub
-use std::path::Path;
+//! Charts of a run: losses, accuracy of the ratio network by noise level, gradients, quality, speed.
+//!
+//! [`Charts`] takes what a session tells and draws as many charts side by side as fit. All of them show the same
+//! steps. [`pyramid`] makes that cheap for any number of points: a frame costs the columns of pixels
+//! times a logarithm. File dialogs are the host's: [`Charts::show`] returns a [`Request`].
+
+mod accuracy;
+mod axis;
+mod bar;
+mod definitions;
+mod export;
+mod history;
+mod lines;
+mod pyramid;
+mod series;
+mod view;
+
 use std::collections::BTreeMap;
-use eframe::egui;
-use super::theme::Theme;
+use std::path::Path;
+
+use eframe::egui::{self, Rect, UiBuilder, vec2};
 use onestep_core::files::FileError;
-pub struct Charts;
-pub enum Request { SaveCsv, SavePng(egui::Rect), ChooseComparison }
-impl Charts {
-    pub fn new() -> Self { Self }
-    pub fn add(&mut self, _step: u64, _values: &BTreeMap<String, f64>) {}
-    pub fn set_accuracy(&mut self, _by_level: &[f32], _sigma: [f32; 2]) {}
-    pub fn mark(&mut self, _step: u64, _text: String) {}
-    pub fn clear(&mut self) {}
-    pub fn load(&mut self, _run: &Path) -> Result<(), String> { Ok(()) }
-    pub fn compare(&mut self, _run: &Path) -> Result<(), String> { Ok(()) }
-    pub fn show(&mut self, _ui: &mut egui::Ui, _theme: &Theme) -> Option<Request> { None }
-    pub fn write_csv(&self, _path: &Path) -> Result<(), FileError> { Ok(()) }
-    pub fn save_picture(_path: &Path, _screenshot: &egui::ColorImage, _rect: egui::Rect, _ppp: f32) -> Result<(), FileError> { Ok(()) }
+
+use self::accuracy::Accuracy;
+use self::definitions::{CHARTS, Chart, Kind};
+use self::history::Curves;
+use self::lines::Lines;
+use super::theme::Theme;
+
+/// What the host is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Request {
+    /// Ask for a file, then call [`Charts::write_csv`].
+    SaveCsv,
+    /// Take a screenshot and ask for a file, then call [`Charts::save_picture`] with this part of the window (in points).
+    SavePng(Rect),
+    /// Ask for a run's folder, then call [`Charts::compare`].
+    ChooseComparison,
 }
+
+/// A change of a setting.
+#[derive(Debug)]
+struct Mark {
+    step: u64,
+    text: String,
+}
+
+/// Another run.
+struct Compared {
+    name: String,
+    curves: Curves,
+}
+
+/// How the user wants a chart.
+struct Panel {
+    log: bool,
+    /// Least and greatest value, if they were chosen.
+    y: Option<[f64; 2]>,
+}
+
+/// The charts of a run.
+pub struct Charts {
+    curves: Curves,
+    accuracy: Accuracy,
+    /// In the order of steps.
+    marks: Vec<Mark>,
+    compared: Option<Compared>,
+    /// Damaged lines in the files that were read.
+    damaged: usize,
+    /// First and last step of the view, unless it follows the newest.
+    view: Option<[f64; 2]>,
+    smoothing: f64,
+    /// One per chart.
+    panels: Vec<Panel>,
+    /// The leftmost chart.
+    first: usize,
+}
+
+impl Default for Charts {
+    fn default() -> Self {
+        let panel = |chart: &Chart| Panel { log: matches!(chart.kind, Kind::Lines { log: true, .. }), y: None };
+        Self {
+            curves: Curves::new(),
+            accuracy: Accuracy::default(),
+            marks: Vec::new(),
+            compared: None,
+            damaged: 0,
+            view: None,
+            smoothing: 0.6,
+            panels: CHARTS.iter().map(panel).collect(),
+            first: 0,
+        }
+    }
+}
+
+/// Points that a chart needs to be readable.
+const LEAST_WIDTH: f32 = 220.0;
+/// As above; a panel with less shows a part of its charts.
+const LEAST_HEIGHT: f32 = 90.0;
+
+impl Charts {
+    /// Without values.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends the values of a step. Each curve that has values at this step or later loses those:
+    /// a run that was resumed from an earlier checkpoint tells those steps anew.
+    pub fn add(&mut self, step: u64, values: &BTreeMap<String, f64>) {
+        history::push(&mut self.curves, step, values.iter().map(|(name, value)| (name, *value)));
+    }
+
+    /// Sets the accuracy of the ratio network in bins of noise levels, equal in log sigma; 0 and NaN mean
+    /// not measured yet.
+    pub fn set_accuracy(&mut self, by_level: &[f32], sigma: [f32; 2]) {
+        self.accuracy = Accuracy::new(by_level, sigma);
+    }
+
+    /// A setting changed at this step.
+    pub fn mark(&mut self, step: u64, text: String) {
+        let place = self.marks.partition_point(|mark| mark.step <= step);
+        self.marks.insert(place, Mark { step, text });
+    }
+
+    /// Forgets the run, but not the other run nor what the user chose.
+    pub fn clear(&mut self) {
+        self.curves.clear();
+        self.accuracy = Accuracy::default();
+        self.marks.clear();
+        self.damaged = 0;
+        self.view = None;
+        self.panels.iter_mut().for_each(|panel| panel.y = None);
+    }
+
+    /// Starts with what a run's folder says; call it before the first [`Charts::add`] of a resumed run.
+    /// Replaces the curves. An incomplete last line is skipped, other damaged lines are as well, and counted.
+    pub fn load(&mut self, run: &Path) -> Result<(), String> {
+        let history = history::read(run)?;
+        self.clear();
+        self.curves = history.curves;
+        self.damaged = history.damaged;
+        Ok(())
+    }
+
+    /// Damaged lines that [`Charts::load`] skipped; the user sees the number as well.
+    pub fn damaged(&self) -> usize {
+        self.damaged
+    }
+
+    /// Draws another run behind this one.
+    pub fn compare(&mut self, run: &Path) -> Result<(), String> {
+        let curves = history::read(run)?.curves;
+        if curves.is_empty() {
+            let fix = "choose a run that has taken some steps";
+            return Err(format!(
+                "{}: wanted curves to compare with, got none; {fix}",
+                run.join("stats.jsonl").display()
+            ));
+        }
+        // The folder may have been given as `.`.
+        let full = std::path::absolute(run).unwrap_or_else(|_| run.into());
+        let name = full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned();
+        self.compared = Some(Compared { name, curves });
+        Ok(())
+    }
+
+    /// The name of the run that is drawn behind this one.
+    pub fn compared(&self) -> Option<&str> {
+        self.compared.as_ref().map(|other| other.name.as_str())
+    }
+
+    /// Removes the other run.
+    pub fn stop_comparing(&mut self) {
+        self.compared = None;
+    }
+
+    /// Writes this run's curves as a table.
+    pub fn write_csv(&self, path: &Path) -> Result<(), FileError> {
+        export::write_csv(&self.curves, path)
+    }
+
+    /// Writes the part of a screenshot in `rect` (in points) as a PNG.
+    pub fn save_picture(
+        path: &Path,
+        screenshot: &egui::ColorImage,
+        rect: Rect,
+        pixels_per_point: f32,
+    ) -> Result<(), FileError> {
+        export::save_picture(path, screenshot, rect, pixels_per_point)
+    }
+
+    /// Draws the controls and the charts into what is left of `ui`.
+    pub fn show(&mut self, ui: &mut egui::Ui, theme: &Theme) -> Option<Request> {
+        let gap = ui.spacing().item_spacing.x;
+        let fit = ((ui.available_width() + gap) / (LEAST_WIDTH + gap)).floor() as usize;
+        let fit = fit.clamp(1, CHARTS.len());
+        self.first = self.first.min(CHARTS.len() - fit);
+        let mut request = self.bar(ui, fit);
+
+        let space = ui.available_size();
+        let height = if space.y.is_finite() { space.y.max(LEAST_HEIGHT) } else { 3.0 * LEAST_HEIGHT };
+        let (row, _) = ui.allocate_exact_size(vec2(space.x, height), egui::Sense::hover());
+        let width = (row.width() + gap) / fit as f32 - gap;
+        for place in 0..fit {
+            let corner = row.min + vec2(place as f32 * (width + gap), 0.0);
+            let rect = Rect::from_min_size(corner, vec2(width, height));
+            let chart = self.first + place;
+            let builder = UiBuilder::new().id_salt(("chart", chart)).max_rect(rect);
+            let mut ui = ui.new_child(builder.layout(egui::Layout::top_down(egui::Align::Min)));
+            ui.set_clip_rect(rect.intersect(ui.clip_rect()));
+            self.show_chart(&mut ui, chart, theme);
+        }
+        if let Some(Request::SavePng(rect)) = &mut request {
+            *rect = row;
+        }
+        request
+    }
+
+    fn show_chart(&mut self, ui: &mut egui::Ui, index: usize, theme: &Theme) {
+        // Room for the plot even if the theme's text is large.
+        ui.spacing_mut().item_spacing.y = 2.0;
+        ui.visuals_mut().extreme_bg_color = theme.canvas;
+        let chart = &CHARTS[index];
+        ui.horizontal(|ui| {
+            ui.add(egui::Label::new(egui::RichText::new(chart.title).strong()).truncate()).on_hover_text(chart.help);
+            if let Kind::Lines { .. } = chart.kind {
+                let panel = &mut self.panels[index];
+                let log = ui.checkbox(&mut panel.log, egui::RichText::new("Logarithmic").small());
+                if log
+                    .on_hover_text("The vertical axis counts powers of ten; values of 0 and less are left out.")
+                    .changed()
+                {
+                    panel.y = None;
+                }
+            }
+        });
+        let Kind::Lines { traces, instead, .. } = chart.kind else {
+            self.accuracy.show(ui, chart.title, theme);
+            return;
+        };
+        let any = traces.iter().any(|trace| self.curves.contains_key(trace.key));
+        let traces = if any || instead.is_empty() { traces } else { instead };
+        let x = self.steps();
+        let panel = &self.panels[index];
+        for trace in traces {
+            let curves = self.curves.get_mut(trace.key).into_iter();
+            let others = self.compared.as_mut().and_then(|other| other.curves.get_mut(trace.key));
+            curves.chain(others).for_each(|curve| curve.prepare(panel.log, self.smoothing));
+        }
+        let lines = Lines {
+            title: chart.title,
+            traces,
+            curves: &self.curves,
+            behind: self.compared.as_ref(),
+            marks: &self.marks,
+            x,
+            y: panel.y,
+            log: panel.log,
+            theme,
+        };
+        let moved = lines.show(ui);
+        self.apply(moved, index);
+    }
+}
+
+#[cfg(test)]
+mod snapshot;
+#[cfg(test)]
+mod tests;

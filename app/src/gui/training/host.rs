@@ -374,4 +374,3 @@ impl Run {
         Ok(Some(Nearest { images, copies: found.iter().filter(|n| n.is_copy()).count() }))
     }
 }
-

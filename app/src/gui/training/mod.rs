@@ -173,8 +173,7 @@ pub struct Training {
 impl Training {
     /// Starts the thread; it wakes this window when there is news.
     pub fn new(context: &egui::Context) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared {
+        let shared = Arc::new(Shared {
             wish: Mutex::default(),
             view: Slot::default(),
             context: context.clone(),
