@@ -203,6 +203,7 @@ impl Run {
 
     /// Plays or pauses.
     pub fn toggle(&mut self) {
+        tracing::debug!("play or pause at {:?}", self.state);
         if self.state == State::Playing { self.pause() } else { self.play() }
     }
 

@@ -393,6 +393,17 @@ impl Session {
         Ok(self.trainer.draw(&self.latents)?)
     }
 
+    /// The kinds of steps that the run takes now.
+    pub fn kinds(&self) -> &'static [StepKind] {
+        if self.trainer.in_warmup() { &[StepKind::Warmup] } else { &[StepKind::Ratio, StepKind::Generator] }
+    }
+
+    /// Compiles a kind of step ahead of its first run, for hosts that say so meanwhile.
+    pub fn prepare(&mut self, kind: StepKind) -> Result<(), SessionError> {
+        self.trainer.prepare(kind)?;
+        Ok(())
+    }
+
     /// Runs one step of this kind, outside of the run's order, and times each launch.
     pub async fn profile(&mut self, kind: StepKind) -> Result<Vec<LaunchTime>, SessionError> {
         Ok(self.trainer.profile(kind).await?)

@@ -12,7 +12,7 @@ use onestep_core::eval::nearest::nearest;
 use onestep_core::exec::gpu::GpuExecutor;
 use onestep_core::exec::{ExecError, Executor};
 use onestep_core::session::{Command, Flow, Session, SessionError, Start};
-use onestep_core::train::{SAMPLES, StepKind, TrainError, TrainingData};
+use onestep_core::train::{SAMPLES, TrainError, TrainingData};
 
 use super::look::look;
 use super::quality::Judge;
@@ -254,8 +254,13 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         config: session.trainer().config().clone(),
     };
     link.report(Report::Opened(Box::new(opened)));
-    // The first picture compiles the sampling plan; the first steps compile theirs.
-    link.report(Report::Busy(Some("preparing the kernels".into())));
+    // On a GPU every kernel is compiled now; on the processor this takes no time.
+    for kind in session.kinds() {
+        let name = format!("{kind:?}").to_lowercase();
+        link.report(Report::Busy(Some(format!("preparing the kernels of the {name} step"))));
+        session.prepare(*kind)?;
+    }
+    link.report(Report::Busy(Some("drawing the first samples".into())));
     let now = Instant::now();
     let mut run = Run {
         session,
@@ -345,11 +350,7 @@ impl Run {
             Some(peak) => peak,
             None => *self.peak.insert(Peak::measure(self.session.executor())?),
         };
-        let kinds: &[StepKind] = if self.session.trainer().in_warmup() {
-            &[StepKind::Warmup]
-        } else {
-            &[StepKind::Ratio, StepKind::Generator]
-        };
+        let kinds = self.session.kinds();
         let mut profiles = Vec::new();
         for &kind in kinds {
             let times = pollster::block_on(self.session.profile(kind))?;
