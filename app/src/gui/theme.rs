@@ -71,7 +71,7 @@ mod tests {
     fn heat_runs_from_samples_over_nothing_to_data() {
         let context = egui::Context::default();
         let mut theme = None;
-        let _ = context.run_ui(egui::RawInput::default(), |ui| theme = Some(Theme::of(ui)));
+        context.run_ui(egui::RawInput::default(), |ui| theme = Some(Theme::of(ui))).textures_delta.clear();
         let theme = theme.expect("one frame was run");
         assert_eq!(theme.heat(0.0), theme.canvas);
         assert_ne!(theme.heat(-1.0), theme.heat(1.0));

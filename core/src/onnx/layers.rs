@@ -13,13 +13,14 @@ pub struct Layers<'m> {
 impl Layers<'_> {
     /// A weight as it is in the file.
     fn weight(&mut self, name: &str) -> String {
-        let tensor = &self.weights[name];
+        // An index into this kind of map has to own its key.
+        let tensor = &self.weights[&name.to_owned()];
         self.graph.tensor(name, &tensor.shape, &tensor.values)
     }
 
     /// The values of a vector in the file.
     pub fn vector(&self, name: &str) -> Vec<f32> {
-        self.weights[name].values.clone()
+        self.weights[&name.to_owned()].values.clone()
     }
 
     /// `x [in]` to `[out]`: `x w^T + b`.

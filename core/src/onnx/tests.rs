@@ -144,7 +144,7 @@ fn weights_are_those_of_the_file() {
         let tensor = tensors.iter().find(|tensor| tensor.text(8) == name).unwrap();
         (tensor.ints(1), tensor.all(9)[0])
     };
-    let wanted = &model.tensors["blocks.1.linear.weight"];
+    let wanted = &model.tensors[&"blocks.1.linear.weight".to_owned()];
     let data: Vec<u8> = wanted.values.iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(found("blocks.1.linear.weight"), (vec![8, 8], &data[..]));
     assert_eq!(operators(&graph)["Gemm"], 4);

@@ -15,13 +15,13 @@ impl Explore {
             if ui.button("Open model…").on_hover_text(tip).clicked() {
                 request = Some(Request::OpenModel);
             }
-            let Some(facts) = &self.facts else { return };
+            let (Some(facts), Some(name)) = (&self.facts, self.model()) else { return };
             let tip = "Write this generator with 16-bit weights: half the size, for the web page.";
             if ui.button("Export weights…").on_hover_text(tip).clicked() {
-                let suggested = format!("{}-f16.safetensors", stem(&facts.name));
+                let suggested = format!("{}-f16.safetensors", stem(name));
                 request = Some(Request::ExportWeights { suggested });
             }
-            ui.strong(&facts.name);
+            ui.strong(name);
             ui.weak(describe(facts));
         });
         if let Some((_, name)) = &self.opening {
@@ -51,14 +51,14 @@ fn describe(facts: &Facts) -> String {
         parts.push(format!("learned from {}", facts.dataset));
     }
     if !facts.license.is_empty() {
-        parts.push(facts.license.clone());
+        parts.push(format!("licence: {}", facts.license));
     }
     parts.push(facts.device.clone());
     parts.join(" · ")
 }
 
 /// `1,234,567`
-fn thousands(number: usize) -> String {
+pub fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).unwrap_or("")).collect();

@@ -7,6 +7,7 @@ use eframe::egui::{Context, Rect, TextureHandle, Ui, vec2};
 use onestep_core::eval::nearest::Neighbour;
 
 use super::desk::{Desk, State};
+use super::header::thousands;
 use super::job::{Compared, Samples, Slot, Task};
 use super::widgets::{Rows, caption, caption_height, count, number, picture, reroll, seed, stage, status, upload};
 use super::{Request, Seeds};
@@ -14,6 +15,8 @@ use crate::gui::theme::Theme;
 
 /// Most samples at a time.
 const MOST: usize = 64;
+/// Width of a pair that has room for both distances, in points.
+const ROOMY: f32 = 100.0;
 
 /// Samples and their neighbours.
 #[derive(Default)]
@@ -90,7 +93,8 @@ impl View {
                 "Left a sample, right the closest of {} images of {}, below their distance and that of the next \
                  closest. A sample counts as a copy if it is at least three times closer to one image than to any \
                  other. Distances are Euclidean, for pixels from 0 to 1.",
-                shown.data_count, shown.data
+                thousands(shown.data_count),
+                shown.data
             )
         });
         status(ui, theme, &state, line);
@@ -116,7 +120,11 @@ impl View {
             picture(ui, half.translate(vec2(half.width(), 0.0)), pair[1].id(), ("neighbour", i), &name)
                 .on_hover_text(tip);
             let color = if near.is_copy() { theme.alarm } else { ui.visuals().text_color() };
-            caption(ui, place, &format!("{distance:.1} (next {next:.1}{copy})"), color);
+            let text = match place.width() {
+                ..ROOMY => format!("{distance:.1}"),
+                _ => format!("{distance:.1} (next {next:.1}{copy})"),
+            };
+            caption(ui, place, &text, color);
         }
         request
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eframe::egui::{Pos2, Rect, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
+use eframe::egui::{Pos2, Rect, RichText, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
 use onestep_core::data::Density;
 
 use super::desk::Desk;
@@ -78,11 +78,13 @@ impl View {
             count(ui, "points", &mut self.seeds.count, MOST, "How many points to draw at once.");
             let [data, samples, lattice] = &mut self.show;
             if has_data {
-                ui.checkbox(data, "Data").on_hover_text("Points of the data that the generator learned from.");
+                ui.checkbox(data, RichText::new("Data").color(theme.real))
+                    .on_hover_text("Points of the data that the generator learned from.");
             }
-            ui.checkbox(samples, "Samples").on_hover_text("Generated points, one evaluation each.");
+            ui.checkbox(samples, RichText::new("Samples").color(theme.fake))
+                .on_hover_text("Generated points, one evaluation each.");
             let tip = "Lines of a square grid of latents, from -2 to 2, where the generator takes them.";
-            ui.checkbox(lattice, "Latent grid").on_hover_text(tip);
+            ui.checkbox(lattice, RichText::new("Latent grid").color(theme.gradient)).on_hover_text(tip);
             if ui.button("Save picture…").on_hover_text("Write the generated points as a PNG file.").clicked() {
                 request = Some(Request::SavePicture { suggested: format!("points-seed-{}.png", self.seeds.first) });
             }
@@ -120,15 +122,17 @@ impl View {
                 painter.circle_filled(place(*point), DOT, theme.real.gamma_multiply(0.6));
             }
         }
-        if let (true, Some((samples, _))) = (samples, &self.shown) {
-            for point in samples.values.as_chunks().0 {
-                painter.circle_filled(place(*point), DOT, theme.fake.gamma_multiply(0.8));
-            }
-        }
         if let (true, Some(lattice)) = (lattice, &self.lattice) {
             let points: &[[f32; 2]] = lattice.values.as_chunks().0;
             for line in points.chunks(LATTICE_POINTS) {
-                painter.line(line.iter().map(|p| place(*p)).collect(), Stroke::new(1.0, theme.gradient));
+                // Faint: where a generator folds its latents, many lines run over each other.
+                let stroke = Stroke::new(1.0, theme.gradient.gamma_multiply(0.4));
+                painter.line(line.iter().map(|p| place(*p)).collect(), stroke);
+            }
+        }
+        if let (true, Some((samples, _))) = (samples, &self.shown) {
+            for point in samples.values.as_chunks().0 {
+                painter.circle_filled(place(*point), DOT, theme.fake.gamma_multiply(0.8));
             }
         }
         painter.rect_stroke(rect, 0.0, ui.visuals().widgets.noninteractive.bg_stroke, StrokeKind::Inside);

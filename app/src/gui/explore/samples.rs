@@ -88,7 +88,9 @@ impl View {
         if ui.input_mut(|input| self.selected.is_some() && input.consume_key(Modifiers::NONE, Key::Escape)) {
             self.selected = None;
         }
-        let (left, right) = match self.selected {
+        // A click on a tile shows with the next frame, in a place that is made for it.
+        let selected = self.selected;
+        let (left, right) = match selected {
             Some(_) => area.split_left_right_at_fraction(0.6),
             None => (area, Rect::NOTHING),
         };
@@ -96,7 +98,7 @@ impl View {
         let rows = Rows::fit(ui, left, n, size, 0.0);
         for (i, texture) in self.textures.iter().enumerate() {
             let seed = shown.first.wrapping_add(i as u32);
-            let is_selected = self.selected == Some(i);
+            let is_selected = selected == Some(i);
             let ring = is_selected.then_some(theme.fake);
             let tip = format!("Seed {seed}: click to enlarge it.");
             if tile(ui, rows.place(i), texture.id(), i, &format!("Sample of seed {seed}"), ring)
@@ -104,9 +106,10 @@ impl View {
                 .clicked()
             {
                 self.selected = (!is_selected).then_some(i);
+                ui.ctx().request_repaint();
             }
         }
-        if let Some(i) = self.selected {
+        if let Some(i) = selected {
             let seed = shown.first.wrapping_add(i as u32);
             let text = ui.text_style_height(&eframe::egui::TextStyle::Heading);
             let mut right = right.translate(vec2(GAP, 0.0));

@@ -137,6 +137,10 @@ impl View {
         if response.has_focus() {
             let arrows = EventFilter { horizontal_arrows: true, vertical_arrows: true, ..EventFilter::default() };
             ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
+            if response.gained_focus() {
+                // The arrows stay here from the second frame on.
+                ui.ctx().request_repaint();
+            }
             ui.input(|input| {
                 let step = STEPS[usize::from(input.modifiers.shift)];
                 let keys = [

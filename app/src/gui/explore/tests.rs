@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use eframe::egui::{Context, Key, Role};
+use eframe::egui::{Key, Role};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use onestep_core::exec::Executor;
@@ -19,7 +19,7 @@ use crate::draw::{draw, open_generator, open_model};
 use crate::gui::theme::Theme;
 
 /// Longer than anything here takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const SIZES: [[f32; 2]; 2] = [[1024.0, 640.0], [3840.0, 2160.0]];
 
 fn asset(name: &str) -> PathBuf {
@@ -138,7 +138,7 @@ fn the_plane_follows_mouse_and_keys() {
     let pad = harness.get_by_label("Plane of latents between four seeds");
     let corner = pad.rect().right_top();
     pad.focus();
-    harness.step();
+    harness.run_ok();
     harness.key_press(Key::ArrowLeft);
     harness.key_press(Key::ArrowDown);
     harness.run_ok();
@@ -241,26 +241,49 @@ fn what_is_missing_is_asked_for() {
 }
 
 #[test]
-fn files_are_written_and_asked_for() {
+fn files_are_written() {
     let folder = tempfile::tempdir().unwrap();
-    let mut explore = Explore::new("cpu".into());
-    let mut request = None;
-    let ctx = Context::default();
-    ctx.enable_accesskit();
-    explore.open(&asset("mnist-generator.safetensors"), &ctx);
-    let start = Instant::now();
-    let [png, weights] = ["a.png", "a.safetensors"].map(|name| folder.path().join(name));
-    while !(png.is_file() && weights.is_file()) {
-        assert!(start.elapsed() < PATIENCE, "{:?}", explore.error);
-        let _ = ctx.run_ui(eframe::egui::RawInput::default(), |ui| {
-            let theme = Theme::of(ui);
-            request = explore.show(ui, &theme).or(request.take());
-        });
-        if explore.samples.samples().is_some() && start.elapsed() < PATIENCE && !png.is_file() {
-            explore.save_picture(png.clone());
-            explore.export_weights(weights.clone());
-        }
-    }
-    assert_eq!(request, None::<Request>, "nobody has clicked");
+    let [png, weights, nowhere] = ["a.png", "a.safetensors", "file/a.png"].map(|name| folder.path().join(name));
+    std::fs::write(folder.path().join("file"), b"").unwrap();
+    let mut harness = view(SIZES[0]);
+    harness.state_mut().save_picture(png.clone());
+    assert!(harness.state().error.as_ref().is_some_and(|error| error.contains("no picture yet")));
+    open(&mut harness, &asset("mnist-generator.safetensors"));
+    harness.step();
+    wait(&mut harness, "samples", idle(Slot::Samples));
+    harness.state_mut().save_picture(png.clone());
+    harness.state_mut().export_weights(weights.clone());
+    wait(&mut harness, "files", |_| png.is_file() && weights.is_file());
     assert_eq!(open_model(&weights).unwrap().meta, open_model(&asset("mnist-generator.safetensors")).unwrap().meta);
+    wait(&mut harness, "notice", |explore| explore.notice.is_some());
+    harness.state_mut().save_picture(nowhere);
+    wait(&mut harness, "error", |explore| explore.error.is_some());
+}
+
+#[test]
+fn paths_are_asked_for() {
+    let ask = |explore: &mut Explore, name: &str| {
+        let mut harness = Harness::builder().with_size(SIZES[0]).build_ui_state(
+            |ui, (explore, request): &mut (&mut Explore, Option<Request>)| {
+                let theme = Theme::of(ui);
+                *request = explore.show(ui, &theme).or(request.take());
+            },
+            (explore, None),
+        );
+        harness.get_by_role_and_label(Role::Button, name).click();
+        harness.run_ok();
+        harness.into_state().1
+    };
+    let mut harness = view(SIZES[0]);
+    open(&mut harness, &asset("mnist-generator.safetensors"));
+    let mut explore = harness.into_state();
+    assert_eq!(ask(&mut explore, "Open model…"), Some(Request::OpenModel));
+    let suggested = "mnist-generator-f16.safetensors".to_owned();
+    assert_eq!(ask(&mut explore, "Export weights…"), Some(Request::ExportWeights { suggested }));
+    let suggested = "samples-seed-0.png".to_owned();
+    assert_eq!(ask(&mut explore, "Save picture…"), Some(Request::SavePicture { suggested }));
+    explore.tab = Tab::Best;
+    assert_eq!(ask(&mut explore, "Choose ratio network…"), Some(Request::ChooseRatio));
+    explore.tab = Tab::Nearest;
+    assert_eq!(ask(&mut explore, "Choose training data…"), Some(Request::ChooseData));
 }

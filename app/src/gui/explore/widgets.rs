@@ -142,13 +142,18 @@ pub fn paint(ui: &Ui, rect: Rect, texture: TextureId, tint: Color32) {
 
 /// Height of a caption, in points.
 pub fn caption_height(ui: &Ui) -> f32 {
-    ui.text_style_height(&TextStyle::Small) + 2.0
+    ui.text_style_height(&TextStyle::Body) + 2.0
 }
 
-/// A line under a picture; the picture's name says the same.
+/// A line under a picture, in small letters if it is narrow; the picture's name says the same.
 pub fn caption(ui: &Ui, below: Rect, text: &str, color: Color32) {
-    let font = TextStyle::Small.resolve(ui.style());
-    ui.painter().text(below.center_bottom() + vec2(0.0, 1.0), Align2::CENTER_TOP, text, font, color);
+    let layout = |style: TextStyle| ui.painter().layout_no_wrap(text.to_owned(), style.resolve(ui.style()), color);
+    let mut galley = layout(TextStyle::Body);
+    if galley.size().x > below.width() {
+        galley = layout(TextStyle::Small);
+    }
+    let place = Align2::CENTER_TOP.anchor_size(below.center_bottom() + vec2(0.0, 1.0), galley.size());
+    ui.painter().galley(place.min, galley, color);
 }
 
 /// Puts images into textures, old ones first.
@@ -183,8 +188,7 @@ mod tests {
 
     #[test]
     fn pictures_fit_and_their_pixels_are_whole() {
-        let ctx = Context::default();
-        let _ = ctx.run_ui(egui::RawInput::default(), |ui| {
+        egui_kittest::Harness::new_ui(|ui| {
             let area = Rect::from_min_size(pos2(10.0, 20.0), vec2(600.0, 300.0));
             for count in [1, 2, 7, 16, 64] {
                 let rows = Rows::fit(ui, area, count, [28, 28], 0.0);

@@ -145,11 +145,14 @@ pub fn heat(logits: &[f32], side: usize, theme: &Theme) -> ColorImage {
 
 #[cfg(test)]
 mod tests {
+    use eframe::egui;
+
     use super::*;
 
     fn theme() -> Theme {
         let mut theme = None;
-        let _ = egui::Context::default().run_ui(egui::RawInput::default(), |ui| theme = Some(Theme::of(ui)));
+        let context = egui::Context::default();
+        context.run_ui(egui::RawInput::default(), |ui| theme = Some(Theme::of(ui))).textures_delta.clear();
         theme.expect("one frame was run")
     }
 
