@@ -6,7 +6,8 @@ use eframe::egui::{self, Align2, RichText, TextStyle, WidgetInfo};
 use egui_plot::{Bar, BarChart, HLine, HoverPosition, LineStyle, Plot, PlotPoint, Text};
 
 use super::super::theme::Theme;
-use super::axis::{log_marks, short, tick};
+use super::axis::{log_marks, marks, short, tick, x_axis};
+use super::lines::GRID;
 
 /// What a guess achieves.
 const CHANCE: f64 = 0.5;
@@ -82,8 +83,10 @@ impl Accuracy {
             .allow_boxed_zoom(false)
             .allow_axis_zoom_drag(false)
             .show_y(false)
-            .x_grid_spacer(log_marks)
-            .x_axis_formatter(|mark, _| short(10_f64.powf(mark.value)))
+            .grid_color(ui.visuals().text_color().gamma_multiply(GRID))
+            .x_grid_spacer(|input| log_marks(&input))
+            .y_grid_spacer(|input| marks(&input, 4.0))
+            .custom_x_axes(vec![x_axis(|exponent| short(10_f64.powf(exponent)))])
             .y_axis_formatter(|mark, _| tick(mark.value, mark.step_size))
             .label_formatter(|hover| {
                 let (HoverPosition::NearDataPoint { position, .. } | HoverPosition::Elsewhere { position }) = hover;
@@ -91,7 +94,7 @@ impl Accuracy {
             });
         let shown = plot.show(ui, |plot| {
             plot.set_plot_bounds_x(x0..=x1);
-            plot.set_plot_bounds_y(least - 0.05..=1.02);
+            plot.set_plot_bounds_y(least - 0.12..=1.02); // with room for the words
             let chance = HLine::new("", CHANCE).color(weak).width(1.0);
             plot.hline(chance.style(LineStyle::dashed_dense()));
             let words = Text::new("", PlotPoint::new(x1, CHANCE), RichText::new("can't tell apart ").small());

@@ -37,10 +37,10 @@ fn table(curves: &Curves, file: &mut impl Write) -> io::Result<()> {
 
 /// A field of a CSV file (RFC 4180): in quotes if it must be.
 fn field(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.into(),
+    if text.contains([',', '"', '\n', '\r']) {
+        return format!("\"{}\"", text.replace('"', "\"\""));
     }
+    text.into()
 }
 
 /// Writes the part of a screenshot in `rect`, which is in points, as a PNG.

@@ -10,7 +10,7 @@ use egui_plot::{
 };
 
 use super::super::theme::Theme;
-use super::axis::{log_marks, short, steps, tick, with_margin};
+use super::axis::{log_marks, marks, short, steps, tick, with_margin, x_axis};
 use super::definitions::Trace;
 use super::history::Curves;
 use super::series::Column;
@@ -53,8 +53,10 @@ struct Drawn {
     behind: Vec<Column>,
 }
 
-/// Fewer points than this are drawn as points, too.
-const FEW: usize = 40;
+/// Points of the screen between values that are drawn as dots, too.
+const APART: f64 = 6.0;
+/// Strength of grid lines against that of text.
+pub const GRID: f32 = 0.35;
 
 impl Lines<'_> {
     /// Draws the chart into what is left of `ui`.
@@ -73,20 +75,26 @@ impl Lines<'_> {
             .allow_drag([true, false])
             .show_y(false)
             .link_cursor(egui::Id::unique("onestep plots"), [true, false])
-            .x_axis_formatter(|mark, _| steps(mark.value))
+            .grid_color(ui.visuals().text_color().gamma_multiply(GRID))
+            .x_grid_spacer(|input| marks(&input, 7.0)) // wide enough for a number of steps
+            .custom_x_axes(vec![x_axis(steps)])
             .label_formatter(|hover| {
                 let (HoverPosition::NearDataPoint { position, .. } | HoverPosition::Elsewhere { position }) = hover;
                 Some(self.at(position.x, 5.0 * per_point))
             });
-        plot = match self.log {
-            true => plot.y_grid_spacer(log_marks).y_axis_formatter(|mark, _| short(10_f64.powf(mark.value))),
-            false => plot.y_axis_formatter(|mark, _| tick(mark.value, mark.step_size)),
+        plot = if self.log {
+            plot.y_grid_spacer(|input| log_marks(&input)).y_axis_formatter(|mark, _| short(10_f64.powf(mark.value)))
+        } else {
+            let plot = plot.y_grid_spacer(|input| marks(&input, 4.0)); // a little more than a line of text
+            plot.y_axis_formatter(|mark, _| tick(mark.value, mark.step_size))
         };
         let shown = plot.show(ui, |plot| {
             plot.set_plot_bounds_x(x0..=x1);
             plot.set_plot_bounds_y(y0..=y1);
             self.draw_marks(plot, per_point, marked);
-            drawn.iter().for_each(|curve| curve.draw(plot));
+            for curve in &drawn {
+                curve.draw(plot, per_point);
+            }
         });
 
         let response = shown.response;
@@ -156,14 +164,10 @@ impl Lines<'_> {
         let closest = values.iter().map(|(_, (step, ..))| *step).min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
         let mut lines = vec![closest.map_or_else(|| format!("step {x:.0}"), |step| format!("step {step}"))];
         for (name, (step, value, smooth)) in values {
-            let mut line = format!("{name}: {}", short(value));
-            if short(value) != short(smooth) {
-                line += &format!(", smoothed {}", short(smooth));
-            }
-            if Some(step) != closest {
-                line += &format!(" (step {step})");
-            }
-            lines.push(line);
+            let (value, smooth) = (short(value), short(smooth));
+            let smoothed = if value == smooth { String::new() } else { format!(", smoothed {smooth}") };
+            let elsewhere = if Some(step) == closest { String::new() } else { format!(" (step {step})") };
+            lines.push(format!("{name}: {value}{smoothed}{elsewhere}"));
         }
         if let Some(other) = self.behind {
             let values = self.traces.iter().filter_map(|t| Some((t.name, near(&other.curves, t.key)?)));
@@ -192,16 +196,14 @@ impl Lines<'_> {
 }
 
 impl Drawn {
-    fn draw(&self, plot: &mut PlotUi<'_>) {
+    fn draw(&self, plot: &mut PlotUi<'_>, per_point: f64) {
         // The legend's switch goes by id: it hides all parts of a curve.
         let id = self.name;
         if !self.behind.is_empty() {
             let line = Line::new("", points(&self.behind)).id(id).allow_hover(false);
             plot.line(line.color(self.color.gamma_multiply(0.7)).width(1.0).style(LineStyle::dashed_dense()));
         }
-        if self.columns.is_empty() {
-            return;
-        }
+        let [Some(first), Some(last)] = [self.columns.first(), self.columns.last()] else { return };
         if self.columns.iter().any(|column| column.min < column.max || column.min != column.smooth) {
             let [x, min, max] = [|c: &Column| c.step, |c: &Column| c.min, |c: &Column| c.max]
                 .map(|part| self.columns.iter().map(part).collect::<Vec<f64>>());
@@ -210,7 +212,7 @@ impl Drawn {
             let edge = egui::Stroke::new(1.0, self.color.gamma_multiply(0.3));
             plot.add(band.fill_color(self.color.gamma_multiply(0.2)).stroke(edge));
         }
-        if self.columns.len() < FEW {
+        if last.step - first.step >= (self.columns.len() - 1) as f64 * APART * per_point {
             let dots = Points::new("", points(&self.columns)).id(id).allow_hover(false);
             plot.points(dots.color(self.color).radius(2.0));
         }
@@ -247,10 +249,11 @@ fn navigate(
     /// Points of wheel that zoom by a factor of e.
     const WHEEL: f32 = 200.0;
     let zoom = |center: f64, factor: f64| Some([center + (x0 - center) / factor, center + (x1 - center) / factor]);
-    let scroll = match response.contains_pointer() {
+    let scroll = if response.contains_pointer() {
         // Taken away, so that nothing around the charts scrolls as well.
-        true => ui.input_mut(|input| std::mem::take(&mut input.smooth_scroll_delta)),
-        false => vec2(0.0, 0.0),
+        ui.input_mut(|input| std::mem::take(&mut input.smooth_scroll_delta))
+    } else {
+        vec2(0.0, 0.0)
     };
     let center = pointer.unwrap_or(0.5 * (x0 + x1));
     if scroll.y != 0.0 {

@@ -264,6 +264,4 @@ impl Charts {
 }
 
 #[cfg(test)]
-mod snapshot;
-#[cfg(test)]
 mod tests;

@@ -18,6 +18,12 @@ pub struct Column {
     pub smooth: f64,
 }
 
+/// Whether a step and a value can be drawn. NaN and infinities can't; numbers past the range of f32 did not
+/// come from a GPU, and their sums could overflow; f64 can't tell steps past 2^53 apart.
+fn usable(step: u64, value: f64) -> bool {
+    (value as f32).is_finite() && step <= 1 << f64::MANTISSA_DIGITS
+}
+
 /// Values by step and their moving average.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
@@ -29,10 +35,9 @@ pub struct Series {
 }
 
 impl Series {
-    /// Appends a value; O(1) on average. What a GPU can't have meant is skipped: NaN, infinities, and
-    /// numbers past the range of f32, whose sums could overflow here. So are steps that f64 can't tell apart.
+    /// Appends a value; O(1) on average. One that is not [`usable`] is skipped.
     pub fn push(&mut self, step: u64, value: f64) {
-        if !(value as f32).is_finite() || step > 1 << f64::MANTISSA_DIGITS {
+        if !usable(step, value) {
             return;
         }
         self.cut(step);
@@ -128,10 +133,10 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// Appends a value.
+    /// Appends a value; O(1) on average. One that is not [`usable`] is skipped.
     pub fn push(&mut self, step: u64, value: f64) {
         self.linear.push(step, value);
-        if let Some(log) = &mut self.log {
+        if let Some(log) = self.log.as_mut().filter(|_| usable(step, value)) {
             push_log(log, step, value);
         }
     }
@@ -165,7 +170,7 @@ impl Curve {
 fn push_log(log: &mut Series, step: u64, value: f64) {
     if value > 0.0 {
         log.push(step, value.log10());
-    } else if value.is_finite() {
+    } else {
         log.cut(step); // it takes the place of what an abandoned branch had there
     }
 }
@@ -177,7 +182,9 @@ mod tests {
 
     fn series(values: &[(u64, f64)]) -> Series {
         let mut series = Series::default();
-        values.iter().for_each(|(step, value)| series.push(*step, *value));
+        for (step, value) in values {
+            series.push(*step, *value);
+        }
         series
     }
 
@@ -188,7 +195,9 @@ mod tests {
         values.insert(2, (12, 3.0));
         let mut curve = Curve::default();
         curve.prepare(true, 0.5);
-        values.iter().for_each(|(step, value)| curve.push(*step, *value));
+        for (step, value) in values {
+            curve.push(step, value);
+        }
         assert_eq!(curve.linear().iter().collect::<Vec<_>>(), [(12, 3.0)]);
         assert_eq!(curve.shown().iter().collect::<Vec<_>>(), [(12, 3.0_f64.log10())]);
     }
@@ -276,7 +285,9 @@ mod tests {
     #[test]
     fn logarithms_are_of_positive_values_and_follow_appends() {
         let mut curve = Curve::default();
-        [(1, 100.0), (2, 0.0), (3, -5.0), (4, 0.01)].iter().for_each(|(s, v)| curve.push(*s, *v));
+        for (step, value) in [(1, 100.0), (2, 0.0), (3, -5.0), (4, 0.01)] {
+            curve.push(step, value);
+        }
         curve.prepare(true, 0.0);
         curve.push(5, 1.0);
         curve.push(6, -1.0);

@@ -20,7 +20,8 @@ fn window(charts: Charts, size: Vec2) -> Harness<'static, Host> {
         let theme = Theme::of(ui);
         host.request = host.charts.show(ui, &theme).or(host.request);
     };
-    Harness::builder().with_size(size).build_ui_state(show, Host { charts, request: None })
+    // Fast enough for a double click.
+    Harness::builder().with_size(size).with_step_dt(0.05).build_ui_state(show, Host { charts, request: None })
 }
 
 fn values(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
@@ -33,9 +34,10 @@ fn run(lines: u64) -> Charts {
     for i in 1..=lines {
         let t = i as f64;
         let noise = (t * 12.9898).sin().abs();
-        let own = match i * 10 <= lines {
-            true => values(&[("Loss/warmup", 1.0 / t + noise), ("Grad/warmup", noise)]),
-            false => values(&[
+        let own = if i * 10 <= lines {
+            values(&[("Loss/warmup", 1.0 / t + noise), ("Grad/warmup", noise)])
+        } else {
+            values(&[
                 ("Loss/ratio", 1.3 + 0.1 * noise),
                 ("Loss/generator", noise - 0.5),
                 ("Ratio/accuracy", 0.5 + 0.3 / t),
@@ -45,7 +47,7 @@ fn run(lines: u64) -> Charts {
                 ("Grad/ratio", if i % 1000 == 0 { f64::NAN } else { 1e3 * noise }),
                 ("Grad/generator", 0.0),
                 ("Timing/ms_per_step", 20.0 + noise),
-            ]),
+            ])
         };
         charts.add(50 * i, &own);
     }
@@ -188,7 +190,7 @@ fn wheel(harness: &mut Harness<'_, Host>, at: Pos2, delta: Vec2) {
     let (unit, phase, modifiers) = (MouseWheelUnit::Point, TouchPhase::Move, Modifiers::NONE);
     let source = MouseWheelSource::Unknown;
     harness.event(Event::MouseWheel { unit, delta, phase, source, modifiers });
-    harness.run_steps(10);
+    harness.run_steps(30); // a wheel turns smoothly
 }
 
 #[test]
@@ -246,6 +248,8 @@ fn a_box_chooses_steps_and_values() {
     let [from, to] = [rect.lerp_inside(vec2(0.2, 0.3)), rect.lerp_inside(vec2(0.5, 0.8))];
     harness.hover_at(from);
     harness.event(Event::PointerButton { pos: from, button, pressed: true, modifiers });
+    // Where a drag is noticed is where the box begins.
+    harness.event(Event::PointerMoved(from.lerp(to, 0.1)));
     harness.event(Event::PointerMoved(to));
     harness.event(Event::PointerButton { pos: to, button, pressed: false, modifiers });
     harness.step();
@@ -274,7 +278,7 @@ fn hovering_tells_all_curves_and_changes_of_a_step() {
 fn folder(lines: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let line = |i: u64| format!("{{\"step\":{},\"Loss/ratio\":{}}}\n", 50 * i, 1.0 / i as f64);
-    std::fs::write(folder.path().join("stats.jsonl"), (1..=lines).map(line).collect::<String>()).unwrap();
+    std::fs::write(folder.path().join("stats.jsonl"), (1..=lines).map(line).collect::<Vec<_>>().concat()).unwrap();
     folder
 }
 
