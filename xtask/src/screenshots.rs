@@ -61,7 +61,7 @@ const SHOTS: &[Shot] = &[
 ];
 
 /// Longest that a view may take to come.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 /// Programs that take the pictures, and the packages that have them.
 const PROGRAMS: [(&str, &str); 2] = [("Xvfb", "xvfb"), ("import", "imagemagick")];
 /// X display that is not likely to be taken.

@@ -57,6 +57,14 @@ impl Purpose {
     }
 }
 
+/// What a person answered.
+pub enum Answer {
+    /// This path.
+    Path(PathBuf),
+    /// None.
+    Cancel,
+}
+
 /// Asks for a path: typed, or chosen in the system's dialog, which not every desktop has.
 pub struct PathDialog {
     /// What it is for.
@@ -72,10 +80,10 @@ impl PathDialog {
         Self { purpose, text: start.display().to_string(), chosen: None, fresh: true }
     }
 
-    /// Shows the question; the outer value is there when it was answered, the inner one when not with cancel.
-    pub fn show(&mut self, context: &egui::Context) -> Option<Option<PathBuf>> {
+    /// Shows the question.
+    pub fn show(&mut self, context: &egui::Context) -> Option<Answer> {
         if let Some(Ok(Some(path))) = self.chosen.as_ref().map(Receiver::try_recv) {
-            return Some(Some(path));
+            return Some(Answer::Path(path));
         }
         let mut answer = None;
         let modal = egui::Modal::new(egui::Id::unique("path")).show(context, |ui| {
@@ -92,7 +100,7 @@ impl PathDialog {
                 let word = if self.purpose.saves() { "Save file" } else { "Open file" };
                 let ready = !self.text.trim().is_empty();
                 if ui.add_enabled(ready, egui::Button::new(word)).clicked() || (entered && ready) {
-                    answer = Some(Some(PathBuf::from(self.text.trim())));
+                    answer = Some(Answer::Path(PathBuf::from(self.text.trim())));
                 }
                 if ui.button("Browse…").clicked() {
                     self.browse(context);
@@ -101,12 +109,12 @@ impl PathDialog {
                     self.browse_folders(context);
                 }
                 if ui.button("Cancel").clicked() {
-                    answer = Some(None);
+                    answer = Some(Answer::Cancel);
                 }
             });
         });
         if modal.should_close() {
-            answer = answer.or(Some(None));
+            answer = answer.or(Some(Answer::Cancel));
         }
         answer
     }

@@ -20,6 +20,7 @@ const POINTS: usize = 2000;
 const TRAIL: f32 = 0.08;
 
 /// Which layers are shown.
+#[expect(clippy::struct_excessive_bools, reason = "any combination of layers can be shown")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layers {
     /// Real points.

@@ -12,7 +12,7 @@ use onestep_core::exec::gpu::AdapterSummary;
 use onestep_core::session::{Command, End, Start};
 use onestep_core::train::{Config, Preset};
 
-use super::dialogs::{Confirm, Confirmed, PathDialog, Purpose};
+use super::dialogs::{Answer, Confirm, Confirmed, PathDialog, Purpose};
 use super::explore::{self, Explore};
 use super::files::{self, Meaning, SavedRun};
 use super::images::Images;
@@ -76,7 +76,8 @@ pub struct Window {
     saved: Vec<SavedRun>,
     /// A run that did not end, offered once.
     interrupted: Option<SavedRun>,
-    window_device: Option<WindowDevice>,
+    /// The device that the window draws with.
+    own_device: Option<WindowDevice>,
     /// Whether the window closes as soon as the run is saved.
     closing: bool,
     /// Messages of work that ends later.
@@ -113,7 +114,7 @@ impl Window {
             confirm: None,
             saved,
             interrupted,
-            window_device,
+            own_device: window_device,
             closing: false,
             news: channel(),
             plots_rect: None,
@@ -127,7 +128,7 @@ impl Window {
             Start::New { config, .. } => config.data.clone(),
             Start::Resume { .. } => String::new(),
         };
-        let shared = self.window_device.as_ref().and_then(|device| device.for_training(&self.run.device, &planned));
+        let shared = self.own_device.as_ref().and_then(|device| device.for_training(&self.run.device, &planned));
         self.run.open(start, shared, play);
         self.interrupted = None;
         self.tab = Tab::Training;
@@ -167,7 +168,7 @@ impl Window {
         let bar = egui::Panel::top("bar").show(ui, |ui| {
             let asked = controls::show(ui, &mut self.run, self.slow.phase().is_some());
             if let Some(ask) = asked {
-                self.obey(ask, &context);
+                self.obey(&ask, &context);
             }
         });
         self.tour.place(Part::Bar, bar.response.rect);
@@ -344,7 +345,7 @@ impl Window {
         }
     }
 
-    fn obey(&mut self, ask: controls::Ask, context: &egui::Context) {
+    fn obey(&mut self, ask: &controls::Ask, context: &egui::Context) {
         match ask {
             controls::Ask::Preset(name) => self.start_preset(name, true),
             controls::Ask::Reset => self.reset(),
@@ -474,7 +475,7 @@ impl Window {
             let answer = banner::failed(ui, theme, &failure, &self.run.device);
             if matches!(answer, Some(banner::Answer::OnProcessor)) {
                 self.run.device = "cpu".into();
-                self.window_device = None;
+                self.own_device = None;
             }
             match answer {
                 Some(banner::Answer::Continue | banner::Answer::OnProcessor) => match failure.folder {
@@ -514,8 +515,8 @@ impl Window {
         if let Some(dialog) = &mut self.path_dialog {
             match dialog.show(context) {
                 None => {}
-                Some(None) => self.path_dialog = None,
-                Some(Some(path)) => {
+                Some(Answer::Cancel) => self.path_dialog = None,
+                Some(Answer::Path(path)) => {
                     let purpose = dialog.purpose;
                     self.path_dialog = None;
                     self.use_path(purpose, &path, context);

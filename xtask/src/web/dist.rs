@@ -90,7 +90,7 @@ pub fn assemble(engine: &Path) -> Result<Sizes> {
         collect(&source, "", &mut code)?;
     }
     for (name, bytes) in &mut code {
-        if name.ends_with(".js") || name.ends_with(".css") {
+        if matches!(Path::new(name).extension().and_then(|ending| ending.to_str()), Some("js" | "css")) {
             *bytes = slim::text(str::from_utf8(bytes).with_context(|| format!("{name} is no text"))?).into_bytes();
         }
     }

@@ -88,7 +88,7 @@ impl<'a> Plane<'a> {
     pub fn arrows(&self, values: &[f32], slopes: &[f32], side: usize, color: Color32) {
         let slopes: &[[f32; 2]] = slopes.as_chunks().0;
         let points: &[[f32; 2]] = values.as_chunks().0;
-        let cell = |x: f32| (((x / self.half_width + 1.0) / 2.0 * side as f32) as usize).min(side - 1);
+        let cell = |x: f32| ((f32::midpoint(x / self.half_width, 1.0) * side as f32) as usize).min(side - 1);
         let arrows: Vec<([f32; 2], [f32; 2])> = points
             .iter()
             .filter(|p| p.iter().all(|x| x.abs() < self.half_width))

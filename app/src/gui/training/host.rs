@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,6 @@ impl Link {
 
 /// Longest that a GPU's queue may run ahead of this thread: a command waits that long.
 const AHEAD: Duration = Duration::from_millis(30);
-/// Longest nap: an order waits that long while the share of the device is limited.
-const NAP: Duration = Duration::from_millis(20);
 /// Shortest time between two views.
 const VIEW_PERIOD: Duration = Duration::from_millis(33);
 
@@ -65,6 +63,8 @@ struct Run {
     /// Earliest time of the next view.
     next_view: Instant,
     synced: Instant,
+    /// Until when the device is left to others.
+    rest_until: Instant,
 }
 
 /// Training images as they are in the data store, for the nearest-neighbour check.
@@ -102,21 +102,15 @@ pub fn serve(inbox: &Receiver<Order>, link: &Link) {
 
 /// The next order: waits for one if there is nothing else to do. An error means that the window is gone.
 fn next(inbox: &Receiver<Order>, run: Option<&Run>) -> Result<Option<Order>, ()> {
-    match run {
-        Some(run) if run.moving => match inbox.try_recv() {
-            Ok(order) => Ok(Some(order)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(()),
-        },
-        Some(run) if run.changed => {
-            let wait = run.next_view.saturating_duration_since(Instant::now());
-            match inbox.recv_timeout(wait) {
-                Ok(order) => Ok(Some(order)),
-                Err(RecvTimeoutError::Timeout) => Ok(None),
-                Err(RecvTimeoutError::Disconnected) => Err(()),
-            }
-        }
-        _ => inbox.recv().map(Some).map_err(|_| ()),
+    let wait = match run {
+        Some(run) if run.moving => run.rest_until,
+        Some(run) if run.changed => run.next_view,
+        _ => return inbox.recv().map(Some).map_err(|_| ()),
+    };
+    match inbox.recv_timeout(wait.saturating_duration_since(Instant::now())) {
+        Ok(order) => Ok(Some(order)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => Err(()),
     }
 }
 
@@ -272,6 +266,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         changed: true,
         next_view: now,
         synced: now,
+        rest_until: now,
     };
     run.show(link)?;
     link.report(Report::Busy(None));
@@ -297,9 +292,8 @@ impl Run {
     /// One iteration, and a view if it is time; breaks when the run is over.
     fn advance(&mut self, link: &Link) -> Result<ControlFlow<()>, SessionError> {
         let wish = link.wish();
-        if self.moving {
+        if self.moving && Instant::now() >= self.rest_until {
             let start = Instant::now();
-            let before = self.session.iterations();
             let flow = pollster::block_on(self.session.advance())?;
             self.moving = flow == Flow::Continue;
             self.changed = true;
@@ -312,20 +306,16 @@ impl Run {
                 self.session.trainer().executor.sync()?;
                 self.synced = Instant::now();
             }
-            if limited && self.session.iterations() > before {
-                self.rest(start.elapsed(), wish.share);
+            if limited {
+                // The device is left to others for as long as the share asks after this much work.
+                let rest = start.elapsed().mul_f32((1.0 - wish.share) / wish.share.max(0.05));
+                self.rest_until = Instant::now() + rest;
             }
         }
         if self.changed && Instant::now() >= self.next_view {
             self.show(link)?;
         }
         Ok(ControlFlow::Continue(()))
-    }
-
-    /// Leaves the device to others for as long as the share asks after `busy`.
-    fn rest(&mut self, busy: Duration, share: f32) {
-        let left = busy.mul_f32((1.0 - share) / share.max(0.05));
-        std::thread::sleep(left.min(NAP * 25));
     }
 
     /// Puts a view where the window finds it, and decides when the next one comes.
