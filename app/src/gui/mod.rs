@@ -131,6 +131,8 @@ fn open(args: &Args, adapters: &[AdapterSummary], failure: Option<Failure>, next
             .with_app_id("onestep")
             .with_inner_size(args.size)
             .with_min_inner_size([800.0, 520.0]),
+        // Noise against banding in gradients, of which there are none here; it costs software dearly.
+        dithering: false,
         wgpu_options: egui_wgpu::WgpuConfiguration { wgpu_setup: setup(), ..Default::default() },
         ..Default::default()
     };
@@ -209,6 +211,7 @@ impl eframe::App for App {
         if let Some(secs) = frame.info().cpu_usage {
             self.window.frame_took(secs);
         }
+        tracing::trace!("frame because of {:?}", ui.ctx().repaint_causes());
         self.window.show(ui);
     }
 

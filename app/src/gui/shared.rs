@@ -26,6 +26,11 @@ impl WindowDevice {
         Self { adapter, device, queue, summary, adapters: adapters.to_vec(), always }
     }
 
+    /// Whether it is software that imitates a GPU.
+    pub fn is_software(&self) -> bool {
+        self.summary.kind == AdapterKind::Software
+    }
+
     /// This device for training, if that is the device which `text` names and it suits the data.
     pub fn for_training(&self, text: &str, data: &str) -> Option<Gpu> {
         let usable = self.always || matches!(self.summary.kind, AdapterKind::Discrete | AdapterKind::Integrated);

@@ -11,7 +11,7 @@ use onestep_core::eval::Rows;
 use onestep_core::eval::nearest::nearest;
 use onestep_core::exec::gpu::GpuExecutor;
 use onestep_core::exec::{ExecError, Executor};
-use onestep_core::session::{Command, Flow, Session, SessionError, Start};
+use onestep_core::session::{Command, Event, Flow, Session, SessionError, Start};
 use onestep_core::train::{SAMPLES, TrainError, TrainingData};
 
 use super::look::look;
@@ -43,11 +43,10 @@ impl Link {
 
 /// Longest that a GPU's queue may run ahead of this thread: a command waits that long.
 const AHEAD: Duration = Duration::from_millis(30);
-/// Shortest time between two views.
+/// Share of the time that looking may take.
+const LOOKING: f32 = 0.08;
+/// Shortest time between two views of a run that waits.
 const VIEW_PERIOD: Duration = Duration::from_millis(33);
-
-/// Longest that news waits for a frame of the window.
-const NEWS_PERIOD: Duration = Duration::from_millis(250);
 
 /// A session and what belongs to it.
 struct Run {
@@ -217,9 +216,12 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
     let images = data.spec.bytes.then(|| Images { words: data.words.clone(), width: data.spec.width() });
     let (events, context) = (link.outbox.clone(), link.shared.context.clone());
     let sink = move |event| {
+        // Numbers wait for the next view; what changes the run's state does not.
+        let urgent = !matches!(event, Event::Progress { .. } | Event::Statistics { .. });
         let _ = events.send(Report::Event(event));
-        // News, not pictures: they can wait for the next view.
-        context.request_repaint_after(NEWS_PERIOD);
+        if urgent {
+            context.request_repaint();
+        }
     };
     let start = Instant::now();
     let mut session = Session::open(&request, executor, data, Box::new(sink), Box::new(move || start.elapsed()))?;
@@ -324,10 +326,12 @@ impl Run {
         let start = Instant::now();
         let view = pollster::block_on(look(&mut self.session, &wish, self.half_width, self.judge.as_ref()))?;
         link.shared.view.put(view);
-        link.shared.context.request_repaint();
+        // Without a delay, egui would draw two frames.
+        link.shared.context.request_repaint_after(Duration::from_millis(1));
         let took = start.elapsed();
         let cost = took + Duration::from_secs_f32(wish.frame_secs.clamp(0.0, 1.0));
-        let pause = if self.moving { cost.div_f32(wish.looking.clamp(0.01, 1.0)) } else { VIEW_PERIOD };
+        let floor = Duration::from_secs_f32(wish.period_secs);
+        let pause = if self.moving { cost.div_f32(LOOKING).max(floor) } else { VIEW_PERIOD };
         // A second is still live; the first view compiles and would postpone the second one for long.
         self.next_view = Instant::now() + pause.clamp(VIEW_PERIOD, Duration::from_secs(1));
         self.changed = false;

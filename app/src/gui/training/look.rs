@@ -23,8 +23,8 @@ pub struct Wish {
     pub map: bool,
     /// Share of the device's time that training may take, 0.05 to 1.
     pub share: f32,
-    /// Share of the training time that looking may take.
-    pub looking: f32,
+    /// Shortest time between two views while the run goes on, in seconds.
+    pub period_secs: f32,
     /// Seconds that a frame of the window takes: a part of looking.
     pub frame_secs: f32,
     /// Where the samples are wanted: read back, or left in the buffer that the window draws from.
@@ -33,7 +33,7 @@ pub struct Wish {
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { field: None, map: false, share: 1.0, looking: 0.08, frame_secs: 0.0, read_back: true }
+        Self { field: None, map: false, share: 1.0, period_secs: 0.033, frame_secs: 0.0, read_back: true }
     }
 }
 
