@@ -30,7 +30,7 @@ use super::{banner, controls, help};
 
 /// Shortest time between two views if software fills the pixels: it does so on the cores that train, and
 /// not in the time of a frame. Measured: 140 ms of one core per frame of 1280 x 800 on llvmpipe.
-const SOFTWARE_PERIOD_SECS: f32 = 0.7;
+const SOFTWARE_PERIOD_SECS: f32 = 0.9;
 
 /// What the middle shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
