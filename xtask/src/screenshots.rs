@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::runtime_dir::RuntimeDir;
-use crate::{step, vulkan};
+use crate::{step, vulkan, web};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -56,7 +56,7 @@ const SHOTS: &[Shot] = &[
         When::Step(300),
     ),
     shot("tour", LARGE, &["--preset", "pinwheel", "--tour", "--theme", "dark"], When::Step(200)),
-    shot("explore", LARGE, &["assets/web/mnist-generator.safetensors", "--theme", "light"], When::Secs(12)),
+    shot("explore", LARGE, &["mnist-generator.safetensors", "--theme", "light"], When::Secs(12)),
     Shot { after_crash: true, ..shot("interrupted", SMALL, &["--theme", "light"], When::Secs(4)) },
 ];
 
@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Result<bool> {
             vulkan::install(&[package]).with_context(|| format!("{program} takes the pictures"))?;
         }
     }
-    if !step::run("cargo build --release -p onestep", &mut step::cargo(&["build", "--release", "-p", "onestep"]))? {
+    if !web::build_program()? {
         return Ok(false);
     }
     let folder = step::target_dir().join("screenshots");
@@ -109,9 +109,13 @@ fn start(command: &mut Command) -> Result<Running> {
 }
 
 fn take(shot: &Shot, path: &Path) -> Result<()> {
-    let runs = std::env::temp_dir().join(format!("onestep-screenshots-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&runs);
-    std::fs::create_dir_all(&runs)?;
+    let folder = std::env::temp_dir().join(format!("onestep-screenshots-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder)?;
+    for model in ["mnist-generator.safetensors", "mnist-ratio.safetensors"] {
+        std::fs::copy(step::root().join("assets/web").join(model), folder.join(model))?;
+    }
+    let runs = folder.join("runs");
     let runtime = RuntimeDir::ensure()?;
     let [width, height] = shot.size;
     let screen = format!("{width}x{height}x24");
@@ -120,8 +124,9 @@ fn take(shot: &Shot, path: &Path) -> Result<()> {
     let window = |args: &[&str]| -> Result<Running> {
         let mut command = Command::new(step::target_dir().join("release/onestep"));
         runtime.pass_on(&mut command);
-        command.current_dir(step::root()).env("DISPLAY", DISPLAY).env_remove("WAYLAND_DISPLAY");
-        command.args(["gui", "--size", &format!("{width}x{height}"), "--outdir"]).arg(&runs).args(args);
+        // Paths on the pictures are those that anybody would see.
+        command.current_dir(&folder).env("DISPLAY", DISPLAY).env_remove("WAYLAND_DISPLAY");
+        command.args(["gui", "--size", &format!("{width}x{height}")]).args(args);
         start(&mut command)
     };
     if shot.after_crash {
@@ -139,7 +144,7 @@ fn take(shot: &Shot, path: &Path) -> Result<()> {
     std::thread::sleep(Duration::from_secs(2));
     let taken = Command::new("import").args(["-display", DISPLAY, "-window", "root"]).arg(path).status()?;
     drop((program, display));
-    std::fs::remove_dir_all(&runs)?;
+    std::fs::remove_dir_all(&folder)?;
     if !taken.success() {
         bail!("import could not take the picture");
     }

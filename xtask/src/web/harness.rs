@@ -23,9 +23,11 @@ pub fn install_packages() -> Result<bool> {
     step::run("npm ci", &mut install)
 }
 
-/// Builds the program to compare with.
+/// Builds the program to compare with: of the whole workspace, as the tests did, or every dependency whose features
+/// differ would be compiled once more.
 pub fn build_program() -> Result<bool> {
-    step::run("the program to compare with", &mut step::cargo(&["build", "--release", "--package", "onestep"]))
+    let args = ["build", "--release", "--workspace", "--bin", "onestep"];
+    step::run("the program to compare with", &mut step::cargo(&args))
 }
 
 /// The program that [`build_program`] builds.

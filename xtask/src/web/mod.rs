@@ -17,6 +17,7 @@ use anyhow::Result;
 use crate::wasm::Toolchain;
 pub use bench::{BenchOptions, bench};
 pub use browser::{has_test, test};
+pub use harness::build_program;
 
 #[derive(clap::Args)]
 pub struct Options {
