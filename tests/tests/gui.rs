@@ -176,6 +176,9 @@ fn save_and_open_again_goes_on_at_the_same_step() {
     click(&mut gui, "Open file");
     until(&mut gui, "the run is open", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == saved));
     until(&mut gui, "it goes on", |w| iterations(w) > saved);
+    // Reset means the first step, also of a run that was gone on with.
+    click(&mut gui, "Reset");
+    until(&mut gui, "it begins anew", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == 0));
 }
 
 #[derive(Debug)]

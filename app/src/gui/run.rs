@@ -109,6 +109,8 @@ pub struct Run {
     pub explore_now: bool,
     changes: Vec<Change>,
     undone: Vec<Change>,
+    /// The start that was asked for, until it is there.
+    asked: Option<Start>,
     last_start: Option<Start>,
     /// Counts openings, so that panels can tell that what they remember belongs to another run.
     pub generation: u64,
@@ -140,6 +142,7 @@ impl Run {
             explore_now: false,
             changes: Vec::new(),
             undone: Vec::new(),
+            asked: None,
             last_start: None,
             generation: 0,
         }
@@ -169,7 +172,7 @@ impl Run {
     pub fn open(&mut self, start: Start, shared: Option<onestep_core::exec::gpu::Gpu>, play: bool) {
         let outdir = matches!(start, Start::New { .. }).then(|| self.outdir.clone());
         let request = Request { start: start.clone(), outdir };
-        self.last_start = Some(start);
+        self.asked = Some(start);
         self.busy = Some("starting".into());
         let opening = Opening { request, device: self.device.clone(), shared, play };
         self.training.order(Order::Open(Box::new(opening)));
@@ -180,9 +183,16 @@ impl Run {
         Start::New { preset: preset.name.to_owned(), config: Box::new(preset.config()), transfer: None }
     }
 
-    /// How the run that is shown began, to begin it anew.
+    /// How the run that is shown begins anew, from its first step.
     pub fn start_again(&self) -> Option<Start> {
-        self.last_start.clone()
+        match self.last_start.as_ref()? {
+            Start::Resume { .. } => {
+                let opened = self.opened.as_ref()?;
+                let preset = opened.preset.clone().unwrap_or_default();
+                Some(Start::New { preset, config: Box::new(opened.config.clone()), transfer: None })
+            }
+            start @ Start::New { .. } => Some(start.clone()),
+        }
     }
 
     /// Goes on.
@@ -336,6 +346,7 @@ impl Run {
 
     fn begin(&mut self, opened: Opened) {
         self.refused = None;
+        self.last_start = self.asked.take().or(self.last_start.take());
         self.generation += 1;
         self.state = if opened.play { State::Playing } else { State::Paused };
         self.view = None;
