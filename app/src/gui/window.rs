@@ -293,13 +293,14 @@ impl Window {
     /// Trains on points of a person's own, which are kept in a file so that the run can be gone on with.
     fn train_on(&mut self, points: &[[f32; 2]]) {
         let folder = self.run.outdir.join("drawings");
-        let number = std::fs::read_dir(&folder).map_or(0, Iterator::count);
-        let path = folder.join(format!("drawing-{number:03}.npy"));
+        // The first free name: an older run may still need its drawing.
+        let mut paths = (0..).map(|number| folder.join(format!("drawing-{number:03}.npy")));
+        let path = paths.find(|path| !path.exists()).expect("numbers do not end");
         let written = std::fs::create_dir_all(&folder)
             .map_err(|e| format!("{}: {e}; choose another --outdir", folder.display()))
             .and_then(|()| write_npy_f32(&path, &[points.len(), 2], points.as_flattened()).map_err(|e| e.to_string()));
         match written {
-            Err(message) => self.run.messages.push(message),
+            Err(message) => self.run.refuse(message),
             Ok(()) => {
                 let preset = Preset::find(crate::settings::OWN_POINTS).map(Preset::config).unwrap_or_default();
                 let config = Config { data: path.to_string_lossy().into_owned(), ..preset };

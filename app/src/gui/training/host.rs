@@ -132,9 +132,23 @@ fn fail(run: &mut Option<Run>, error: &anyhow::Error, link: &Link) {
 fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> {
     match order {
         Order::Open(opening) => {
-            if let Err(error) = replace(*opening, run, link) {
-                link.report(Report::Busy(None));
-                link.report(Report::Refused(crate::exit::one_line(&format!("{error:#}"))));
+            // Whatever is wrong with the request is found while the old run is still there.
+            let data = match load(&opening, link) {
+                Ok(data) => data,
+                Err(error) => {
+                    refuse(&error, link);
+                    return Ok(());
+                }
+            };
+            if let Some(old) = run {
+                old.session.handle(Command::Stop);
+                while pollster::block_on(old.session.advance())? != Flow::End {}
+                *run = None;
+            }
+            match open(*opening, data, link) {
+                // From here on the window shows it: what goes wrong is a failure of this run.
+                Ok(opened) => run.insert(opened).begin(link)?,
+                Err(error) => refuse(&error, link),
             }
         }
         Order::Tell(command) => {
@@ -157,10 +171,12 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
             }
         }
         Order::Nearest => {
-            if let Some(run) = run
-                && let Some(found) = run.nearest()?
-            {
-                link.report(Report::Nearest(found));
+            if let Some(run) = run {
+                match run.nearest() {
+                    Ok(Some(found)) => link.report(Report::Nearest(found)),
+                    Ok(None) => {}
+                    Err(error) => refuse(&error, link),
+                }
             }
         }
         Order::Lose => {
@@ -176,16 +192,10 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Opens a run in the place of the one that is open.
-fn replace(opening: Opening, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> {
-    // Whatever is wrong with the request is found while the old run is still there.
-    let data = load(&opening, link)?;
-    if let Some(mut old) = run.take() {
-        old.session.handle(Command::Stop);
-        while pollster::block_on(old.session.advance())? != Flow::End {}
-    }
-    *run = Some(open(opening, data, link)?);
-    Ok(())
+/// Says why something was not done; whatever runs goes on.
+fn refuse(error: &anyhow::Error, link: &Link) {
+    link.report(Report::Busy(None));
+    link.report(Report::Refused(crate::exit::one_line(&format!("{error:#}"))));
 }
 
 /// Loads the data that a request names.
@@ -250,15 +260,8 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         config: session.trainer().config().clone(),
     };
     link.report(Report::Opened(Box::new(opened)));
-    // On a GPU every kernel is compiled now; on the processor this takes no time.
-    for kind in session.kinds() {
-        let name = format!("{kind:?}").to_lowercase();
-        link.report(Report::Busy(Some(format!("preparing the kernels of the {name} step"))));
-        session.prepare(*kind)?;
-    }
-    link.report(Report::Busy(Some("drawing the first samples".into())));
     let now = Instant::now();
-    let mut run = Run {
+    Ok(Run {
         session,
         data_images: images,
         judge,
@@ -269,10 +272,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         next_view: now,
         synced: now,
         rest_until: now,
-    };
-    run.show(link)?;
-    link.report(Report::Busy(None));
-    Ok(run)
+    })
 }
 
 /// Half the side of the square that 2-D data are shown on; at least that of a drawing.
@@ -282,6 +282,19 @@ fn half_width(data: &TrainingData) -> f32 {
 }
 
 impl Run {
+    /// Compiles what the run needs, which takes a while on a GPU, and shows its first samples.
+    fn begin(&mut self, link: &Link) -> Result<(), SessionError> {
+        for kind in self.session.kinds() {
+            let name = format!("{kind:?}").to_lowercase();
+            link.report(Report::Busy(Some(format!("preparing the kernels of the {name} step"))));
+            self.session.prepare(*kind)?;
+        }
+        link.report(Report::Busy(Some("drawing the first samples".into())));
+        self.show(link)?;
+        link.report(Report::Busy(None));
+        Ok(())
+    }
+
     fn tell(&mut self, command: Command) {
         let now = Instant::now();
         if matches!(command, Command::Step(_)) {
