@@ -3,12 +3,20 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 
 /// The root of the workspace.
+///
+/// As `cargo run` names it: two checkouts that share a target folder may also share this program,
+/// and the path of its compilation would be that of the other one.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        PathBuf::from(xtask).parent().expect("xtask is a folder of the workspace").to_owned()
+    });
+    &ROOT
 }
 
 /// Where cargo builds.
