@@ -16,6 +16,8 @@ const BATCHES = [1, 16, 64];
 const TURNS = Number(process.env.BENCH_TURNS ?? 5);
 /** Cold starts of each contestant. */
 const STARTS = Number(process.env.BENCH_STARTS ?? 3);
+/** Contestants whose names have this part, printed and not written down. */
+const ONLY = process.env.BENCH_ONLY ?? "";
 /** Milliseconds of a turn, at least one run. */
 const TURN_MS = 700;
 /** A contestant that has had so many milliseconds for a batch, the first turn included, has no more turns. */
@@ -84,10 +86,22 @@ async function check(page, name) {
   if (!(share >= SHARE)) throw new Error(`${name} draws other pictures: ${100 * share} % agree, the worst differs by ${worst}`);
 }
 
+/** Prints the tables, and puts them into the report. */
+function writeDown(results, version) {
+  const table = report(results, { batches: BATCHES, turns: TURNS, starts: STARTS, load, version });
+  console.log(`\n${table}`);
+  const [begin, end] = ["<!-- bench web: begin -->", "<!-- bench web: end -->"];
+  const text = readFileSync(BENCH_REPORT, "utf8");
+  const [before, rest] = text.split(begin);
+  if (rest === undefined || !rest.includes(end)) throw new Error(`${BENCH_REPORT} has lost its markers ${begin} and ${end}`);
+  writeFileSync(BENCH_REPORT, `${before}${begin}\n${table}\n${end}${rest.split(end)[1]}`);
+}
+
 const load = loadavg()[0];
 const browser = await launch({ webgpu: true });
 try {
-  const results = new Map(CONTESTANTS.map((contestant) => [contestant, { starts: [], speeds: {} }]));
+  const chosen = CONTESTANTS.filter(({ name }) => name.includes(ONLY));
+  const results = new Map(chosen.map((contestant) => [contestant, { starts: [], speeds: {} }]));
   const pages = new Map();
   for (let i = 0; i < STARTS; i++) {
     for (const [contestant, result] of results) {
@@ -105,8 +119,8 @@ try {
     }
   }
   for (const batch of BATCHES) {
-    const turns = new Map(CONTESTANTS.map((contestant) => [contestant, []]));
-    const spent = new Map(CONTESTANTS.map((contestant) => [contestant, 0]));
+    const turns = new Map(chosen.map((contestant) => [contestant, []]));
+    const spent = new Map(chosen.map((contestant) => [contestant, 0]));
     for (let turn = -1; turn < TURNS; turn++) {
       for (const [contestant, page] of pages) {
         // Everybody has one turn that counts.
@@ -126,13 +140,7 @@ try {
   }
   for (const result of results.values()) result.start = median(result.starts);
   for (const [{ title }, { sizes }] of results) console.log(title, sizes.files);
-  const table = report(results, { batches: BATCHES, turns: TURNS, starts: STARTS, load, version: browser.version() });
-  console.log(`\n${table}`);
-  const [begin, end] = ["<!-- bench web: begin -->", "<!-- bench web: end -->"];
-  const text = readFileSync(BENCH_REPORT, "utf8");
-  const [before, rest] = text.split(begin);
-  if (rest === undefined || !rest.includes(end)) throw new Error(`${BENCH_REPORT} has lost its markers ${begin} and ${end}`);
-  writeFileSync(BENCH_REPORT, `${before}${begin}\n${table}\n${end}${rest.split(end)[1]}`);
+  if (!ONLY) writeDown(results, browser.version());
 } finally {
   await browser.close();
 }
