@@ -48,7 +48,7 @@ macro_rules! kernels {
         pub const KERNELS: &[Entry] = &[$(Entry {
             name: $name,
             family: Family::$family,
-            text: include_str!(concat!("../kernels/", $name, ".wgsl")),
+            text: include_str!(concat!(env!("OUT_DIR"), "/kernels/", $name, ".wgsl")),
         }),*];
     };
 }
@@ -75,7 +75,7 @@ pub const DRAW_GRID: &str = include_str!("../draw/grid.wgsl");
 
 macro_rules! library {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../", $name)))),*]
+        &[$(($name, include_str!(concat!(env!("OUT_DIR"), "/", $name)))),*]
     };
 }
 

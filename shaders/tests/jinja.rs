@@ -1,6 +1,8 @@
 //! Our template engine against minijinja: every kernel, in every variant, to the byte.
 
 mod cases;
+#[path = "../slim.rs"]
+mod slim;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,8 +10,8 @@ use std::path::Path;
 use minijinja::{Environment, UndefinedBehavior, Value};
 use onestep_shaders::{Generated, Tile, Variant};
 
-/// The oracle, with all shaders.
-fn environment() -> Environment<'static> {
+/// The oracle, with all shaders, each as `text` makes it.
+fn environment(text: fn(&str) -> String) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.add_function("range", |n: u32| (0..n).collect::<Vec<u32>>());
     environment.add_filter("replace", |text: &str, from: &str, to: &str| text.replace(from, to));
@@ -18,7 +20,7 @@ fn environment() -> Environment<'static> {
         for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
             let entry = entry.unwrap();
             let name = format!("{folder}/{}", entry.file_name().to_str().unwrap());
-            environment.add_template_owned(name, std::fs::read_to_string(entry.path()).unwrap()).unwrap();
+            environment.add_template_owned(name, text(&std::fs::read_to_string(entry.path()).unwrap())).unwrap();
         }
     }
     environment
@@ -47,7 +49,7 @@ fn values(generated: &Generated, variant: Variant) -> BTreeMap<&'static str, Val
 
 #[test]
 fn every_variant_of_every_kernel_is_what_minijinja_makes_of_it() {
-    let environment = environment();
+    let environment = environment(str::to_owned);
     let cases = cases::all();
     assert!(cases.len() > 1000, "only {} cases", cases.len());
     for case in cases {
@@ -56,5 +58,15 @@ fn every_variant_of_every_kernel_is_what_minijinja_makes_of_it() {
         let got = case.text();
         let differ = got.lines().zip(wanted.lines()).find(|(got, wanted)| got != wanted);
         assert!(got == wanted, "{}: first differing lines {differ:?}", case.name());
+    }
+}
+
+#[test]
+fn what_browsers_download_is_the_same_code() {
+    let environment = environment(slim::slim);
+    for case in cases::all() {
+        let template = environment.get_template(&format!("kernels/{}.wgsl", case.kernel)).unwrap();
+        let got = template.render(values(&case.generated, case.variant)).unwrap();
+        assert!(slim::slim(&got) == slim::slim(&case.text()), "{}", case.name());
     }
 }
