@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
+use walrus::{ExportItem, Module};
 use wasm_bindgen_cli_support::Bindgen;
 
 use super::slim;
@@ -39,8 +40,7 @@ pub fn engine(quick: bool) -> Result<Option<PathBuf>> {
         let wasm = folder.join(format!("{name}_bg.wasm"));
         shrink(&wasm, !flags.is_empty())?;
         let script = folder.join(format!("{name}.js"));
-        let mut module = std::fs::read(&wasm)?;
-        let text = slim::imports(&std::fs::read_to_string(&script)?, &mut module)?;
+        let (text, module) = slim::names(&std::fs::read_to_string(&script)?, &std::fs::read(&wasm)?)?;
         std::fs::write(&script, text)?;
         std::fs::write(&wasm, module)?;
     }
@@ -80,7 +80,7 @@ fn shrink(wasm: &Path, simd: bool) -> Result<()> {
         println!("wasm-opt failed: the module stays as it is");
         return Ok(());
     }
-    if exported_tables(&std::fs::read(wasm)?) != exported_tables(&std::fs::read(&smaller)?) {
+    if exported_tables(&std::fs::read(wasm)?)? != exported_tables(&std::fs::read(&smaller)?)? {
         println!("this wasm-opt exports the wrong table (version 108 does): the module stays as it is");
         return Ok(std::fs::remove_file(smaller)?);
     }
@@ -88,52 +88,12 @@ fn shrink(wasm: &Path, simd: bool) -> Result<()> {
 }
 
 /// Names and numbers of the tables that a module exports.
-fn exported_tables(module: &[u8]) -> Option<Vec<(Vec<u8>, usize)>> {
-    /// Number of the section of exports, and the kind of a table in it (WebAssembly core specification, 5.5).
-    const EXPORTS: u8 = 7;
-    const TABLE: u8 = 1;
-    let mut rest = module.get(8..)?;
-    loop {
-        let (&section, after) = rest.split_first()?;
-        let (size, after) = leb128(after)?;
-        let (mut body, after) = after.split_at_checked(size)?;
-        rest = after;
-        if section != EXPORTS {
-            continue;
-        }
-        let count;
-        (count, body) = leb128(body)?;
-        let mut tables = Vec::new();
-        for _ in 0..count {
-            let (length, after) = leb128(body)?;
-            let (name, after) = after.split_at_checked(length)?;
-            let (&kind, after) = after.split_first()?;
-            let (index, after) = leb128(after)?;
-            body = after;
-            if kind == TABLE {
-                tables.push((name.to_vec(), index));
-            }
-        }
-        return Some(tables);
-    }
-}
-
-/// A number of variable length, and what follows it.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
-    let value = bytes[..=end].iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
-    Some((value, &bytes[end + 1..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exported_tables_are_found() {
-        // Header; an empty section 1; exports: function `f` is 3, table `t` is 200.
-        let module = b"\0asm\x01\0\0\0\x01\x01\0\x07\x0a\x02\x01f\0\x03\x01t\x01\xc8\x01";
-        assert_eq!(exported_tables(module), Some(vec![(b"t".to_vec(), 200)]));
-        assert_eq!(exported_tables(&module[..20]), None);
-    }
+fn exported_tables(module: &[u8]) -> Result<Vec<(String, Option<usize>)>> {
+    let module = Module::from_buffer(module)?;
+    let number = |wanted| module.tables.iter().position(|table| table.id() == wanted);
+    let tables = module.exports.iter().filter_map(|export| match export.item {
+        ExportItem::Table(table) => Some((export.name.clone(), number(table))),
+        _ => None,
+    });
+    Ok(tables.collect())
 }

@@ -1,10 +1,10 @@
-//! What a browser does not need: comments and indentation of scripts and styles, and hashes in the engine's imports.
-//!
-//! Both are a quarter of what remains beside the module, at no cost but a look at the sources where somebody debugs.
+//! What a browser does not need: comments and indentation of scripts and styles, and long names between the engine's
+//! script and its module. Whoever debugs looks into the sources.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use walrus::Module;
 
 /// A script or style without lines that are comments as a whole, and without indentation. A text whose lines mean
 /// something to JavaScript (a template over several of them) comes back as it is.
@@ -28,30 +28,34 @@ pub fn text(text: &str) -> String {
     slim
 }
 
-/// Numbers the functions that a module imports from its script: wasm-bindgen tells them apart by 16 digits of a hash,
-/// which no compression makes smaller. Names keep their lengths, so that nothing in the module moves.
-pub fn imports(script: &str, module: &mut [u8]) -> Result<String> {
-    const START: &str = "__wbg_";
-    const DIGITS: usize = 16;
+/// Short names for what a module and its script pass each other: wasm-bindgen's are long, and tell functions apart by
+/// hashes, which no compression makes smaller. What pages call keeps its name.
+pub fn names(script: &str, module: &[u8]) -> Result<(String, Vec<u8>)> {
+    let mut module = Module::from_buffer(module)?;
+    let mut short: HashMap<String, String> = HashMap::new();
+    let mut shorten = |name: &mut String| {
+        let number = short.len();
+        *name = short.entry(name.clone()).or_insert_with(|| format!("_{number}")).clone();
+    };
+    for import in module.imports.iter_mut() {
+        shorten(&mut import.name);
+    }
+    // Closures have the names of their types.
+    for export in module.exports.iter_mut().filter(|export| export.name.contains("___")) {
+        shorten(&mut export.name);
+    }
+    let mut renamed = String::with_capacity(script.len());
+    let mut rest = script;
     let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
-    let mut numbers: BTreeMap<&str, String> = BTreeMap::new();
-    for (at, _) in script.match_indices(START) {
-        let name = &script[at..];
-        let name = &name[..name.find(|c| !is_name(c)).unwrap_or(name.len())];
-        let Some((stem, hash)) = name.len().checked_sub(DIGITS).map(|end| name.split_at(end)) else { continue };
-        if stem.ends_with('_') && hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            let number = numbers.len();
-            numbers.entry(name).or_insert_with(|| format!("{stem}{number:0DIGITS$}"));
-        }
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        let name = &rest[..end];
+        renamed.push_str(short.get(name).map_or(name, String::as_str));
+        let next = rest[end..].find(is_name).map_or(rest.len(), |gap| end + gap);
+        renamed.push_str(&rest[end..next]);
+        rest = &rest[next..];
     }
-    let mut script = script.to_owned();
-    for (old, new) in &numbers {
-        let at = module.windows(old.len()).position(|bytes| bytes == old.as_bytes());
-        let at = at.with_context(|| format!("the module does not import {old}"))?;
-        module[at..at + old.len()].copy_from_slice(new.as_bytes());
-        script = script.replace(old, new);
-    }
-    Ok(script)
+    Ok((renamed, module.emit_wasm()))
 }
 
 #[cfg(test)]
@@ -67,12 +71,19 @@ mod tests {
     }
 
     #[test]
-    fn imports_are_renamed_on_both_sides() {
-        let script = "__wbg_get_0123456789abcdef: get, __wbg_ptr, __wbg_get_fedcba9876543210()";
-        let mut module = b"\0__wbg_get_fedcba9876543210\0__wbg_get_0123456789abcdef".to_vec();
-        let slim = imports(script, &mut module).unwrap();
-        assert_eq!(slim, "__wbg_get_0000000000000000: get, __wbg_ptr, __wbg_get_0000000000000001()");
-        assert_eq!(module, b"\0__wbg_get_0000000000000001\0__wbg_get_0000000000000000");
-        assert!(imports(script, &mut []).is_err());
+    fn both_sides_get_the_same_short_names() {
+        let mut module = Module::default();
+        let ty = module.types.add(&[], &[]);
+        let (get, _) = module.add_import_func("./bg.js", "__wbg_get_0123456789abcdef", ty);
+        let (set, _) = module.add_import_func("./bg.js", "__wbg_get_fedcba9876543210", ty);
+        module.exports.add("a___closure", get);
+        module.exports.add("draw", set);
+        let script = "__wbg_get_0123456789abcdef: 1, __wbg_get_fedcba9876543210: wasm.a___closure(), wasm.draw(__wbg)";
+        let (script, module) = names(script, &module.emit_wasm()).unwrap();
+        assert_eq!(script, "_0: 1, _1: wasm._2(), wasm.draw(__wbg)");
+        let module = Module::from_buffer(&module).unwrap();
+        assert_eq!(module.imports.iter().map(|import| &*import.name).collect::<Vec<_>>(), ["_0", "_1"]);
+        assert_eq!(module.exports.iter().map(|export| &*export.name).collect::<Vec<_>>(), ["_2", "draw"]);
+        assert!(names("", b"no module").is_err());
     }
 }
