@@ -33,8 +33,8 @@ pub struct Graph {
 #[derive(Default)]
 struct State {
     nodes: Vec<Node>,
-    /// Finds the node that is equal to a new one.
-    known: LiteMap<String, usize>,
+    /// Nodes by their first operand, those without one under `None`: where an equal of a new node would be.
+    known: LiteMap<Option<usize>, Vec<usize>>,
     scopes: Vec<String>,
     error: Option<GraphError>,
 }
@@ -123,15 +123,16 @@ impl Graph {
 
     /// Adds a node as it stands, or finds its equal.
     fn intern(&self, op: Op, inputs: Vec<usize>, shape: Vec<usize>) -> Var<'_> {
-        let key = format!("{op:?} {inputs:?} {shape:?}");
         let mut state = self.state.borrow_mut();
-        if let Some(&id) = state.known.get(&key) {
+        let State { nodes, known, scopes, .. } = &mut *state;
+        let alike = known.entry(inputs.first().copied()).or_default();
+        let equal = |node: &Node| node.op.is(&op) && node.inputs == inputs && node.shape == shape;
+        if let Some(&id) = alike.iter().find(|&&id| equal(&nodes[id])) {
             return Var { graph: self, id };
         }
-        let label = state.scopes.last().cloned().unwrap_or_default();
-        let id = state.nodes.len();
-        state.nodes.push(Node { op, inputs, shape, label });
-        state.known.insert(key, id);
+        let id = nodes.len();
+        alike.push(id);
+        nodes.push(Node { op, inputs, shape, label: scopes.last().cloned().unwrap_or_default() });
         Var { graph: self, id }
     }
 

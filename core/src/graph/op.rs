@@ -92,3 +92,13 @@ pub enum Op {
         rows: usize,
     },
 }
+
+impl Op {
+    /// Whether both compute the same from the same operands; zero and its negative are two constants.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Const(a), Self::Const(b)) => a.to_bits() == b.to_bits(),
+            _ => self == other,
+        }
+    }
+}

@@ -6,8 +6,6 @@
 //! A contraction also takes over what follows it, as long as nobody else needs the result in
 //! between: bias, time embedding and residual become its epilogue.
 
-use std::collections::BTreeSet;
-
 use litemap::LiteMap;
 
 use super::PlanError;
@@ -30,7 +28,7 @@ pub(super) struct Fusion {
     /// Nodes whose values are in memory.
     pub stored: Vec<bool>,
     /// Nodes that leave the plan or must be plain memory.
-    pub demanded: BTreeSet<usize>,
+    pub demanded: Vec<bool>,
     /// For a contraction that took over what follows it, the last node of its epilogue.
     pub exit: Vec<Option<usize>>,
 }
@@ -76,7 +74,7 @@ fn plain_operands(op: &Op) -> &'static [usize] {
 }
 
 /// Decides what is stored. `outputs` must be in memory; so must `extra`.
-pub(super) fn fuse(nodes: &[Node], outputs: &[usize], extra: &BTreeSet<usize>) -> Result<Fusion, PlanError> {
+pub(super) fn fuse(nodes: &[Node], outputs: &[usize], extra: &[usize]) -> Result<Fusion, PlanError> {
     let mut live = vec![false; nodes.len()];
     for &id in outputs {
         live[id] = true;
@@ -89,24 +87,27 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[usize], extra: &BTreeSet<usize>) -
         }
     }
     let mut stored: Vec<bool> = nodes.iter().map(|n| is_root(&n.op) || matches!(n.op, Op::Input(_))).collect();
-    let mut demanded: BTreeSet<usize> = outputs.iter().chain(extra).map(|&id| resolve(nodes, id)).collect();
+    let mut demanded = vec![false; nodes.len()];
+    for &id in outputs.iter().chain(extra) {
+        demanded[resolve(nodes, id)] = true;
+    }
     for (node, _) in nodes.iter().zip(&live).filter(|(_, live)| **live) {
         for &position in plain_operands(&node.op) {
-            demanded.insert(resolve(nodes, node.inputs[position]));
+            demanded[resolve(nodes, node.inputs[position])] = true;
         }
         if matches!(node.op, Op::GatherBytes { .. }) && !matches!(nodes[node.inputs[0]].op, Op::Input(_)) {
             return Err(PlanError::BytesNotInStore { label: node.label.clone() });
         }
     }
-    for &id in &demanded {
-        stored[id] = true;
+    for (stored, demanded) in stored.iter_mut().zip(&demanded) {
+        *stored |= demanded;
     }
     let users = users(nodes, &live);
     let mut exit = vec![None; nodes.len()];
     // Later contractions first: they can load what an earlier one has already computed.
     let mut claimed = vec![false; nodes.len()];
     for root in (0..nodes.len()).rev() {
-        if live[root] && takes_epilogue(&nodes[root].op) && !demanded.contains(&root) {
+        if live[root] && takes_epilogue(&nodes[root].op) && !demanded[root] {
             let region = grow(nodes, &users, &stored, &claimed, root);
             if let Some(&last) = region.last() {
                 stored[root] = false;
@@ -141,8 +142,10 @@ fn grow(nodes: &[Node], users: &[Vec<usize>], stored: &[bool], claimed: &[bool],
     let len: usize = nodes[root].shape.iter().product();
     let mut region: Vec<usize> = Vec::new();
     let mut best = 0;
-    let mut frontier: BTreeSet<usize> = users[root].iter().copied().collect();
-    while let Some(id) = frontier.pop_first() {
+    // Users of the region and of `root` that are not in the region, in their order.
+    let mut frontier = users[root].clone();
+    while !frontier.is_empty() {
+        let id = frontier.remove(0);
         let node = &nodes[id];
         let pointwise = matches!(node.op, Op::Unary(_) | Op::Binary(_) | Op::Reshape | Op::Detach);
         if !pointwise || claimed[id] || node.shape.iter().product::<usize>() != len || region.len() == LONGEST {
@@ -158,7 +161,11 @@ fn grow(nodes: &[Node], users: &[Vec<usize>], stored: &[bool], claimed: &[bool],
         if stored[id] {
             break;
         }
-        frontier.extend(users[id].iter().copied());
+        for &user in &users[id] {
+            if let Err(place) = frontier.binary_search(&user) {
+                frontier.insert(place, user);
+            }
+        }
     }
     region.truncate(best);
     // A change of shape at the end adds nothing: its readers see through it.
@@ -202,23 +209,30 @@ fn store_shared(nodes: &[Node], users: &[Vec<usize>], live: &[bool], claimed: &[
 
 /// Simple operations that it takes to compute a virtual node from memory, each shared node once.
 fn cost(nodes: &[Node], stored: &[bool], id: usize) -> usize {
-    fn visit(nodes: &[Node], stored: &[bool], id: usize, seen: &mut BTreeSet<usize>) -> usize {
-        if !seen.insert(id) {
-            return 0;
-        }
-        if stored[id] || is_root(&nodes[id].op) {
-            return 1;
-        }
-        let own = match nodes[id].op {
-            Op::Random { .. } => 40,
-            Op::Unary(UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Sign | UnaryOp::Floor) | Op::Binary(_) => 1,
-            Op::Unary(_) => 4,
-            _ => 0,
-        };
-        own + nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, seen)).sum::<usize>()
-    }
-    let mut seen = BTreeSet::new();
+    let in_memory = |n: usize| stored[n] || is_root(&nodes[n].op);
+    let own = |n: usize| match nodes[n].op {
+        _ if in_memory(n) => 1,
+        Op::Random { .. } => 40,
+        Op::Unary(UnaryOp::Neg | UnaryOp::Abs | UnaryOp::Sign | UnaryOp::Floor) | Op::Binary(_) => 1,
+        Op::Unary(_) => 4,
+        _ => 0,
+    };
     // The node itself may be marked; look below it.
-    nodes[id].inputs.iter().map(|&i| visit(nodes, stored, i, &mut seen)).sum::<usize>()
+    below(nodes, id, &in_memory).into_iter().map(own).sum::<usize>()
         + if matches!(nodes[id].op, Op::Random { .. }) { 40 } else { 1 }
+}
+
+/// The nodes that `id` is computed from, down to those where `ends`, each once, in order.
+pub(super) fn below(nodes: &[Node], id: usize, ends: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    let mut reached = vec![false; id + 1];
+    reached[id] = true;
+    // Operands come before what is made of them.
+    for n in (0..=id).rev() {
+        if reached[n] && (n == id || !ends(n)) {
+            for &input in &nodes[n].inputs {
+                reached[input] = true;
+            }
+        }
+    }
+    (0..id).filter(|&n| reached[n]).collect()
 }

@@ -1,7 +1,5 @@
 //! What a run has to leave behind: outputs in stores, optimizer updates, statistics.
 
-use std::collections::BTreeSet;
-
 use super::PlanError;
 use super::expand::Failure;
 use super::fuse::fuse;
@@ -112,16 +110,19 @@ impl<'g> Program<'g> {
             }
         }
         // Every failed attempt names one more value that has to be in memory.
-        let mut extra = BTreeSet::new();
+        let mut extra = Vec::new();
         loop {
             match self.attempt(&extra)? {
                 Ok(plan) => return Ok(plan),
-                Err(Failure::Store(id)) => assert!(extra.insert(id), "storing node {id} twice does not help"),
+                Err(Failure::Store(id)) => {
+                    assert!(!extra.contains(&id), "storing node {id} twice does not help");
+                    extra.push(id);
+                }
             }
         }
     }
 
-    fn attempt(&self, extra: &BTreeSet<usize>) -> Result<Result<Plan, Failure>, PlanError> {
+    fn attempt(&self, extra: &[usize]) -> Result<Result<Plan, Failure>, PlanError> {
         let nodes = self.graph.nodes();
         let recorded = self.record.iter().flat_map(|r| r.values.iter().copied());
         let wanted: Vec<usize> = self.outputs.iter().map(|(id, _)| *id).chain(recorded).collect();

@@ -4,13 +4,11 @@
 //! the same axes of the same shape share one launch; those that nothing in the plan reads (the
 //! gradients of biases and scales) wait until a few are together.
 
-use std::collections::BTreeSet;
-
 use litemap::LiteMap;
 
 use super::PlanError;
 use super::expand::{Context, Expanded, Failure, Own, expand};
-use super::fuse::{Fusion, is_root, resolve};
+use super::fuse::{Fusion, below, is_root, resolve};
 use super::ir::{Body, ConvShape, Inst, Kernel, MAX_BINDINGS};
 use crate::graph::{Node, Op};
 
@@ -44,24 +42,28 @@ pub(super) fn schedule(
     let jobs: Vec<usize> = (0..nodes.len())
         .filter(|&id| fusion.live[id] && fusion.stored[id] && !matches!(nodes[id].op, Op::Input(_)))
         .collect();
-    let mut needs: Vec<BTreeSet<usize>> = jobs.iter().map(|&id| needs(nodes, fusion, id)).collect();
+    let mut needs: Vec<Vec<usize>> = jobs.iter().map(|&id| needs(nodes, fusion, id)).collect();
     let mut maps = join_sums(&context, fusion, &jobs, &needs, &origin);
     for (job, map) in &maps {
         let sums: Vec<usize> = map.sums.iter().map(|s| position(&jobs, *s)).collect();
-        let theirs: BTreeSet<usize> = sums.iter().flat_map(|&s| needs[s].clone()).collect();
-        let own = &mut needs[position(&jobs, *job)];
-        own.extend(theirs);
-        own.retain(|n| !map.sums.contains(n));
+        let own = position(&jobs, *job);
         for sum in sums {
-            needs[sum].clear();
+            let theirs = std::mem::take(&mut needs[sum]);
+            needs[own].extend(theirs);
         }
+        needs[own].retain(|n| !map.sums.contains(n));
     }
-    let joined: BTreeSet<usize> = maps.values().flat_map(|m| m.sums.iter().copied()).collect();
-    let read: BTreeSet<usize> = needs.iter().flatten().copied().collect();
-    let patient = |id: usize| matches!(nodes[id].op, Op::Sum(_)) && !read.contains(&id);
+    let marked = |ids: &mut dyn Iterator<Item = &usize>| {
+        let mut marks = vec![false; nodes.len()];
+        ids.for_each(|id| marks[*id] = true);
+        marks
+    };
+    let joined = marked(&mut maps.values().flat_map(|m| &m.sums));
+    let read = marked(&mut needs.iter().flatten());
+    let patient = |id: usize| matches!(nodes[id].op, Op::Sum(_)) && !read[id];
     let alike = |a: usize, b: usize| alike(nodes, a, b);
     let mut done = vec![false; nodes.len()];
-    let mut waiting: Vec<usize> = (0..jobs.len()).filter(|&w| !joined.contains(&jobs[w])).collect();
+    let mut waiting: Vec<usize> = (0..jobs.len()).filter(|&w| !joined[jobs[w]]).collect();
     let mut drafts = Vec::new();
     while !waiting.is_empty() {
         let is_ready = |job: &&usize| needs[**job].iter().all(|&n| done[n]);
@@ -119,7 +121,7 @@ fn join_sums(
     context: &Context<'_>,
     fusion: &Fusion,
     jobs: &[usize],
-    needs: &[BTreeSet<usize>],
+    needs: &[Vec<usize>],
     origin: &[Option<usize>],
 ) -> LiteMap<usize, SumsAndMap> {
     /// Fewer independent sums would leave most of a GPU idle.
@@ -138,7 +140,7 @@ fn join_sums(
         let mine = |id: &usize| {
             matches!(nodes[*id].op, Op::Sum(_))
                 && readers[id] == 1
-                && !fusion.demanded.contains(id)
+                && !fusion.demanded[*id]
                 && len(nodes[*id].inputs[0]) == len(job)
                 && len(*id) >= FEWEST_SUMS
         };
@@ -184,41 +186,28 @@ fn bindings(draft: &Draft) -> usize {
     draft.inputs.len() + draft.outputs.len()
 }
 
-/// Stored nodes that the launch which ends in `id` reads.
-fn needs(nodes: &[Node], fusion: &Fusion, id: usize) -> BTreeSet<usize> {
-    let mut found = BTreeSet::new();
-    let mut stack = nodes[id].inputs.clone();
-    let mut seen = BTreeSet::new();
-    while let Some(n) = stack.pop() {
-        if !seen.insert(n) {
-            continue;
-        }
-        if fusion.stored[n] {
-            if !matches!(nodes[n].op, Op::Input(_)) {
-                found.insert(n);
-            }
-        } else {
-            stack.extend(&nodes[n].inputs);
-        }
-    }
+/// What the launch that ends in `id` is computed from, down to memory.
+fn reads(nodes: &[Node], fusion: &Fusion, id: usize) -> Vec<usize> {
+    below(nodes, id, &|n| fusion.stored[n])
+}
+
+/// Computed nodes in memory that the launch which ends in `id` reads.
+fn needs(nodes: &[Node], fusion: &Fusion, id: usize) -> Vec<usize> {
+    let mut found = reads(nodes, fusion, id);
+    found.retain(|&n| fusion.stored[n] && !matches!(nodes[n].op, Op::Input(_)));
     found
 }
 
 /// The virtual node below `job` that gathers the most buffers, without being all of it.
 fn heaviest_operand(nodes: &[Node], fusion: &Fusion, job: usize) -> Option<usize> {
-    let mut stack = nodes[job].inputs.clone();
-    let mut seen = BTreeSet::new();
     let mut best: Option<(usize, usize)> = None;
-    while let Some(id) = stack.pop() {
-        if fusion.stored[id] || !seen.insert(id) {
-            continue;
-        }
-        stack.extend(&nodes[id].inputs);
+    for id in reads(nodes, fusion, job).into_iter().filter(|&id| !fusion.stored[id]) {
         let computes = matches!(nodes[id].op, Op::Unary(_) | Op::Binary(_));
-        let reads = buffers(nodes, fusion, id);
+        let buffers = reads(nodes, fusion, id).into_iter().filter(|&n| fusion.stored[n]).count();
         let epilogue = is_root(&nodes[id].op) || below_root(nodes, fusion, id);
-        if computes && !epilogue && (2..MAX_BINDINGS).contains(&reads) && best.is_none_or(|(most, _)| reads > most) {
-            best = Some((reads, id));
+        if computes && !epilogue && (2..MAX_BINDINGS).contains(&buffers) && best.is_none_or(|(most, _)| buffers >= most)
+        {
+            best = Some((buffers, id));
         }
     }
     best.map(|(_, id)| id)
@@ -227,22 +216,6 @@ fn heaviest_operand(nodes: &[Node], fusion: &Fusion, job: usize) -> Option<usize
 /// Whether the value depends on a contraction that is not stored, and so belongs to its epilogue.
 fn below_root(nodes: &[Node], fusion: &Fusion, id: usize) -> bool {
     !fusion.stored[id] && (is_root(&nodes[id].op) || nodes[id].inputs.iter().any(|&i| below_root(nodes, fusion, i)))
-}
-
-fn buffers(nodes: &[Node], fusion: &Fusion, id: usize) -> usize {
-    let mut stack = nodes[id].inputs.clone();
-    let mut seen = BTreeSet::new();
-    let mut count = 0;
-    while let Some(n) = stack.pop() {
-        if seen.insert(n) {
-            if fusion.stored[n] {
-                count += 1;
-            } else {
-                stack.extend(&nodes[n].inputs);
-            }
-        }
-    }
-    count
 }
 
 /// The code of the launch that leaves `group` in memory.

@@ -91,7 +91,7 @@ pub fn point_number(name: &str, dims: &[usize], reduced: &[bool]) -> String {
 
 /// A literal of exactly this value. The plan holds no others than finite ones.
 fn literal(value: f32) -> String {
-    format!("{value:e}f")
+    format!("{value}f")
 }
 
 /// Instructions that the results depend on, with their numbers.

@@ -125,7 +125,11 @@ impl AdapterSummary {
 }
 
 fn instance() -> wgpu::Instance {
+    #[cfg(not(target_arch = "wasm32"))]
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    // A page has no environment, and nothing to choose.
+    #[cfg(target_arch = "wasm32")]
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     // OpenGL adapters repeat the others and lack what the kernels need.
     descriptor.backends -= wgpu::Backends::GL;
     wgpu::Instance::new(descriptor)

@@ -12,6 +12,9 @@ use crate::exec::ExecError;
 /// Kinds of bindings: whether there is a uniform, buffers read, buffers written.
 type Signature = (bool, usize, usize);
 
+/// The WGSL, its bindings, and its constants as bits.
+type Key = (String, Signature, Vec<(&'static str, u64)>);
+
 struct Layout {
     bindings: wgpu::BindGroupLayout,
     pipeline: wgpu::PipelineLayout,
@@ -31,7 +34,7 @@ pub struct Pipeline {
 pub struct Pipelines {
     layouts: LiteMap<Signature, Layout>,
     modules: LiteMap<String, wgpu::ShaderModule>,
-    made: LiteMap<(String, String), Pipeline>,
+    made: LiteMap<Key, Pipeline>,
 }
 
 impl Pipelines {
@@ -43,7 +46,8 @@ impl Pipelines {
     /// The pipeline of a dispatch.
     pub fn get(&mut self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Pipeline, ExecError> {
         let signature = (dispatch.uniform, dispatch.reads.len(), dispatch.writes.len());
-        let key = (dispatch.source.clone(), format!("{signature:?}{:?}", dispatch.constants));
+        let constants = dispatch.constants.iter().map(|(name, value)| (*name, value.to_bits())).collect();
+        let key = (dispatch.source.clone(), signature, constants);
         if let Some(pipeline) = self.made.get(&key) {
             return Ok(pipeline.clone());
         }
