@@ -114,6 +114,24 @@ describe("on WebGPU", () => {
     await close(page, [/lost|destroyed/i]);
   });
 
+  test("the processor draws until the graphics card is ready", async () => {
+    // This software adapter passes for a card, which nobody has asked for by name.
+    const context = await withWorker(browser, `
+      Object.defineProperty(GPUAdapter.prototype, "info", { get: () => ({ vendor: "Tests", description: "card" }) });
+      Object.defineProperty(GPUAdapter.prototype, "isFallbackAdapter", { get: () => false });`);
+    const page = await open(browser, "#v=1&seed=42&n=4", { context, timeout: SLOW });
+    await said(page, /4 pictures from seed 42/);
+    assert.match(await page.textContent("#device-name"), /processor/);
+    assert.match(await page.textContent("#note"), /graphics card is being prepared/);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "42-45"));
+    await page.waitForFunction(() => /WebGPU/.test(document.getElementById("device-name").textContent));
+    assert.equal(await page.textContent("#note"), "");
+    await page.click("#reroll");
+    await said(page, /4 pictures from seed 46/);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "46-49"));
+    await close(page, [/Service Worker registration blocked/]);
+  });
+
   test("a graphics card that computes nonsense is found out, and the processor draws", async () => {
     // Whatever is read back is wrong.
     const context = await withWorker(browser, `

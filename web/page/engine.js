@@ -38,7 +38,9 @@ export class Remote {
     });
   }
 
-  end() {
+  /** Ends the Worker after what it has been asked. */
+  async end() {
+    await this.call("rest");
     this.#worker.terminate();
   }
 }
@@ -48,6 +50,8 @@ export class Engine {
   #remote = new Remote();
   #prefer;
   #opened;
+  /** A Worker on the processor, which draws until the graphics card has compiled its kernels. */
+  #meanwhile;
   /** Files by role, kept for a device that has to be opened again. */
   #files = new Map();
   #loading = new Map();
@@ -72,11 +76,38 @@ export class Engine {
   }
 
   #open() {
-    this.#opened ??= this.#remote.call("open", this.#prefer).then((choice) => {
-      this.#onDevice(choice);
+    this.#opened ??= this.#remote.call("open", this.#prefer).then(async (choice) => {
+      if (!(await this.#meanwhile)) this.#onDevice(choice);
       return choice;
     });
     return this.#opened;
+  }
+
+  /** A call to the generator. A graphics card that was not asked for by name may take its time for the first one. */
+  async #soon(method, ...args) {
+    this.#meanwhile ??= this.#prefer === "auto" && !this.#opened ? this.#bridge(method, args) : Promise.resolve();
+    const quick = await this.#meanwhile;
+    if (quick) return quick.call(method, ...args);
+    await this.need("generator");
+    return this.#call(method, ...args);
+  }
+
+  /** A Worker that draws until the graphics card has answered this call; none if there is no card. */
+  async #bridge(method, args) {
+    if ((await this.#remote.call("choose", this.#prefer)).kind === "cpu") return undefined;
+    const quick = new Remote();
+    const { name, bytes } = await this.#fetchShipped("generator");
+    await quick.call("open", "cpu");
+    await quick.call("load", name, bytes);
+    this.#onDevice({ kind: "cpu", reason: "meanwhile" });
+    const over = async () => {
+      this.#meanwhile = Promise.resolve();
+      quick.end();
+      this.#onDevice(await this.#open());
+    };
+    // What fails here fails again, and is told, when somebody waits for it.
+    this.need("generator").then(() => this.#call(method, ...args)).finally(over).catch(() => {});
+    return quick;
   }
 
   /** Makes sure that a shipped network is on the device. */
@@ -115,19 +146,18 @@ export class Engine {
     this.#files.clear();
     this.#loading.clear();
     this.#files.set("generator", { name, bytes });
+    this.#meanwhile = Promise.resolve();
     this.#loading.set("generator", Promise.resolve(info));
     this.own = true;
     return info;
   }
 
-  async draw(seeds) {
-    await this.need("generator");
-    return this.#call("draw", seeds);
+  draw(seeds) {
+    return this.#soon("draw", seeds);
   }
 
-  async drawPlane(seed, places) {
-    await this.need("generator");
-    return this.#call("drawPlane", seed, places);
+  drawPlane(seed, places) {
+    return this.#soon("drawPlane", seed, places);
   }
 
   async judge(seeds) {
@@ -150,17 +180,17 @@ export class Engine {
   }
 
   /** A call; a lost device is opened again, once as it was, the second time as the processor. Memory that
-   * was too little once will be too little again, so the processor follows at once. */
+   * was too little once will be too little again, and who computed nonsense may do so again: then the processor
+   * follows at once. */
   async #call(method, ...args) {
     for (let attempt = 0, instead; ; attempt++) {
       try {
         if (attempt > 0) await this.#again(instead);
         return await this.#remote.call(method, ...args);
       } catch (error) {
-        const gone = ["DeviceLost", "Gpu", "OutOfMemory"].includes(error.name);
+        const gone = { DeviceLost: "lost", Gpu: "lost", OutOfMemory: "memory", Canary: "canary" }[error.name];
         if (!gone || instead || attempt === 2) throw error;
-        if (error.name === "OutOfMemory") instead = "memory";
-        else if (attempt === 1) instead = "lost";
+        if (gone !== "lost" || attempt === 1) instead = gone;
       }
     }
   }

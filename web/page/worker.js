@@ -54,6 +54,8 @@ async function timed(call) {
 }
 
 const methods = {
+  choose,
+  rest() {},
   async open(prefer) {
     engine?.free();
     engine = undefined;
