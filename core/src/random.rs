@@ -35,10 +35,13 @@ pub fn uniform(bits: u32) -> f32 {
 }
 
 /// Two independent standard normal numbers (Box and Muller 1958).
+///
+/// Computed with 64 bits: machines and browsers differ in the last bits of elementary functions, which are rounded away.
 pub fn normal(bits: [u32; 2]) -> [f32; 2] {
-    let radius = (-2.0 * uniform(bits[0]).ln()).sqrt();
-    let (sin, cos) = (std::f32::consts::TAU * uniform(bits[1])).sin_cos();
-    [radius * cos, radius * sin]
+    let [u, v] = bits.map(|bits| f64::from(uniform(bits)));
+    let radius = (-2.0 * u.ln()).sqrt();
+    let (sin, cos) = (std::f64::consts::TAU * v).sin_cos();
+    [(radius * cos) as f32, (radius * sin) as f32]
 }
 
 #[cfg(test)]

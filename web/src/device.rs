@@ -1,14 +1,13 @@
-//! Opening a device: WebGPU that computes the right numbers, or the processor.
+//! Opening a device: WebGPU, or the processor.
 
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor, Limits};
-use onestep_core::sampling::canary;
 use wasm_bindgen::JsValue;
 
 use crate::js;
 
-/// Opens `gpu` (after the start-up canary) or `cpu`.
+/// Opens `gpu` or `cpu`.
 pub async fn open(kind: &str) -> Result<Executor, JsValue> {
     match kind {
         "cpu" => Ok(Executor::Cpu(CpuExecutor::new())),
@@ -16,9 +15,7 @@ pub async fn open(kind: &str) -> Result<Executor, JsValue> {
             // What every browser grants is what the plans are made for.
             let request = DeviceRequest { limits: Limits::Web, deterministic: true, ..DeviceRequest::default() };
             let gpu = GpuExecutor::new(&request).await.map_err(|e| js::sampling_error(e.into()))?;
-            let mut executor = Executor::Gpu(Box::new(gpu));
-            canary(&mut executor).await.map_err(js::sampling_error)?;
-            Ok(executor)
+            Ok(Executor::Gpu(Box::new(gpu)))
         }
         other => Err(js::error("Failed", &format!("there is no device `{other}`; choose gpu or cpu"))),
     }

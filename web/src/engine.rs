@@ -33,7 +33,7 @@ pub struct Engine {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Opens the device `gpu` or `cpu`; a GPU first has to pass the start-up canary.
+    /// Opens the device `gpu` or `cpu`.
     pub async fn open(kind: String) -> Result<Engine, JsValue> {
         let executor = device::open(&kind).await?;
         Ok(Self { executor, generator: None, verifier: None, teacher: None })
@@ -109,7 +109,7 @@ impl Engine {
         };
         let step = teacher.level();
         let sigma = teacher.sigma(step);
-        let drawn = pictures(generator.meta(), &state, SIGMA_DATA / sigma.hypot(SIGMA_DATA));
+        let drawn = pictures(generator.meta(), &state, SIGMA_DATA / (sigma * sigma + SIGMA_DATA * SIGMA_DATA).sqrt());
         for (name, value) in
             [("step", step.into()), ("evaluations", teacher.evaluations(step).into()), ("sigma", sigma.into())]
         {
@@ -139,7 +139,9 @@ impl Engine {
                 // One that does not fit this device leaves the old one in place only in name.
                 (self.generator, self.verifier, self.teacher) = (None, None, None);
                 let batches: &[usize] = if model.meta.data_shape.len() == 1 { &[POINTS] } else { &BATCHES };
-                self.generator = Some(Generator::new(executor, model, batches)?);
+                let generator = Generator::new(executor, model, batches)?;
+                let on_card = matches!(executor, Executor::Gpu(_));
+                self.generator = Some(if on_card { generator.with_witness(model)? } else { generator });
             }
             ModelKind::Ratio => self.verifier = Some(Verifier::new(executor, model, JUDGED)?),
             ModelKind::Denoiser => self.teacher = Some(Teacher::new(executor, model, RACERS)?),

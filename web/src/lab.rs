@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use onestep_core::data::{Density, cloud};
 use onestep_core::eval::planar::{Grid, kl_grid};
+use onestep_core::exec::Executor;
+use onestep_core::sampling::canary;
 use onestep_core::session::{Command, Event, Flow, Session};
 use onestep_core::train::method::Setup;
 use onestep_core::train::{Config, Preset, StepKind, TrainingData};
@@ -35,7 +37,7 @@ pub struct Lab {
 
 #[wasm_bindgen]
 impl Lab {
-    /// Starts a run on the device `gpu` or `cpu`, paused. The data are a density by name, or
+    /// Starts a run on the device `gpu` (after the start-up canary) or `cpu`, paused. The data are a density by name, or
     /// `drawing` with the vertices `x, y, x, y, ..` of a visitor's strokes.
     pub async fn open(kind: String, data: String, vertices: Vec<f32>, seed: u32) -> Result<Lab, JsValue> {
         let (data, half_width, preset) = if data == "drawing" {
@@ -63,7 +65,10 @@ impl Lab {
         };
         let network = data.network(&config);
         let setup = Setup { network, data: data.spec.clone(), config };
-        let executor = device::open(&kind).await?;
+        let mut executor = device::open(&kind).await?;
+        if matches!(executor, Executor::Gpu(_)) {
+            canary(&mut executor).await.map_err(js::sampling_error)?;
+        }
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let sink = Arc::clone(&events);
         let sink = move |event| sink.lock().unwrap_or_else(PoisonError::into_inner).push(event);

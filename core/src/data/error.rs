@@ -1,15 +1,16 @@
 //! What can go wrong with data, in words that name the file and the way out.
 
-use std::io;
-use std::path::PathBuf;
-
+#[cfg(feature = "native")]
 use crate::files::FileError;
+#[cfg(feature = "native")]
+use std::{io, path::PathBuf};
 
 /// An error of the data layer. Every message says which file (or option), what was
 /// wanted, what came instead, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    #[cfg(feature = "native")]
     /// Nothing is at that path, or a part of the data set is not in the folder.
     #[error("{path}: wanted {wanted}, found {got}; {fix}")]
     NotFound {
@@ -22,6 +23,7 @@ pub enum DataError {
         /// What to do.
         fix: String,
     },
+    #[cfg(feature = "native")]
     /// The system would not read a file.
     #[error("{path}: wanted to read {wanted}, got \"{got}\"; {fix}")]
     Read {
@@ -34,6 +36,7 @@ pub enum DataError {
         /// What to do.
         fix: String,
     },
+    #[cfg(feature = "native")]
     /// A file holds something else than its name or place says, or is damaged.
     #[error("{path}: wanted {wanted}, got {got}; {fix}")]
     Format {
@@ -46,6 +49,7 @@ pub enum DataError {
         /// What to do.
         fix: String,
     },
+    #[cfg(feature = "native")]
     /// A file is shorter or longer than its own header says.
     #[error("{path}: wanted {wanted} bytes ({what}), got {got}; {fix}")]
     Length {
@@ -60,6 +64,7 @@ pub enum DataError {
         /// What to do.
         fix: String,
     },
+    #[cfg(feature = "native")]
     /// Images and labels do not belong together.
     #[error(
         "{labels_path}: wanted {images} labels for the {images} images of {images_path}, got {labels}; \
@@ -75,6 +80,7 @@ pub enum DataError {
         /// Number of labels.
         labels: usize,
     },
+    #[cfg(feature = "native")]
     /// Images of a folder or archive differ in size.
     #[error(
         "{second}: wanted {}x{} like {first}, got {}x{}; give all images one size, for example with --resize {}",
@@ -90,6 +96,7 @@ pub enum DataError {
         /// Its width and height in pixels.
         second_size: (usize, usize),
     },
+    #[cfg(feature = "native")]
     /// The data set would not fit into the limit of [`super::LoadOptions::max_bytes`].
     #[error("{path}: wanted at most {limit} bytes of pixels, got {what}; {fix}")]
     TooLarge {
@@ -126,6 +133,7 @@ pub enum DataError {
         /// Elements that were passed.
         got: usize,
     },
+    #[cfg(feature = "native")]
     /// No server gave the right file.
     #[error(
         "{file}: wanted the official file, got {}; check the connection, or put the file into {folder} yourself, \
@@ -140,6 +148,7 @@ pub enum DataError {
         /// One entry for each address that was tried, in order.
         attempts: Vec<Attempt>,
     },
+    #[cfg(feature = "native")]
     /// The progress callback asked to stop.
     #[error("{file}: the download was stopped; start it again when you like")]
     Stopped {
@@ -147,11 +156,13 @@ pub enum DataError {
         file: String,
     },
     /// A file could not be written.
+    #[cfg(feature = "native")]
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 /// One address that did not give the right file.
+#[cfg(feature = "native")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} from {url}")]
 pub struct Attempt {
@@ -162,6 +173,7 @@ pub struct Attempt {
 }
 
 /// Why a download was refused.
+#[cfg(feature = "native")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloadProblem {

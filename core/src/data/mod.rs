@@ -5,25 +5,21 @@
 //! exact density is known. [`save_grid`], [`write_npy_u8`] and [`write_npy_f32`] write
 //! results. Invariant: no file, however damaged, makes this code panic or take memory by
 //! what a header claims; every [`DataError`] names the file, what was wanted, what came
-//! and the fix. A browser build has the densities, the parsers and the grids, but no
-//! folders, archives or downloads.
+//! and the fix. A browser build has the densities and the grids, but no files, archives or
+//! downloads.
 
 mod dataset;
 mod density;
 mod drawing;
 mod error;
 mod grid;
-pub mod idx;
-pub mod npy;
-mod npy_header;
 mod options;
 
 pub use dataset::Dataset;
 pub use density::Density;
 pub use drawing::cloud;
-pub use error::{Attempt, DataError, DownloadProblem};
+pub use error::DataError;
 pub use grid::{Picture, make_grid};
-pub use npy::{write_npy_f32, write_npy_u8};
 pub use options::{LoadOptions, Split, parse_size};
 
 #[cfg(feature = "native")]
@@ -31,8 +27,10 @@ mod native {
     pub use super::cache::cache_dir;
     pub use super::download::{DownloadOptions, OnProgress, Progress, fetch};
     pub use super::embedded::embedded_mnist;
+    pub use super::error::{Attempt, DownloadProblem};
     pub use super::grid::save_grid;
     pub use super::load::{load, load_path, load_with_progress};
+    pub use super::npy::{write_npy_f32, write_npy_u8};
     pub use super::official::{Official, RemoteFile};
     pub use super::points::load_points;
 }
@@ -52,11 +50,17 @@ mod embedded;
 #[cfg(feature = "native")]
 mod folder;
 #[cfg(feature = "native")]
+pub mod idx;
+#[cfg(feature = "native")]
 mod idx_files;
 #[cfg(feature = "native")]
 mod layout;
 #[cfg(feature = "native")]
 mod load;
+#[cfg(feature = "native")]
+pub mod npy;
+#[cfg(feature = "native")]
+mod npy_header;
 #[cfg(feature = "native")]
 mod official;
 #[cfg(feature = "native")]

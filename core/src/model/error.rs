@@ -1,6 +1,5 @@
 //! Why a model file was refused.
 
-use crate::files::FileError;
 use crate::nets::{ConfigError, LayoutError};
 
 /// A model file that cannot be read or written.
@@ -16,12 +15,14 @@ pub struct ModelError {
 /// What is wrong with a model file. Each message ends with what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelProblem {
+    #[cfg(feature = "native")]
     /// The system could not read it.
     #[error("cannot be read: {got}; check the path and the permissions")]
     Read {
         /// What the system said.
         got: std::io::Error,
     },
+    #[cfg(feature = "native")]
     /// It could not be written.
     #[error("cannot be written (wanted to {action}, got \"{got}\"); {fix}")]
     Write {
@@ -32,6 +33,7 @@ pub enum ModelProblem {
         /// What to do about it.
         fix: String,
     },
+    #[cfg(feature = "native")]
     /// Larger than any file of this program.
     #[error("has {got} bytes, more than the limit of {limit}; choose a model file written by onestep")]
     TooLarge {
@@ -112,8 +114,9 @@ pub enum ModelProblem {
     },
 }
 
-impl From<FileError> for ModelProblem {
-    fn from(error: FileError) -> Self {
+#[cfg(feature = "native")]
+impl From<crate::files::FileError> for ModelProblem {
+    fn from(error: crate::files::FileError) -> Self {
         Self::Write { action: error.action, got: error.got, fix: error.fix }
     }
 }

@@ -1,11 +1,13 @@
 //! Model files: read from a path or from bytes (the web has no paths), written atomically.
 
 use std::io::{self, Write};
+#[cfg(feature = "native")]
 use std::path::Path;
 
 use super::header::Header;
 use super::tensors::{self, Storage};
 use super::{ModelError, ModelKind, ModelMeta, ModelProblem};
+#[cfg(feature = "native")]
 use crate::files::atomic_write;
 use crate::nets::{ParamLayout, Tensors};
 
@@ -31,6 +33,7 @@ impl ModelFile {
         Self { name: "new model".into(), meta, tensors: layout.to_tensors("", parameters) }
     }
 
+    #[cfg(feature = "native")]
     /// Reads a file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         let path = path.as_ref();
@@ -63,6 +66,7 @@ impl ModelFile {
         self.parameters("", &layout)
     }
 
+    #[cfg(feature = "native")]
     /// Writes the file whole or not at all.
     pub fn save(&self, path: impl AsRef<Path>, storage: Storage) -> Result<(), ModelError> {
         let path = path.as_ref();

@@ -90,7 +90,7 @@ pub fn attention<'g>(params: &Params<'g>, name: &str, x: Var<'g>, heads: usize, 
 pub fn sinusoidal(noise: Var<'_>, count: usize, first: f32, last: f32) -> Var<'_> {
     let graph = noise.graph();
     let steps = count.max(2) - 1;
-    let frequencies = first * (graph.iota(count) * ((last / first).ln() / steps as f32)).exp();
+    let frequencies = first * (graph.iota(count) * (f64::from(last / first).ln() as f32 / steps as f32)).exp();
     let angles = noise.reshape(&[noise.len(), 1]) * frequencies.reshape(&[1, count]);
     concat(&[angles.sin(), angles.cos()], 1)
 }

@@ -1,5 +1,6 @@
 //! A generator on a device: latents in, samples out, one evaluation each.
 
+use super::canary::Witness;
 use super::{SamplingError, all_finite, put_weights};
 use crate::exec::{Executor, PlanId, RunArgs};
 use crate::graph::Graph;
@@ -30,6 +31,8 @@ pub struct Generator {
     width: usize,
     /// Batch sizes, ascending, with the plan of each that has been prepared.
     batches: Vec<(usize, Option<PlanId>)>,
+    /// Checks the first sample of each plan, and which plans it has seen.
+    witness: Option<(Box<Witness>, Vec<PlanId>)>,
 }
 
 impl Generator {
@@ -43,7 +46,14 @@ impl Generator {
         for store in [LATENTS, SAMPLES] {
             executor.create_store(store, (rows * width).next_multiple_of(SLOT_ALIGN))?;
         }
-        Ok(Self { meta, width, batches: batches.iter().map(|rows| (*rows, None)).collect() })
+        Ok(Self { meta, width, batches: batches.iter().map(|rows| (*rows, None)).collect(), witness: None })
+    }
+
+    /// The same, for a device that may compute nonsense: the first sample of each plan is compared with the
+    /// processor's.
+    pub fn with_witness(mut self, model: &ModelFile) -> Result<Self, SamplingError> {
+        self.witness = Some((Box::new(Witness::new(model)?), Vec::new()));
+        Ok(self)
     }
 
     /// The batch size for drawing many samples of this model.
@@ -91,16 +101,33 @@ impl Generator {
         for latents in latents.chunks(self.rows() * self.width) {
             let count = latents.len() / self.width;
             let plan = self.prepare(executor, count)?;
-            let rows = self.batches.iter().map(|(rows, _)| *rows).find(|rows| *rows >= count).unwrap_or(self.rows());
-            let mut padded = latents.to_vec();
-            padded.resize(rows * self.width, 0.0);
-            executor.write(LATENTS, 0, &padded)?;
-            executor.run(plan, &RunArgs { scalars: &[], seed: 0, step: 0 })?;
-            let drawn = executor.read(SAMPLES, 0, latents.len()).await?;
+            let drawn = self.run(executor, plan, latents).await?;
+            if let Some((witness, seen)) = &mut self.witness
+                && !seen.contains(&plan)
+            {
+                witness.check(&latents[..self.width], &drawn[..self.width]).await?;
+                seen.push(plan);
+            }
             all_finite(&drawn, self.width)?;
             samples.extend(drawn);
         }
         Ok(samples)
+    }
+
+    /// What one run of a plan makes of at most as many latents as it has rows.
+    pub(super) async fn run(
+        &self,
+        executor: &mut Executor,
+        plan: PlanId,
+        latents: &[f32],
+    ) -> Result<Vec<f32>, SamplingError> {
+        let count = latents.len() / self.width;
+        let rows = self.batches.iter().map(|(rows, _)| *rows).find(|rows| *rows >= count).unwrap_or(self.rows());
+        let mut padded = latents.to_vec();
+        padded.resize(rows * self.width, 0.0);
+        executor.write(LATENTS, 0, &padded)?;
+        executor.run(plan, &RunArgs { scalars: &[], seed: 0, step: 0 })?;
+        Ok(executor.read(SAMPLES, 0, latents.len()).await?)
     }
 
     /// The samples of seeds: each depends on its seed alone.

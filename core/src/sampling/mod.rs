@@ -42,7 +42,7 @@ pub enum SamplingError {
         value: f32,
     },
     /// A device that computes something else than the processor.
-    #[error("this device computes {got} where {wanted} is right (number {index} of {count})")]
+    #[error("this device computes {got} where {wanted} is right (number {index})")]
     Canary {
         /// What the device gave.
         got: f32,
@@ -50,8 +50,6 @@ pub enum SamplingError {
         wanted: f32,
         /// Which number.
         index: usize,
-        /// Of how many.
-        count: usize,
     },
 }
 

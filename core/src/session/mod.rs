@@ -47,12 +47,14 @@ pub enum SessionError {
     /// Data that cannot be loaded.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),
+    #[cfg(feature = "native")]
     /// A file that cannot be written.
     #[error(transparent)]
     File(#[from] crate::files::FileError),
     /// A model file.
     #[error(transparent)]
     Model(#[from] crate::model::ModelError),
+    #[cfg(feature = "native")]
     /// A run folder that cannot be used.
     #[error("{path}: {problem}")]
     Folder {

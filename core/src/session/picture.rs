@@ -18,7 +18,7 @@ pub fn scatter(points: &[f32], half_width: f32, size: usize) -> Vec<u8> {
         }
     }
     // Saturating: one point is visible, many are white.
-    counts.into_iter().map(|n| (255.0 * (1.0 - (-0.7 * n as f32).exp())) as u8).collect()
+    counts.into_iter().map(|n| (255.0 * (1.0 - (-0.7 * f64::from(n)).exp())) as u8).collect()
 }
 
 #[cfg(test)]

@@ -84,8 +84,9 @@ pub fn add_noise<'g>(x: Var<'g>, sigma: Var<'g>, stream: Stream) -> Var<'g> {
 /// Noise levels uniform in the logarithm, `[batch]`, and the numbers in 0 to 1 behind them: one in
 /// each of `batch` equal intervals, so that no step leaves a range of noise levels out.
 pub fn log_uniform_sigma(graph: &Graph, batch: usize, lo: f32, hi: f32) -> (Var<'_>, Var<'_>) {
+    let ln = |x: f32| f64::from(x).ln() as f32;
     let u = (graph.iota(batch) + graph.uniform(Stream::Sigma as u32, &[batch])) * (1.0 / batch as f32);
-    ((u * (hi / lo).ln() + lo.ln()).exp(), u)
+    ((u * ln(hi / lo) + ln(lo)).exp(), u)
 }
 
 /// Noise levels of the warm-up, `[batch]`: half log-normal (Karras et al. 2022, table 1: mean

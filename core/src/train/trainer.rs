@@ -218,7 +218,7 @@ impl Trainer {
         let config = &self.setup.config;
         let warmup = kind == StepKind::Warmup;
         let (beta1, beta2) = if warmup { (0.9, 0.999) } else { (config.beta1, config.beta2) };
-        let correction = |beta: f32| (1.0 - f64::from(beta).powf(update as f64)) as f32;
+        let correction = |beta: f32| (1.0 - f64::from(beta).powi(i32::try_from(update).unwrap_or(i32::MAX))) as f32;
         let plan = &self.plans[&kind].1;
         let decay = if warmup { 1.0 } else { self.cooldown() };
         let value = |name: &String| match name.rsplit_once('.').map_or("", |(_, scalar)| scalar) {
