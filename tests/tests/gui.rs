@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use onestep::gui::egui::{self, Key, Modifiers, ViewportCommand};
 use onestep::gui::run::State;
 use onestep::gui::window::{Options, Window};
@@ -155,6 +155,33 @@ fn a_knob_acts_and_can_be_undone_by_button_and_key() {
     until(&mut gui, "the session has the new value again", |w| rate(w) == 3);
     gui.key_press_modifiers(Modifiers::COMMAND, Key::Z);
     until(&mut gui, "the key takes it back, too", |w| rate(w) == before);
+}
+
+#[test]
+fn settings_of_the_next_run_are_typed_freely() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let fill = |gui: &mut Gui, knob: &str, text: &str| {
+        gui.get_by_role_and_label(egui::Role::TextInput, knob).set_text_value_accesskit(text);
+        gui.run_steps(3);
+        let field = gui.get_by_role_and_label(egui::Role::TextInput, knob);
+        field.value().expect("a text field has text")
+    };
+    // What is not a number yet stays as it is typed, and says what is wrong.
+    assert_eq!(fill(&mut gui, "batch", "12x"), "12x");
+    assert!(gui.query_by_label_contains("batch = 12x").is_some());
+    assert!(gui.get_by_label("Start with these settings").accesskit_node().is_disabled());
+    // An emptied field is the preset's again.
+    assert_eq!(fill(&mut gui, "batch", ""), preset.batch.to_string());
+    assert_eq!(fill(&mut gui, "sigma max", "0."), "0.");
+    assert!(gui.query_by_label_contains("sigma_max = 0").is_some());
+    assert_eq!(fill(&mut gui, "sigma max", "3.5"), "3.5");
+    assert_eq!(fill(&mut gui, "width", "16"), "16");
+    click(&mut gui, "Start with these settings");
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    let config = &state(&gui).run.opened.as_ref().expect("it is open").config;
+    assert_eq!((config.batch, config.sigma_max, config.width), (preset.batch, 3.5, 16));
 }
 
 #[test]

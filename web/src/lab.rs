@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onestep_core::data::{Density, cloud};
-use onestep_core::eval::planar::{Grid, kl_grid};
+use onestep_core::eval::planar::{Grid, LIVE_BINS, kl_grid};
 use onestep_core::exec::Executor;
 use onestep_core::sampling::canary;
 use onestep_core::session::{Command, Event, Flow, Session};
@@ -15,9 +15,6 @@ use crate::{device, js};
 
 /// Points along a side of the field.
 const FIELD: usize = 32;
-/// Cells along a side of the histogram behind the divergence: with 4096 points a side, finer ones
-/// would hold a few points each.
-const BINS: usize = 24;
 /// Half the side of the square that a visitor draws on.
 const CANVAS: f32 = 1.25;
 /// Iterations after which the device is waited for, so that no queue of work builds up in front of
@@ -145,7 +142,7 @@ impl Lab {
             }
             _ => true,
         });
-        let grid = Grid::new([-self.half_width; 2], 2.0 * self.half_width, BINS);
+        let grid = Grid::new([-self.half_width; 2], 2.0 * self.half_width, LIVE_BINS);
         let kl = grid.and_then(|grid| kl_grid(points(&self.real), points(&samples), &grid));
         let kl = kl.map_err(|e| js::error("Diverged", &e.to_string()))?;
         Ok(js::object(&[

@@ -161,7 +161,11 @@ fn progress(ui: &mut egui::Ui, run: &Run) {
             let rate = run.progress.map_or(0.0, |p| p.rate);
             let left = left(steps.saturating_sub(step), rate, run.state == State::Playing);
             let bar = ProgressBar::new(share).desired_width(150.0).text(format!("{name} {step} / {steps}"));
-            ui.add(bar);
+            ui.add(bar).on_hover_text(&left);
+            // In a narrow window these words would take a second line.
+            if ui.available_size_before_wrap().x < 250.0 {
+                return;
+            }
             left
         }
     };

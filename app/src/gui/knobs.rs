@@ -2,9 +2,11 @@
 //!
 //! Everything comes from the table of knobs; only the sliders' handy ranges are this window's own.
 
+use std::collections::BTreeMap;
+
 use eframe::egui::{self, DragValue, Slider};
 use onestep_core::session::Start;
-use onestep_core::train::{Config, Divergence, KNOBS, Knob, Overrides};
+use onestep_core::train::{Config, Divergence, KNOBS, Knob, Overrides, PRESETS, Preset};
 
 use super::run::{Run, knob_text};
 
@@ -28,12 +30,19 @@ fn handy(knob: &str) -> Option<(f64, f64, bool)> {
 }
 
 /// The panel's own state.
-#[derive(Default)]
 pub struct Panel {
-    /// Settings of the next run that differ from the preset's.
-    next: Overrides,
-    preset: Option<&'static str>,
-    refused: Option<String>,
+    /// Preset of the next run.
+    preset: &'static str,
+    /// Preset of the run that was shown last: a new one becomes that of the next run.
+    of_run: Option<&'static str>,
+    /// What was typed for the next run in place of the preset's values, right or wrong, by setting.
+    typed: BTreeMap<&'static str, String>,
+}
+
+impl Default for Panel {
+    fn default() -> Self {
+        Self { preset: "gaussians", of_run: None, typed: BTreeMap::new() }
+    }
 }
 
 impl Panel {
@@ -67,51 +76,58 @@ impl Panel {
 
     /// Settings that are fixed for a run, for the next one.
     fn next_run(&mut self, ui: &mut egui::Ui, run: &Run) -> Option<Start> {
-        let preset = self.preset.or_else(|| run.opened.as_ref().and_then(|o| preset_named(o.preset.as_deref()?)));
-        let mut preset = preset.unwrap_or("gaussians");
+        let mut chosen = self.preset;
+        let of_run = run.opened.as_ref().and_then(|opened| preset_named(opened.preset.as_deref()?));
+        if of_run != self.of_run {
+            self.of_run = of_run;
+            chosen = of_run.unwrap_or(chosen);
+        }
         let label = ui.label("Preset");
         egui::ComboBox::from_id_salt("next preset")
-            .selected_text(preset)
+            .selected_text(chosen)
             .show_ui(ui, |ui| {
-                for p in onestep_core::train::PRESETS {
-                    ui.selectable_value(&mut preset, p.name, p.name).on_hover_text(p.about);
+                for preset in PRESETS {
+                    ui.selectable_value(&mut chosen, preset.name, preset.name).on_hover_text(preset.about);
                 }
             })
             .response
             .labelled_by(label.id);
-        if self.preset.is_some_and(|old| old != preset) {
-            self.next = Overrides::default();
+        if chosen != self.preset {
+            self.preset = chosen;
+            self.typed.clear();
         }
-        self.preset = Some(preset);
-        let mut config = onestep_core::train::Preset::find(preset).map(onestep_core::train::Preset::config)?;
-        config.apply(&self.next);
+        let mut config = Preset::find(self.preset)?.config();
         egui::Grid::new("next").num_columns(2).striped(true).show(ui, |ui| {
             for knob in KNOBS.iter().filter(|knob| !knob.live && knob.name != "method") {
                 let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
-                let mut text = knob_text(&config, knob.name);
-                let edit = egui::TextEdit::singleline(&mut text).desired_width(90.0);
-                if ui.add(edit).labelled_by(label.id).on_hover_text(knob.help).changed() {
-                    let mut changed = self.next.clone();
-                    self.refused = changed.set(knob.name, text.trim()).err().map(|e| e.to_string());
-                    if self.refused.is_none() {
-                        self.next = changed;
-                    }
+                let usual = knob_text(&config, knob.name);
+                let mut text = self.typed.get(knob.name).unwrap_or(&usual).clone();
+                let edit = ui.add(egui::TextEdit::singleline(&mut text).desired_width(90.0));
+                let edit = edit.labelled_by(label.id).on_hover_text(format!("{} Preset: {usual}.", knob.help));
+                if edit.changed() {
+                    self.typed.insert(knob.name, text);
+                } else if !edit.has_focus() && (text.trim().is_empty() || text == usual) {
+                    // An emptied field means the preset's value.
+                    self.typed.remove(knob.name);
                 }
                 ui.end_row();
             }
         });
-        config.apply(&self.next);
-        let problem = self.refused.clone().or_else(|| config.validate().err().map(|e| e.to_string()));
+        let mut changes = Overrides::default();
+        let set = self.typed.iter().try_for_each(|(name, text)| changes.set(name, text.trim()));
+        config.apply(&changes);
+        let problem = set.and_then(|()| config.validate()).err();
         if let Some(problem) = &problem {
-            ui.colored_label(ui.visuals().error_fg_color, problem);
+            ui.colored_label(ui.visuals().error_fg_color, problem.to_string());
         }
         let button = ui.add_enabled(problem.is_none(), egui::Button::new("Start with these settings"));
-        button.clicked().then(|| Start::New { preset: preset.to_owned(), config: Box::new(config), transfer: None })
+        let start = Start::New { preset: self.preset.to_owned(), config: Box::new(config), transfer: None };
+        button.clicked().then_some(start)
     }
 }
 
 fn preset_named(name: &str) -> Option<&'static str> {
-    onestep_core::train::Preset::find(name).map(|preset| preset.name)
+    Preset::find(name).map(|preset| preset.name)
 }
 
 /// The live settings of the run.
@@ -157,7 +173,8 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Option
     }
     let (low, high) = knob.range?;
     let mut value: f64 = before.parse().ok()?;
-    let whole = before.parse::<u64>().is_ok() && !matches!(knob.name, "clip" | "cooldown" | "minutes" | "beta1");
+    // A number that may have a fraction has its point even without one.
+    let whole = before.parse::<u64>().is_ok();
     let response = if let Some((from, to, logarithmic)) = handy(knob.name) {
         ui.spacing_mut().slider_width = 80.0;
         let mut slider =

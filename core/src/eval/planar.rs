@@ -10,6 +10,9 @@ use super::{EvalError, all_finite, at_least};
 /// Cells along one side: with 50,000 samples a cell of a spread-out density still holds tens of them.
 pub const DEFAULT_BINS: usize = 50;
 
+/// Cells along one side for a divergence that is shown live: of a few thousand samples, finer ones would hold a few each.
+pub const LIVE_BINS: usize = 24;
+
 /// Share of a mode's expected samples from which on it counts as reached.
 pub const DEFAULT_REACHED: f64 = 0.1;
 

@@ -59,6 +59,20 @@ struct Seeds {
     count: usize,
 }
 
+impl Seeds {
+    /// Most samples at a time.
+    const MOST: usize = 64;
+
+    /// The controls of a choice of seeds; `next` is the name of the button that goes on to those that follow.
+    fn controls(&mut self, ui: &mut Ui, next: &str, tip: &str) {
+        if widgets::reroll(ui, next, "The samples of the seeds that follow") {
+            self.first = self.first.wrapping_add(self.count as u32);
+        }
+        widgets::seed(ui, "First seed", &mut self.first);
+        widgets::count(ui, "samples", &mut self.count, Self::MOST, tip);
+    }
+}
+
 /// What is shown of a generator of images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Tab {

@@ -9,12 +9,10 @@ use onestep_core::eval::nearest::Neighbour;
 use super::desk::{Desk, State};
 use super::header::thousands;
 use super::job::{Compared, Samples, Slot, Task};
-use super::widgets::{Rows, caption, caption_height, count, number, picture, reroll, seed, stage, status, upload};
+use super::widgets::{Rows, caption, caption_height, number, picture, stage, status, upload};
 use super::{Request, Seeds};
 use crate::gui::theme::Theme;
 
-/// Most samples at a time.
-const MOST: usize = 64;
 /// Width of a pair that has room for both distances, in points.
 const ROOMY: f32 = 100.0;
 
@@ -71,11 +69,7 @@ impl View {
     ) -> Option<Request> {
         let mut request = None;
         ui.horizontal_wrapped(|ui| {
-            if reroll(ui, "Check others", "The samples of the seeds that follow") {
-                seeds.first = seeds.first.wrapping_add(seeds.count as u32);
-            }
-            seed(ui, "First seed", &mut seeds.first);
-            count(ui, "samples", &mut seeds.count, MOST, "How many samples to check; the same as in Samples.");
+            seeds.controls(ui, "Check others", "How many samples to check; the same as in Samples.");
             let tip = "Compare with the images of a folder, a zip, an IDX or a .npy file.";
             if ui.button("Choose training data…").on_hover_text(tip).clicked() {
                 request = Some(Request::ChooseData);

@@ -6,12 +6,9 @@ use eframe::egui::{Context, Key, Modifiers, Rect, TextureHandle, Ui, vec2};
 
 use super::desk::Desk;
 use super::job::{Drawn, Form, Latents, Samples, Slot, Task};
-use super::widgets::{GAP, Rows, count, duration, fit_one, number, picture, reroll, seed, stage, status, tile, upload};
+use super::widgets::{GAP, Rows, duration, fit_one, number, picture, stage, status, tile, upload};
 use super::{Request, Seeds};
 use crate::gui::theme::Theme;
-
-/// Most samples at a time.
-const MOST: usize = 64;
 
 /// A batch of samples.
 #[derive(Default)]
@@ -58,11 +55,7 @@ impl View {
     ) -> Option<Request> {
         let mut request = None;
         ui.horizontal_wrapped(|ui| {
-            if reroll(ui, "Draw again", "The samples of the seeds that follow") {
-                seeds.first = seeds.first.wrapping_add(seeds.count as u32);
-            }
-            seed(ui, "First seed", &mut seeds.first);
-            count(ui, "samples", &mut seeds.count, MOST, "How many samples to draw at once.");
+            seeds.controls(ui, "Draw again", "How many samples to draw at once.");
             if ui.button("Save picture…").on_hover_text("Write all of these samples as one PNG file.").clicked() {
                 request = Some(Request::SavePicture { suggested: format!("samples-seed-{}.png", seeds.first) });
             }

@@ -115,18 +115,22 @@ fn next(inbox: &Receiver<Order>, run: Option<&Run>) -> Result<Option<Order>, ()>
 
 fn fail(run: &mut Option<Run>, error: &anyhow::Error, link: &Link) {
     let folder = run.take().and_then(|run| run.session.folder().map(std::path::Path::to_owned));
-    let lost = error.chain().any(|cause| {
+    // A run without a checkpoint has nothing to go on with.
+    let folder = folder.filter(|folder| folder.join("latest.json").is_file());
+    let message = crate::exit::one_line(&format!("{error:#}"));
+    link.report(Report::Busy(None));
+    link.report(Report::Failed(Failure { message, device_lost: device_lost(error), folder }));
+}
+
+/// Whether a device that is gone is behind an error.
+fn device_lost(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
         let exec = match cause.downcast_ref::<SessionError>() {
             Some(SessionError::Train(TrainError::Exec(error))) => Some(error),
             _ => cause.downcast_ref::<ExecError>(),
         };
         matches!(exec, Some(ExecError::DeviceLost(_)))
-    });
-    // A run without a checkpoint has nothing to go on with.
-    let folder = folder.filter(|folder| folder.join("latest.json").is_file());
-    let message = crate::exit::one_line(&format!("{error:#}"));
-    link.report(Report::Busy(None));
-    link.report(Report::Failed(Failure { message, device_lost: lost, folder }));
+    })
 }
 
 fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> {
@@ -165,9 +169,14 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
         Order::Profile => {
             if let Some(run) = run {
                 link.report(Report::Busy(Some("timing the kernels".into())));
-                let profiles = run.profile()?;
-                link.report(Report::Profile(profiles));
-                link.report(Report::Busy(None));
+                match run.profile() {
+                    Ok(profiles) => {
+                        link.report(Report::Profile(profiles));
+                        link.report(Report::Busy(None));
+                    }
+                    Err(error) if device_lost(&error) => return Err(error),
+                    Err(error) => refuse(&error, link),
+                }
             }
         }
         Order::Nearest => {

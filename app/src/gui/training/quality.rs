@@ -1,13 +1,9 @@
 //! How close the samples are to the data, live.
 
-use onestep_core::eval::planar::{Grid, ModeCoverage, kl_grid};
+use onestep_core::eval::planar::{Grid, LIVE_BINS, ModeCoverage, kl_grid};
 use onestep_core::train::TrainingData;
 
 use crate::eval::PointReference;
-
-/// Cells along a side of the histogram behind the divergence: of 4096 samples, finer ones would hold
-/// a few each. The page uses the same.
-const BINS: usize = 24;
 
 /// Points of the reference.
 const POINTS: usize = 4096;
@@ -45,7 +41,7 @@ impl Judge {
                 (points.to_vec(), points.iter().skip(1).step_by(2).copied().collect())
             }
         };
-        let grid = Grid::new([-half_width; 2], 2.0 * half_width, BINS).ok()?;
+        let grid = Grid::new([-half_width; 2], 2.0 * half_width, LIVE_BINS).ok()?;
         let floor = kl_grid(&real, &again, &grid).ok()?;
         Some(Self { real, grid, floor, reference: reference.filter(|r| r.coverage(&[[0.0; 2]]).is_ok()) })
     }

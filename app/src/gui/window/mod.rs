@@ -3,23 +3,26 @@
 //! Parts draw from [`Run`] and answer with what a person asked for; here it is done. Invariant:
 //! closing, opening or losing anything never loses a run that has a checkpoint.
 
-use std::path::{Path, PathBuf};
+mod events;
+mod paths;
+mod read_outs;
+mod welcome;
+
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use eframe::egui::{self, Key, Modifiers, ViewportCommand};
-use onestep_core::data::write_npy_f32;
+use eframe::egui;
 use onestep_core::exec::gpu::AdapterSummary;
 use onestep_core::session::{Command, End, Start};
-use onestep_core::train::{Config, Preset};
+use onestep_core::train::Preset;
 
 use super::dialogs::{Answer, Confirm, Confirmed, PathDialog, Purpose};
-use super::explore::{self, Explore};
-use super::files::{self, Meaning, SavedRun};
+use super::explore::Explore;
+use super::files::{self, SavedRun};
 use super::images::Images;
 use super::knobs::Panel;
 use super::machine::{self, Machine};
 use super::plane::{self, Laboratory};
-use super::plots;
 use super::run::{Run, State};
 use super::shared::WindowDevice;
 use super::slow::SlowMotion;
@@ -146,18 +149,6 @@ impl Window {
         }
     }
 
-    /// Opens a path: data, a run, a model or settings.
-    pub fn open_path(&mut self, path: &Path, context: &egui::Context) {
-        match files::meaning(path) {
-            Ok(Meaning::Run(start)) => self.start(*start, true),
-            Ok(Meaning::Model(model)) => {
-                self.explore.open(&model, context);
-                self.tab = Tab::Explore;
-            }
-            Err(message) => self.run.refuse(message),
-        }
-    }
-
     /// Draws everything, and does what was asked for. Call it once a frame.
     pub fn show(&mut self, ui: &mut egui::Ui) {
         let theme = Theme::of(ui);
@@ -203,7 +194,7 @@ impl Window {
                     ui.selectable_value(&mut self.tab, tab, name).on_hover_text(tip);
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    looks(ui);
+                    read_outs::looks(ui);
                     ui.checkbox(&mut self.plots, "Plots").on_hover_text("Show the plots below (F hides them).");
                 });
             });
@@ -241,96 +232,13 @@ impl Window {
         self.slow.show(ui, theme);
         if self.run.is_planar() || self.laboratory.drawing.is_some() {
             self.laboratory.switches(ui, &self.run, theme);
-            numbers(ui, &self.run);
+            read_outs::numbers(ui, &self.run);
             if let Some(plane::Ask::Train(points)) = self.laboratory.canvas(ui, &self.run, theme, phase) {
                 self.train_on(&points);
             }
         } else {
             self.images.show(ui, &mut self.run, theme);
         }
-    }
-
-    fn welcome(&mut self, ui: &mut egui::Ui) {
-        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            ui.add_space(24.0);
-            ui.vertical_centered(|ui| {
-                ui.heading("Watch a generator learn to make images in one step");
-                ui.label("Choose what it should learn:");
-                ui.add_space(8.0);
-                for Preset { name, about, .. } in onestep_core::train::PRESETS {
-                    let button =
-                        egui::Button::new(egui::RichText::new(*name).strong()).min_size(egui::vec2(150.0, 26.0));
-                    if ui.add(button).on_hover_text(*about).clicked() {
-                        self.start_preset(name, true);
-                    }
-                }
-                ui.add_space(8.0);
-                if ui
-                    .button("Draw data")
-                    .on_hover_text("Draw a distribution with the mouse, and train on it.")
-                    .clicked()
-                {
-                    self.laboratory.drawing = Some(plane::Drawing::default());
-                }
-                ui.label("or drop a folder of images, a data set, a run or a model onto this window.");
-                ui.add_space(16.0);
-                if !self.saved.is_empty() {
-                    ui.strong("Recent runs");
-                    let mut chosen = None;
-                    for run in self.saved.iter().take(8) {
-                        if ui.button(&run.name).on_hover_text("Go on from its last checkpoint.").clicked() {
-                            chosen = Some(run.path.clone());
-                        }
-                    }
-                    if let Some(path) = chosen {
-                        self.start(Start::Resume { path, overrides: Box::default() }, true);
-                    }
-                }
-            });
-        });
-    }
-
-    /// Trains on points of a person's own, which are kept in a file so that the run can be gone on with.
-    fn train_on(&mut self, points: &[[f32; 2]]) {
-        let folder = self.run.outdir.join("drawings");
-        // The first free name: an older run may still need its drawing.
-        let mut paths = (0..).map(|number| folder.join(format!("drawing-{number:03}.npy")));
-        let path = paths.find(|path| !path.exists()).expect("numbers do not end");
-        let written = std::fs::create_dir_all(&folder)
-            .map_err(|e| format!("{}: {e}; choose another --outdir", folder.display()))
-            .and_then(|()| write_npy_f32(&path, &[points.len(), 2], points.as_flattened()).map_err(|e| e.to_string()));
-        match written {
-            Err(message) => self.run.refuse(message),
-            Ok(()) => {
-                let preset = Preset::find(crate::settings::OWN_POINTS).map(Preset::config).unwrap_or_default();
-                let config = Config { data: path.to_string_lossy().into_owned(), ..preset };
-                let preset = crate::settings::OWN_POINTS.to_owned();
-                self.start(Start::New { preset, config: Box::new(config), transfer: None }, true);
-            }
-        }
-    }
-
-    fn charts(&mut self, ui: &mut egui::Ui, theme: &Theme) {
-        match self.run.charts.show(ui, theme) {
-            None => {}
-            Some(plots::Request::SaveCsv) => {
-                self.ask_path(Purpose::Csv, "plots.csv");
-            }
-            Some(plots::Request::SavePng(rect)) => {
-                self.plots_rect = Some(rect);
-                self.ask_path(Purpose::PlotPicture, "plots.png");
-            }
-            Some(plots::Request::ChooseComparison) => {
-                self.path_dialog = Some(PathDialog::new(Purpose::Compare, &self.run.outdir));
-            }
-        }
-    }
-
-    /// Asks for a path in the run's folder.
-    fn ask_path(&mut self, purpose: Purpose, name: &str) {
-        let folder = self.run.opened.as_ref().and_then(|opened| opened.folder.clone());
-        let folder = folder.unwrap_or_else(|| self.run.outdir.clone());
-        self.path_dialog = Some(PathDialog::new(purpose, &folder.join(name)));
     }
 
     fn exploration(&mut self, ui: &mut egui::Ui, theme: &Theme) {
@@ -392,75 +300,6 @@ impl Window {
         }
     }
 
-    fn keys(&mut self, ui: &egui::Ui) {
-        if let Some((start, play)) = self.run.take_follow_up() {
-            self.start(start, play);
-        }
-        // Letters belong to a text field that has the focus, and Space to a button that has it.
-        if ui.ctx().text_edit_focused() || self.path_dialog.is_some() || self.confirm.is_some() {
-            return;
-        }
-        let focused = ui.ctx().memory(egui::Memory::focused).is_some();
-        let pressed = |key| ui.input(|input| input.key_pressed(key) && input.modifiers.is_none());
-        let typed = |text: &str| ui.input(|i| i.events.iter().any(|e| matches!(e, egui::Event::Text(t) if t == text)));
-        if pressed(Key::Space) && !focused {
-            self.run.toggle();
-        }
-        if typed(".") {
-            self.run.step_both();
-        }
-        if pressed(Key::R) {
-            self.reset();
-        }
-        if pressed(Key::S) {
-            self.run.training().tell(Command::Save);
-        }
-        if pressed(Key::F) {
-            self.plots = !self.plots;
-        }
-        if typed("?") {
-            self.help = !self.help;
-        }
-        let undo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z));
-        let redo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Y));
-        if undo {
-            self.run.undo();
-        } else if redo {
-            self.run.redo();
-        }
-    }
-
-    fn drops(&mut self, context: &egui::Context) {
-        let dropped = context.input(|input| input.raw.dropped_files.clone());
-        // One at a time: the first decides.
-        if let Some(path) = dropped.into_iter().map(|file| file.path().to_owned()).next() {
-            self.open_path(&path, context);
-        }
-    }
-
-    /// A run that is open is saved before the window goes, or the person decides otherwise.
-    fn close(&mut self, context: &egui::Context) {
-        if self.closing && !self.run.is_open() {
-            context.send_viewport_cmd(ViewportCommand::Close);
-            return;
-        }
-        if context.input(|input| input.viewport().close_requested()) && self.run.is_open() {
-            context.send_viewport_cmd(ViewportCommand::CancelClose);
-            if !self.closing {
-                self.confirm = Some(Confirm::Close);
-            }
-        }
-        if let State::Failed(failure) = &self.run.state
-            && failure.device_lost
-            && self.run.opened.as_ref().is_some_and(|opened| opened.on_window)
-            && self.lost.is_none()
-        {
-            // The window draws with that device: a new one needs a new window.
-            self.lost = Some(failure.clone());
-            context.send_viewport_cmd(ViewportCommand::Close);
-        }
-    }
-
     fn banners(&mut self, ui: &mut egui::Ui, theme: &Theme) {
         if let Some(run) = &self.interrupted {
             match banner::interrupted(ui, theme, run) {
@@ -492,26 +331,6 @@ impl Window {
                 None => {}
             }
         }
-    }
-
-    /// The newest message, the device and the memory.
-    fn status(&mut self, ui: &mut egui::Ui) {
-        egui::Panel::bottom("status").show(ui, |ui| {
-            ui.horizontal(|ui| {
-                if let Some(opened) = &self.run.opened {
-                    ui.label(&opened.device);
-                    ui.separator();
-                    if let Some(folder) = &opened.folder {
-                        ui.label(folder.display().to_string());
-                        ui.separator();
-                    }
-                }
-                if let Some(message) = self.run.messages.last() {
-                    let all = self.run.messages.join("\n");
-                    ui.add(egui::Label::new(message).truncate()).on_hover_text(all);
-                }
-            });
-        });
     }
 
     fn windows(&mut self, context: &egui::Context) {
@@ -546,47 +365,6 @@ impl Window {
         }
     }
 
-    fn use_path(&mut self, purpose: Purpose, path: &Path, context: &egui::Context) {
-        let result = match purpose {
-            Purpose::Open => {
-                self.open_path(path, context);
-                Ok(())
-            }
-            Purpose::Csv => self.run.charts.write_csv(path).map_err(|e| e.to_string()),
-            Purpose::Compare => self.run.charts.compare(path),
-            Purpose::PlotPicture => {
-                self.save_plots(path, context);
-                Ok(())
-            }
-            Purpose::ExploreModel => {
-                self.explore.open(path, context);
-                Ok(())
-            }
-            other => {
-                self.explore_path(other, path);
-                Ok(())
-            }
-        };
-        if let Err(message) = result {
-            self.run.refuse(message);
-        } else if matches!(purpose, Purpose::Csv) {
-            self.run.messages.push(format!("saved {}", path.display()));
-        }
-    }
-
-    /// Saves the plots as they are on the screen; the picture comes with the next frame.
-    fn save_plots(&self, path: &Path, context: &egui::Context) {
-        let Some(rect) = self.plots_rect else { return };
-        let (path, scale) = (path.to_owned(), context.pixels_per_point());
-        let (news, wake) = (self.news.0.clone(), context.clone());
-        context.request_screenshot(move |image| {
-            let saved = plots::Charts::save_picture(&path, &image, rect, scale);
-            let text = saved.map_or_else(|e| e.to_string(), |()| format!("saved {}", path.display()));
-            let _ = news.send(text);
-            wake.request_repaint();
-        });
-    }
-
     /// Tells the training thread what is looked at.
     fn wish(&mut self) {
         let planar = self.run.is_planar();
@@ -614,74 +392,5 @@ impl Window {
     /// Whether the run ended in this way: for tests.
     pub fn ended(&self, end: End) -> bool {
         self.run.state == State::Ended(end)
-    }
-}
-
-/// Colours and size of everything.
-fn looks(ui: &mut egui::Ui) {
-    ui.menu_button("Looks", |ui| {
-        let mut theme = ui.ctx().options(|options| options.theme_preference);
-        for (value, name) in [
-            (egui::ThemePreference::System, "As the system"),
-            (egui::ThemePreference::Light, "Light"),
-            (egui::ThemePreference::Dark, "Dark"),
-        ] {
-            ui.radio_value(&mut theme, value, name);
-        }
-        ui.ctx().set_theme(theme);
-        ui.separator();
-        let mut zoom = ui.ctx().zoom_factor();
-        let label = ui.label("Scale");
-        // Sizes that a person can tell apart, chosen by click: a slider would move away under the pointer.
-        ui.horizontal(|ui| {
-            for factor in [0.8, 1.0, 1.25, 1.5, 2.0] {
-                ui.selectable_value(&mut zoom, factor, format!("{:.0} %", 100.0 * factor)).labelled_by(label.id);
-            }
-        });
-        ui.ctx().set_zoom_factor(zoom);
-    });
-}
-
-/// Divergence, modes and updates, above the canvas.
-fn numbers(ui: &mut egui::Ui, run: &Run) {
-    let Some(view) = &run.view else { return };
-    ui.horizontal_wrapped(|ui| {
-        if let Some(quality) = &view.quality {
-            ui.label(format!("Divergence (grid KL): {:.3} nats", quality.kl)).on_hover_text(format!(
-                "Of the data from the samples, on 24 x 24 cells; a perfect generator shows {:.3}.",
-                quality.floor
-            ));
-            if let Some((reached, all)) = quality.modes {
-                ui.separator();
-                ui.label(format!("Modes: {reached} of {all}"));
-            }
-            ui.separator();
-        }
-        ui.label(format!("{} ratio and {} generator updates", view.counters.ratio, view.counters.generator));
-    });
-}
-
-impl Window {
-    fn serve_explore(&mut self, request: explore::Request) {
-        match request {
-            explore::Request::OpenModel => {
-                self.path_dialog = Some(PathDialog::new(Purpose::ExploreModel, &self.run.outdir));
-            }
-            explore::Request::SavePicture { suggested } => self.ask_path(Purpose::ExplorePicture, &suggested),
-            explore::Request::ExportWeights { suggested } => self.ask_path(Purpose::ExploreWeights, &suggested),
-            explore::Request::ChooseRatio => self.ask_path(Purpose::ExploreRatio, ""),
-            explore::Request::ChooseData => self.ask_path(Purpose::ExploreData, ""),
-        }
-    }
-
-    /// What comes of it shows in the explorer's own view.
-    fn explore_path(&mut self, purpose: Purpose, path: &Path) {
-        match purpose {
-            Purpose::ExplorePicture => self.explore.save_picture(path.to_owned()),
-            Purpose::ExploreWeights => self.explore.export_weights(path.to_owned()),
-            Purpose::ExploreRatio => self.explore.choose_ratio(path.to_owned()),
-            Purpose::ExploreData => self.explore.choose_data(path.to_owned()),
-            Purpose::Open | Purpose::Compare | Purpose::Csv | Purpose::PlotPicture | Purpose::ExploreModel => {}
-        }
     }
 }

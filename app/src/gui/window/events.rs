@@ -1,0 +1,79 @@
+//! Keys, drops, and what closing does.
+
+use eframe::egui::{self, Key, Modifiers, ViewportCommand};
+use onestep_core::session::Command;
+
+use super::Window;
+use crate::gui::dialogs::Confirm;
+use crate::gui::run::State;
+
+impl Window {
+    pub(super) fn keys(&mut self, ui: &egui::Ui) {
+        if let Some((start, play)) = self.run.take_follow_up() {
+            self.start(start, play);
+        }
+        // Letters belong to a text field that has the focus, and Space to a button that has it.
+        if ui.ctx().text_edit_focused() || self.path_dialog.is_some() || self.confirm.is_some() {
+            return;
+        }
+        let focused = ui.ctx().memory(egui::Memory::focused).is_some();
+        let pressed = |key| ui.input(|input| input.key_pressed(key) && input.modifiers.is_none());
+        let typed = |text: &str| ui.input(|i| i.events.iter().any(|e| matches!(e, egui::Event::Text(t) if t == text)));
+        if pressed(Key::Space) && !focused {
+            self.run.toggle();
+        }
+        if typed(".") {
+            self.run.step_both();
+        }
+        if pressed(Key::R) {
+            self.reset();
+        }
+        if pressed(Key::S) {
+            self.run.training().tell(Command::Save);
+        }
+        if pressed(Key::F) {
+            self.plots = !self.plots;
+        }
+        if typed("?") {
+            self.help = !self.help;
+        }
+        let undo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z));
+        let redo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Y));
+        if undo {
+            self.run.undo();
+        } else if redo {
+            self.run.redo();
+        }
+    }
+
+    pub(super) fn drops(&mut self, context: &egui::Context) {
+        let dropped = context.input(|input| input.raw.dropped_files.clone());
+        // One at a time: the first decides.
+        if let Some(path) = dropped.into_iter().map(|file| file.path().to_owned()).next() {
+            self.open_path(&path, context);
+        }
+    }
+
+    /// A run that is open is saved before the window goes, or the person decides otherwise.
+    pub(super) fn close(&mut self, context: &egui::Context) {
+        if self.closing && !self.run.is_open() {
+            context.send_viewport_cmd(ViewportCommand::Close);
+            return;
+        }
+        if context.input(|input| input.viewport().close_requested()) && self.run.is_open() {
+            context.send_viewport_cmd(ViewportCommand::CancelClose);
+            if !self.closing {
+                self.confirm = Some(Confirm::Close);
+            }
+        }
+        if let State::Failed(failure) = &self.run.state
+            && failure.device_lost
+            && self.run.opened.as_ref().is_some_and(|opened| opened.on_window)
+            && self.lost.is_none()
+        {
+            // The window draws with that device: a new one needs a new window.
+            self.lost = Some(failure.clone());
+            context.send_viewport_cmd(ViewportCommand::Close);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Numbers and words around the middle, and how everything looks.
+
+use eframe::egui;
+use onestep_core::eval::planar::LIVE_BINS;
+
+use super::Window;
+use crate::gui::run::Run;
+
+impl Window {
+    /// The newest message, the device and the memory.
+    pub(super) fn status(&mut self, ui: &mut egui::Ui) {
+        egui::Panel::bottom("status").show(ui, |ui| {
+            ui.horizontal(|ui| {
+                if let Some(opened) = &self.run.opened {
+                    ui.label(&opened.device);
+                    ui.separator();
+                    if let Some(folder) = &opened.folder {
+                        ui.label(folder.display().to_string());
+                        ui.separator();
+                    }
+                }
+                if let Some(message) = self.run.messages.last() {
+                    let all = self.run.messages.join("\n");
+                    ui.add(egui::Label::new(message).truncate()).on_hover_text(all);
+                }
+            });
+        });
+    }
+}
+
+/// Colours and size of everything.
+pub(super) fn looks(ui: &mut egui::Ui) {
+    ui.menu_button("Looks", |ui| {
+        let mut theme = ui.ctx().options(|options| options.theme_preference);
+        for (value, name) in [
+            (egui::ThemePreference::System, "As the system"),
+            (egui::ThemePreference::Light, "Light"),
+            (egui::ThemePreference::Dark, "Dark"),
+        ] {
+            ui.radio_value(&mut theme, value, name);
+        }
+        ui.ctx().set_theme(theme);
+        ui.separator();
+        let mut zoom = ui.ctx().zoom_factor();
+        let label = ui.label("Scale");
+        // Sizes that a person can tell apart, chosen by click: a slider would move away under the pointer.
+        ui.horizontal(|ui| {
+            for factor in [0.8, 1.0, 1.25, 1.5, 2.0] {
+                ui.selectable_value(&mut zoom, factor, format!("{:.0} %", 100.0 * factor)).labelled_by(label.id);
+            }
+        });
+        ui.ctx().set_zoom_factor(zoom);
+    });
+}
+
+/// Divergence, modes and updates, above the canvas.
+pub(super) fn numbers(ui: &mut egui::Ui, run: &Run) {
+    let Some(view) = &run.view else { return };
+    ui.horizontal_wrapped(|ui| {
+        if let Some(quality) = &view.quality {
+            ui.label(format!("Divergence (grid KL): {:.3} nats", quality.kl)).on_hover_text(format!(
+                "Of the data from the samples, on {LIVE_BINS} x {LIVE_BINS} cells; a perfect generator shows {:.3}.",
+                quality.floor
+            ));
+            if let Some((reached, all)) = quality.modes {
+                ui.separator();
+                ui.label(format!("Modes: {reached} of {all}"));
+            }
+            ui.separator();
+        }
+        ui.label(format!("{} ratio and {} generator updates", view.counters.ratio, view.counters.generator));
+    });
+}

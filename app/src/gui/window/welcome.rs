@@ -1,0 +1,71 @@
+//! The first sight: presets, a drawing, recent runs.
+
+use eframe::egui;
+use onestep_core::data::write_npy_f32;
+use onestep_core::session::Start;
+use onestep_core::train::{Config, PRESETS, Preset};
+
+use super::Window;
+use crate::gui::plane;
+
+impl Window {
+    pub(super) fn welcome(&mut self, ui: &mut egui::Ui) {
+        egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.add_space(24.0);
+            ui.vertical_centered(|ui| {
+                ui.heading("Watch a generator learn to make images in one step");
+                ui.label("Choose what it should learn:");
+                ui.add_space(8.0);
+                for Preset { name, about, .. } in PRESETS {
+                    let button =
+                        egui::Button::new(egui::RichText::new(*name).strong()).min_size(egui::vec2(150.0, 26.0));
+                    if ui.add(button).on_hover_text(*about).clicked() {
+                        self.start_preset(name, true);
+                    }
+                }
+                ui.add_space(8.0);
+                if ui
+                    .button("Draw data")
+                    .on_hover_text("Draw a distribution with the mouse, and train on it.")
+                    .clicked()
+                {
+                    self.laboratory.drawing = Some(plane::Drawing::default());
+                }
+                ui.label("or drop a folder of images, a data set, a run or a model onto this window.");
+                ui.add_space(16.0);
+                if !self.saved.is_empty() {
+                    ui.strong("Recent runs");
+                    let mut chosen = None;
+                    for run in self.saved.iter().take(8) {
+                        if ui.button(&run.name).on_hover_text("Go on from its last checkpoint.").clicked() {
+                            chosen = Some(run.path.clone());
+                        }
+                    }
+                    if let Some(path) = chosen {
+                        self.start(Start::Resume { path, overrides: Box::default() }, true);
+                    }
+                }
+            });
+        });
+    }
+
+    /// Trains on points of a person's own, which are kept in a file so that the run can be gone on with.
+    pub(super) fn train_on(&mut self, points: &[[f32; 2]]) {
+        let folder = self.run.outdir.join("drawings");
+        // The first free name: an older run may still need its drawing.
+        let mut paths = (0..).map(|number| folder.join(format!("drawing-{number:03}.npy")));
+        let path = paths.find(|path| !path.exists()).expect("numbers do not end");
+        let written = std::fs::create_dir_all(&folder)
+            .map_err(|e| format!("{}: {e}; choose another --outdir", folder.display()))
+            .and_then(|()| write_npy_f32(&path, &[points.len(), 2], points.as_flattened()).map_err(|e| e.to_string()));
+        match written {
+            Err(message) => self.run.refuse(message),
+            Ok(()) => {
+                let preset = Preset::find(crate::settings::OWN_POINTS).map(Preset::config).unwrap_or_default();
+                let config = Config { data: path.to_string_lossy().into_owned(), ..preset };
+                let preset = crate::settings::OWN_POINTS.to_owned();
+                self.start(Start::New { preset, config: Box::new(config), transfer: None }, true);
+            }
+        }
+    }
+}
