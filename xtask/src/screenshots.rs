@@ -57,6 +57,8 @@ const SHOTS: &[Shot] = &[
     ),
     shot("tour", LARGE, &["--preset", "pinwheel", "--tour", "--theme", "dark"], When::Step(200)),
     shot("explore", LARGE, &["mnist-generator.safetensors", "--theme", "light"], When::Secs(12)),
+    // The banner says what is wrong with the file, and the window goes on.
+    shot("banner", SMALL, &["no-picture.png", "--theme", "light"], When::Secs(4)),
     Shot { after_crash: true, ..shot("interrupted", SMALL, &["--theme", "light"], When::Secs(4)) },
 ];
 
@@ -115,6 +117,7 @@ fn take(shot: &Shot, path: &Path) -> Result<()> {
     for model in ["mnist-generator.safetensors", "mnist-ratio.safetensors"] {
         std::fs::copy(step::root().join("assets/web").join(model), folder.join(model))?;
     }
+    std::fs::write(folder.join("no-picture.png"), "neither a picture nor a model")?;
     let runs = folder.join("runs");
     let runtime = RuntimeDir::ensure()?;
     let [width, height] = shot.size;

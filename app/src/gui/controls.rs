@@ -64,15 +64,19 @@ pub fn show(ui: &mut egui::Ui, run: &mut Run, slow: bool) -> Option<Ask> {
                 ask = Some(Ask::Continue);
             }
         }
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            if ui.button("?").on_hover_text("Keys (?)").clicked() {
-                ask = Some(Ask::Help);
-            }
-            if ui.button("Tour").on_hover_text("Six short steps through this window.").clicked() {
-                ask = Some(Ask::Tour);
-            }
-        });
     });
+    ask
+}
+
+/// What explains the window.
+pub fn explanations(ui: &mut egui::Ui) -> Option<Ask> {
+    let mut ask = None;
+    if ui.button("?").on_hover_text("Keys (?)").clicked() {
+        ask = Some(Ask::Help);
+    }
+    if ui.button("Tour").on_hover_text("Six short steps through this window.").clicked() {
+        ask = Some(Ask::Tour);
+    }
     ask
 }
 
@@ -163,7 +167,7 @@ fn progress(ui: &mut egui::Ui, run: &Run) {
             let bar = ProgressBar::new(share).desired_width(150.0).text(format!("{name} {step} / {steps}"));
             ui.add(bar).on_hover_text(&left);
             // In a narrow window these words would take a second line.
-            if ui.available_size_before_wrap().x < 250.0 {
+            if ui.available_size_before_wrap().x < 150.0 {
                 return;
             }
             left

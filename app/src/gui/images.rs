@@ -10,6 +10,8 @@ use super::run::Run;
 use super::theme::Theme;
 use super::training::Order;
 
+/// Height of the line above a grid: that of the buttons on the right.
+const TITLE: f32 = 24.0;
 /// Images in a row of a grid.
 pub const COLUMNS: usize = 8;
 
@@ -47,16 +49,20 @@ impl Images {
         let caption = 44.0;
         let height = (ui.available_height() - caption).max(80.0);
         let side = height.min((ui.available_width() - gap) / 2.0).max(80.0);
-        ui.horizontal(|ui| {
+        ui.horizontal_top(|ui| {
             ui.add_space(((ui.available_width() - 2.0 * side - gap) / 2.0).max(0.0));
             ui.vertical(|ui| {
                 let shown = self.shown_step(run);
-                ui.colored_label(theme.fake, format!("Samples, one step each (step {shown})"));
+                ui.horizontal(|ui| {
+                    ui.set_min_height(TITLE);
+                    ui.colored_label(theme.fake, format!("Samples, one step each (step {shown})"));
+                });
                 self.samples(ui, run, shape, side, theme);
             });
             ui.add_space(gap - ui.spacing().item_spacing.x);
             ui.vertical(|ui| {
                 ui.horizontal(|ui| {
+                    ui.set_min_height(TITLE);
                     ui.selectable_value(&mut self.beside, Beside::Reals, "Real images")
                         .on_hover_text("Some of the training images.");
                     let nearest = ui.selectable_value(&mut self.beside, Beside::Nearest, "Nearest training images");

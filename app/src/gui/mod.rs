@@ -26,8 +26,11 @@ pub mod training;
 pub mod window;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 pub use eframe::egui;
 use eframe::{egui_wgpu, wgpu};
 use onestep_core::exec::gpu::{AdapterSummary, adapters};
@@ -69,10 +72,16 @@ pub struct Args {
     /// Train on the window's device even if that is software.
     #[arg(long, hide = true)]
     share_device: bool,
+    /// The window before this one lost its device; in these words.
+    #[arg(long, hide = true)]
+    failed: Option<String>,
+    /// The run of that window, if it can be gone on with.
+    #[arg(long, hide = true)]
+    failed_run: Option<PathBuf>,
 }
 
 /// Values of `--view`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum View {
     /// The run.
     Training,
@@ -83,7 +92,7 @@ enum View {
 }
 
 /// Values of `--theme`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ThemeArg {
     Light,
     Dark,
@@ -96,8 +105,17 @@ fn parse_size(text: &str) -> Result<[f32; 2], String> {
     size.ok_or_else(|| "write width and height, each at least 320, such as 1280x800".to_owned())
 }
 
-/// What the next window begins with, if one must follow: its device was lost.
-type Afterlife = Arc<Mutex<Option<Failure>>>;
+/// What a window leaves behind, as of its last frame.
+#[derive(Default)]
+struct Legacy {
+    /// Set if another window must follow.
+    lost: Option<Failure>,
+    /// Folder of the run that was open.
+    run: Option<PathBuf>,
+}
+
+/// A window that lasted no longer than this would not do so the next time.
+const BROKEN: Duration = Duration::from_secs(5);
 
 /// Opens the window.
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -112,19 +130,59 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Err(bad_input!("{}: there is no such file or folder; check the path", path.display()));
     }
     let adapters = pollster::block_on(adapters());
-    let mut failure = None;
-    loop {
-        let afterlife = Afterlife::default();
-        open(args, &adapters, failure.take(), &afterlife)?;
-        failure = afterlife.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if failure.is_none() {
-            return Ok(());
+    let legacy: Arc<Mutex<Legacy>> = Arc::default();
+    watch(args, &legacy);
+    open(args, &adapters, &legacy)?;
+    let lost = legacy.lock().unwrap_or_else(PoisonError::into_inner).lost.take();
+    lost.map_or(Ok(()), |failure| follow(args, &failure))
+}
+
+/// A window whose device is lost panics while it draws its last frame, and again while it is taken down: the next
+/// one opens before that.
+fn watch(args: &Args, legacy: &Arc<Mutex<Legacy>>) {
+    let (args, legacy, opened) = (args.clone(), Arc::clone(legacy), Instant::now());
+    let drawing = std::thread::current().id();
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        if std::thread::current().id() != drawing || opened.elapsed() < BROKEN {
+            return;
         }
+        let Ok(mut legacy) = legacy.try_lock() else { return };
+        let folder = legacy.run.take().filter(|run| run.join("latest.json").is_file());
+        let message = "the window could not be drawn any more".to_owned();
+        let failure = legacy.lost.take().unwrap_or(Failure { message, device_lost: true, folder });
+        if let Err(error) = follow(&args, &failure) {
+            tracing::error!("{error:#}");
+        }
+    }));
+}
+
+/// Goes on as a new program, which says what has failed: nothing that is left of a lost device can be relied on.
+/// Returns only if that fails.
+fn follow(args: &Args, failure: &Failure) -> anyhow::Result<()> {
+    let [width, height] = args.size;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["gui", "--device", &args.device, "--size", &format!("{width}x{height}")]);
+    command.arg("--outdir").arg(&args.outdir);
+    if let Some(theme) = args.theme.and_then(|theme| theme.to_possible_value()) {
+        command.args(["--theme", theme.get_name()]);
+    }
+    command.args(["--failed", &failure.message]);
+    if let Some(run) = &failure.folder {
+        command.arg("--failed-run").arg(run);
+    }
+    #[cfg(unix)]
+    return Err(std::os::unix::process::CommandExt::exec(&mut command).into());
+    #[cfg(not(unix))]
+    {
+        command.spawn()?;
+        std::process::exit(0);
     }
 }
 
 /// Opens one window, and returns when it is closed.
-fn open(args: &Args, adapters: &[AdapterSummary], failure: Option<Failure>, next: &Afterlife) -> anyhow::Result<()> {
+fn open(args: &Args, adapters: &[AdapterSummary], legacy: &Arc<Mutex<Legacy>>) -> anyhow::Result<()> {
     let native = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("onestep")
@@ -136,9 +194,12 @@ fn open(args: &Args, adapters: &[AdapterSummary], failure: Option<Failure>, next
         wgpu_options: egui_wgpu::WgpuConfiguration { wgpu_setup: setup(), ..Default::default() },
         ..Default::default()
     };
-    let (args, adapters, next) = (args.clone(), adapters.to_vec(), Arc::clone(next));
+    let (args, adapters, legacy) = (args.clone(), adapters.to_vec(), Arc::clone(legacy));
     let create = move |context: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
-        let first = failure.is_none();
+        let failure = args.failed.clone().map(|message| {
+            let folder = args.failed_run.clone();
+            Failure { message, device_lost: true, folder }
+        });
         let state = context.wgpu_render_state.as_ref();
         let options = Options {
             device: args.device.clone(),
@@ -156,10 +217,8 @@ fn open(args: &Args, adapters: &[AdapterSummary], failure: Option<Failure>, next
             None => {}
         }
         let mut window = Window::new(&context.egui_ctx, options)?;
-        if first {
-            begin(&mut window, &args, &context.egui_ctx);
-        }
-        Ok(Box::new(App { window, next }))
+        begin(&mut window, &args, &context.egui_ctx);
+        Ok(Box::new(App { window, legacy }))
     };
     eframe::run_native("onestep", native, Box::new(create)).map_err(|error| {
         let fix = "a window needs a display and a GPU driver; `onestep train` works without";
@@ -203,7 +262,7 @@ fn setup() -> egui_wgpu::WgpuSetup {
 /// The window as eframe wants it.
 struct App {
     window: Window,
-    next: Afterlife,
+    legacy: Arc<Mutex<Legacy>>,
 }
 
 impl eframe::App for App {
@@ -213,9 +272,8 @@ impl eframe::App for App {
         }
         tracing::trace!("frame because of {:?}", ui.ctx().repaint_causes());
         self.window.show(ui);
-    }
-
-    fn on_exit(&mut self) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = self.window.lost.take();
+        let mut legacy = self.legacy.lock().unwrap_or_else(PoisonError::into_inner);
+        legacy.lost.clone_from(&self.window.lost);
+        legacy.run = self.window.run.opened.as_ref().and_then(|opened| opened.folder.clone());
     }
 }

@@ -134,7 +134,6 @@ impl Laboratory {
             ui.add(egui::Slider::new(&mut self.sigma, low..=high).logarithmic(true).max_decimals(3))
                 .labelled_by(label.id)
                 .on_hover_text("The ratio network knows data from samples at every noise level; this one is shown.");
-            ui.separator();
             if self.drawing.is_none() {
                 let draw =
                     ui.button("Draw data").on_hover_text("Draw your own distribution with the mouse, and train on it.");

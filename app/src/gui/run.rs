@@ -380,7 +380,7 @@ impl Run {
         self.charts.set_accuracy(&view.accuracy, [view.config.sigma_min, view.config.sigma_max]);
         if let Some(samples) = &view.samples {
             let newer = self.history.back().is_none_or(|last| last.step < view.step);
-            if newer && (self.kept.elapsed() >= HISTORY_PERIOD || self.history.is_empty()) {
+            if newer && self.wants_history() {
                 self.keep(view.step, samples.clone());
             }
         }
@@ -388,6 +388,11 @@ impl Run {
             opened.config = view.config.clone();
         }
         self.view = Some(view);
+    }
+
+    /// Whether it is time to keep samples for the scrubber.
+    pub fn wants_history(&self) -> bool {
+        self.kept.elapsed() >= HISTORY_PERIOD || self.history.is_empty()
     }
 
     /// Keeps samples for the scrubber; when it is full, every other one goes.

@@ -58,7 +58,7 @@ impl Theme {
 }
 
 /// A colour on the way from `a` to `b`.
-fn lerp(a: Color32, b: Color32, share: f32) -> Color32 {
+pub fn lerp(a: Color32, b: Color32, share: f32) -> Color32 {
     let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * share).round() as u8;
     Color32::from_rgb(mix(a.r(), b.r()), mix(a.g(), b.g()), mix(a.b(), b.b()))
 }

@@ -293,9 +293,11 @@ fn half_width(data: &TrainingData) -> f32 {
 impl Run {
     /// Compiles what the run needs, which takes a while on a GPU, and shows its first samples.
     fn begin(&mut self, link: &Link) -> Result<(), SessionError> {
-        for kind in self.session.kinds() {
+        let kinds = self.session.kinds();
+        for (number, kind) in (1..).zip(kinds) {
             let name = format!("{kind:?}").to_lowercase();
-            link.report(Report::Busy(Some(format!("preparing the kernels of the {name} step"))));
+            let of = format!("{number} of {}", kinds.len());
+            link.report(Report::Busy(Some(format!("preparing the kernels of the {name} step, {of}"))));
             self.session.prepare(*kind)?;
         }
         link.report(Report::Busy(Some("drawing the first samples".into())));

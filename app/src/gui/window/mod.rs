@@ -194,6 +194,9 @@ impl Window {
                     ui.selectable_value(&mut self.tab, tab, name).on_hover_text(tip);
                 }
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    if let Some(ask) = controls::explanations(ui) {
+                        self.obey(&ask, &context);
+                    }
                     read_outs::looks(ui);
                     ui.checkbox(&mut self.plots, "Plots").on_hover_text("Show the plots below (F hides them).");
                 });
@@ -374,7 +377,7 @@ impl Window {
             field,
             map,
             share: self.machine.share(),
-            read_back: !on_window,
+            read_back: !on_window || self.run.wants_history(),
             frame_secs: self.machine.frame_secs,
             period_secs: if self.own_device.as_ref().is_some_and(WindowDevice::is_software) {
                 SOFTWARE_PERIOD_SECS

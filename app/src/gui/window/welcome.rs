@@ -1,12 +1,15 @@
 //! The first sight: presets, a drawing, recent runs.
 
 use eframe::egui;
-use onestep_core::data::write_npy_f32;
+use onestep_core::data::{Density, write_npy_f32};
 use onestep_core::session::Start;
 use onestep_core::train::{Config, PRESETS, Preset};
 
 use super::Window;
 use crate::gui::plane;
+
+/// Presets beside each other.
+const PER_ROW: usize = 3;
 
 impl Window {
     pub(super) fn welcome(&mut self, ui: &mut egui::Ui) {
@@ -14,13 +17,25 @@ impl Window {
             ui.add_space(24.0);
             ui.vertical_centered(|ui| {
                 ui.heading("Watch a generator learn to make images in one step");
-                ui.label("Choose what it should learn:");
-                ui.add_space(8.0);
-                for Preset { name, about, .. } in PRESETS {
-                    let button =
-                        egui::Button::new(egui::RichText::new(*name).strong()).min_size(egui::vec2(150.0, 26.0));
-                    if ui.add(button).on_hover_text(*about).clicked() {
-                        self.start_preset(name, true);
+                let (planar, images): (Vec<&Preset>, _) =
+                    PRESETS.iter().partition(|preset| Density::parse(&preset.config().data).is_ok());
+                for (title, presets) in [("Points in the plane, learned within minutes:", planar), ("Images:", images)]
+                {
+                    ui.add_space(8.0);
+                    ui.label(title);
+                    for row in presets.chunks(PER_ROW) {
+                        let (size, gap) = (egui::vec2(150.0, 26.0), ui.spacing().item_spacing.x);
+                        let width = row.len() as f32 * (size.x + gap) - gap;
+                        ui.allocate_ui(egui::vec2(width, size.y), |ui| {
+                            ui.horizontal(|ui| {
+                                for Preset { name, about, .. } in row {
+                                    let button = egui::Button::new(egui::RichText::new(*name).strong()).min_size(size);
+                                    if ui.add(button).on_hover_text(*about).clicked() {
+                                        self.start_preset(name, true);
+                                    }
+                                }
+                            });
+                        });
                     }
                 }
                 ui.add_space(8.0);
