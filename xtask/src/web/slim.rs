@@ -35,7 +35,7 @@ pub fn names(script: &str, module: &[u8]) -> Result<(String, Vec<u8>)> {
     let mut short: HashMap<String, String> = HashMap::new();
     let mut shorten = |name: &mut String| {
         let number = short.len();
-        *name = short.entry(name.clone()).or_insert_with(|| format!("_{number}")).clone();
+        name.clone_from(short.entry(name.clone()).or_insert_with(|| format!("_{number}")));
     };
     for import in module.imports.iter_mut() {
         shorten(&mut import.name);
