@@ -149,6 +149,20 @@ describe("on WebGPU", () => {
     await close(page, [/Service Worker registration blocked/]);
   });
 
+  test("kernels that do not compile hand over to the processor", async () => {
+    const context = await withWorker(browser, `
+      const { createShaderModule } = GPUDevice.prototype;
+      GPUDevice.prototype.createShaderModule = function (descriptor) {
+        return createShaderModule.call(this, { ...descriptor, code: descriptor.code + "fn unknown(" });
+      };`);
+    const page = await open(browser, "#v=1&device=gpu&seed=42&n=4", { context, timeout: SLOW });
+    await said(page, /4 pictures from seed 42/);
+    assert.match(await page.textContent("#device-name"), /processor/);
+    assert.match(await page.textContent("#note"), /could not be used.*browser said: ./s);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "42-45"));
+    await close(page, [/Service Worker registration blocked/, /WGSL|ShaderModule|ComputePipeline|CommandBuffer/]);
+  });
+
   test("a graphics card without memory for the weights hands over to the processor", async () => {
     // The canary fits into a megabyte, the weights don't. A real device answers so, too: with a buffer that is an
     // error, and an event.

@@ -75,10 +75,12 @@ export class Engine {
     await this.need("generator");
   }
 
-  #open() {
+  /** Opens the device if it is not open; `news` is what there is to say of it beside its choice. */
+  #open(news) {
     this.#opened ??= this.#remote.call("open", this.#prefer).then(async (choice) => {
-      if (!(await this.#meanwhile)) this.#onDevice(choice);
-      return choice;
+      const known = { ...choice, ...news };
+      if (!(await this.#meanwhile)) this.#onDevice(known);
+      return known;
     });
     return this.#opened;
   }
@@ -179,8 +181,8 @@ export class Engine {
     return this.#remote.call("lose");
   }
 
-  /** A call; a lost device is opened again, once as it was, the second time as the processor. Memory that
-   * was too little once will be too little again, and who computed nonsense may do so again: then the processor
+  /** A call; a lost device is opened again, once as it was, the second time as the processor. What else goes wrong
+   * on a card (a kernel that does not compile, too little memory, nonsense) would do so again: then the processor
    * follows at once. */
   async #call(method, ...args) {
     for (let attempt = 0, instead; ; attempt++) {
@@ -188,9 +190,9 @@ export class Engine {
         if (attempt > 0) await this.#again(instead);
         return await this.#remote.call(method, ...args);
       } catch (error) {
-        const gone = { DeviceLost: "lost", Gpu: "lost", OutOfMemory: "memory", Canary: "canary" }[error.name];
-        if (!gone || instead || attempt === 2) throw error;
-        if (gone !== "lost" || attempt === 1) instead = gone;
+        const reason = { DeviceLost: "lost", Gpu: "failed", OutOfMemory: "memory", Canary: "canary" }[error.name];
+        if (!reason || instead || attempt === 2) throw error;
+        if (reason !== "lost" || attempt === 1) instead = { reason, detail: error.message };
       }
     }
   }
@@ -199,8 +201,7 @@ export class Engine {
   async #again(instead) {
     if (instead) this.#prefer = "cpu";
     this.#opened = undefined;
-    const choice = await this.#open();
-    this.#onDevice({ ...choice, again: true, reason: instead ?? choice.reason });
+    await this.#open({ again: true, ...instead });
     for (const [role, { name, bytes }] of this.#files) {
       if (role === "generator" || this.#loading.has(role)) await this.#remote.call("load", name, bytes);
     }

@@ -105,8 +105,13 @@ impl Generator {
             if let Some((witness, seen)) = &mut self.witness
                 && !seen.contains(&plan)
             {
-                witness.check(&latents[..self.width], &drawn[..self.width]).await?;
+                let checked = witness.check(&latents[..self.width], &drawn[..self.width]).await;
                 seen.push(plan);
+                if checked.is_err() {
+                    // Of a kernel that does not compile, a browser tells late: this run hears of it.
+                    self.run(executor, plan, latents).await?;
+                }
+                checked?;
             }
             all_finite(&drawn, self.width)?;
             samples.extend(drawn);
