@@ -436,6 +436,13 @@ fn digits_have_a_grid_a_history_and_nearest_neighbours() {
     until(&mut gui, "the neighbours are there", |w| w.run.nearest.is_some());
     assert!(gui.query_by_label_contains("Nearest training images at step").is_some());
     assert_eq!(state(&gui).run.nearest.as_ref().map(|n| n.images.len()), Some(64 * 28 * 28));
+    click(&mut gui, "Play");
+    let start = Instant::now();
+    while gui.query_by_label_contains("Quality: FID (LeNet)").is_none() {
+        assert!(start.elapsed() < Duration::from_mins(2), "the distance to the data was not measured");
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
 }
 
 #[test]

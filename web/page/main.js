@@ -37,7 +37,10 @@ function note(words) {
 /** Which device is at work, and why it is not the graphics card. */
 function showDevice({ kind, name, reason, detail, again }) {
   part("device").dataset.kind = kind;
-  text("device-name", kind === "gpu" ? `${name} · WebGPU` : "processor · WebAssembly");
+  // A note would move the page twice within seconds.
+  const meanwhile = reason === "meanwhile";
+  text("device-name", kind === "gpu" ? `${name} · WebGPU` : `processor · ${meanwhile ? "for the moment" : "WebAssembly"}`);
+  part("device").title = meanwhile ? "The graphics card is being prepared." : "";
   const why = kind === "cpu" ? WHY_CPU[reason] ?? "" : "";
   note(reason === "failed" ? `${why}${detail}` : why);
   if (again && kind === "gpu") say("The graphics card was lost for a moment; everything was set up again.");

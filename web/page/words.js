@@ -10,7 +10,6 @@ export const WHY_CPU = {
     "It may help to turn on hardware acceleration in the browser's settings, or to update the graphics driver.",
   software: "", // the faster choice on such a machine, and nothing that a visitor could change
   asked: "",
-  meanwhile: "The graphics card is being prepared. Until it is ready, the processor draws.",
   canary:
     "The graphics card gave wrong results in a small test at the start, so the processor computes instead. " +
     "An update of the browser or the graphics driver usually repairs that.",

@@ -319,6 +319,9 @@ impl Run {
                 }
                 Report::Profile(profiles) => self.profiles = profiles,
                 Report::Nearest(nearest) => self.nearest = Some(nearest),
+                Report::Distance { step, value } => {
+                    self.charts.add(step, &std::collections::BTreeMap::from([("Quality/fid_lenet".to_owned(), value)]));
+                }
             }
         }
         if let Some(view) = self.training.view() {

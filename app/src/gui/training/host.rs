@@ -14,6 +14,7 @@ use onestep_core::exec::{ExecError, Executor};
 use onestep_core::session::{Command, Event, Flow, Session, SessionError, Start};
 use onestep_core::train::{SAMPLES, TrainError, TrainingData};
 
+use super::distance::Distance;
 use super::look::look;
 use super::quality::Judge;
 use super::{Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
@@ -53,6 +54,9 @@ struct Run {
     session: Session,
     data_images: Option<Images>,
     judge: Option<Judge>,
+    distance: Option<Distance>,
+    /// Whether the window draws from this run's buffers.
+    on_window: bool,
     half_width: f32,
     peak: Option<Peak>,
     /// Whether there is something to do without an order.
@@ -232,6 +236,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
     };
     let half_width = half_width(&data);
     let judge = Judge::new(&data, half_width);
+    let distance = Distance::new(&data)?;
     let images = data.spec.bytes.then(|| Images { words: data.words.clone(), width: data.spec.width() });
     let (events, context) = (link.outbox.clone(), link.shared.context.clone());
     let sink = move |event| {
@@ -274,6 +279,8 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         session,
         data_images: images,
         judge,
+        distance,
+        on_window,
         half_width,
         peak: None,
         moving: true,
@@ -327,6 +334,7 @@ impl Run {
                 self.show(link)?;
                 return Ok(ControlFlow::Break(()));
             }
+            self.measure(link)?;
             let limited = wish.share < 1.0;
             if limited || self.synced.elapsed() > AHEAD {
                 self.session.trainer().executor.sync()?;
@@ -342,6 +350,23 @@ impl Run {
             self.show(link)?;
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// A slice of the distance to the data, if it is time.
+    fn measure(&mut self, link: &Link) -> Result<(), SessionError> {
+        let Some(distance) = self.distance.as_mut().filter(|distance| distance.is_due(&self.session)) else {
+            return Ok(());
+        };
+        if let Some(value) = pollster::block_on(distance.slice(&mut self.session))? {
+            // As other numbers, it waits for the next view.
+            let _ = link.outbox.send(Report::Distance { step: self.session.iterations(), value });
+        }
+        if self.on_window {
+            // The slice is in the buffer that the window draws from.
+            self.session.refresh()?;
+            self.next_view = Instant::now();
+        }
+        Ok(())
     }
 
     /// Puts a view where the window finds it, and decides when the next one comes.

@@ -5,6 +5,7 @@
 //! fall behind the other. All training is done by the session; here is only its host. Invariant: a
 //! session that fails leaves the thread alive, and its last checkpoint on the disk.
 
+mod distance;
 mod host;
 mod look;
 mod quality;
@@ -70,6 +71,13 @@ pub enum Report {
     Profile(Vec<Profile>),
     /// For each sample the nearest training image.
     Nearest(Nearest),
+    /// Fréchet distance of the samples to the data, on the features of the built-in classifier.
+    Distance {
+        /// Step at which it was measured.
+        step: u64,
+        /// The smaller the better.
+        value: f64,
+    },
 }
 
 /// What the window needs to know about an open run.
