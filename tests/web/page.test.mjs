@@ -17,6 +17,11 @@ const LEARNED = 0.7;
 /** Milliseconds for pages on a software adapter. */
 const SLOW = 400_000;
 
+/** Lets the software adapter pass for a card, so that `device=auto` takes it: nobody has asked for it by name. */
+const CARD = `
+  Object.defineProperty(GPUAdapter.prototype, "info", { get: () => ({ vendor: "Tests", description: "card" }) });
+  Object.defineProperty(GPUAdapter.prototype, "isFallbackAdapter", { get: () => false });`;
+
 function assertSamePictures(got, wanted) {
   const { share, worst } = agreement(got, wanted);
   assert.ok(share >= SHARE, `only ${100 * share} % of the pixels agree; the largest difference is ${worst} grey levels`);
@@ -115,10 +120,7 @@ describe("on WebGPU", () => {
   });
 
   test("the processor draws until the graphics card is ready", async () => {
-    // This software adapter passes for a card, which nobody has asked for by name.
-    const context = await withWorker(browser, `
-      Object.defineProperty(GPUAdapter.prototype, "info", { get: () => ({ vendor: "Tests", description: "card" }) });
-      Object.defineProperty(GPUAdapter.prototype, "isFallbackAdapter", { get: () => false });`);
+    const context = await withWorker(browser, CARD);
     const page = await open(browser, "#v=1&seed=42&n=4", { context, timeout: SLOW });
     await said(page, /4 pictures from seed 42/);
     assert.match(await page.textContent("#device-name"), /processor · for the moment/);
@@ -131,6 +133,17 @@ describe("on WebGPU", () => {
     await said(page, /4 pictures from seed 46/);
     assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "46-49"));
     await close(page, [/Service Worker registration blocked/]);
+  });
+
+  test("a download that fails while the graphics card is being prepared can be tried again", async () => {
+    const context = await withWorker(browser, CARD);
+    let failures = 0;
+    await context.route("**/models/mnist-generator*", (route) => (failures++ ? route.continue() : route.abort()));
+    const page = await open(browser, "#v=1&seed=42&n=4", { context, timeout: SLOW });
+    await said(page, /network gave nothing/);
+    await page.click("#reroll");
+    await said(page, /4 pictures from seed 46/);
+    await close(page, [/Service Worker registration blocked/, /ERR_FAILED/]);
   });
 
   test("a graphics card that computes nonsense is found out, and the processor draws", async () => {

@@ -38,10 +38,10 @@ export class Remote {
     });
   }
 
-  /** Ends the Worker after what it has been asked. */
-  async end() {
-    await this.call("rest");
-    this.#worker.terminate();
+  /** Ends the Worker after what it has been asked, or as soon as it fails. */
+  end() {
+    const terminate = () => this.#worker.terminate();
+    this.call("rest").then(terminate, terminate);
   }
 }
 
@@ -98,9 +98,16 @@ export class Engine {
   async #bridge(method, args) {
     if ((await this.#remote.call("choose", this.#prefer)).kind === "cpu") return undefined;
     const quick = new Remote();
-    const { name, bytes } = await this.#fetchShipped("generator");
-    await quick.call("open", "cpu");
-    await quick.call("load", name, bytes);
+    try {
+      const { name, bytes } = await this.#fetchShipped("generator");
+      await quick.call("open", "cpu");
+      await quick.call("load", name, bytes);
+    } catch (error) {
+      // A download that failed may succeed the next time.
+      quick.end();
+      this.#meanwhile = undefined;
+      throw error;
+    }
     this.#onDevice({ kind: "cpu", reason: "meanwhile" });
     const over = async () => {
       this.#meanwhile = Promise.resolve();

@@ -236,7 +236,10 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
     };
     let half_width = half_width(&data);
     let judge = Judge::new(&data, half_width);
-    let distance = Distance::new(&data)?;
+    let distance = Distance::new(&data).unwrap_or_else(|error| {
+        tracing::warn!("the quality of samples will not be measured: {error}");
+        None
+    });
     let images = data.spec.bytes.then(|| Images { words: data.words.clone(), width: data.spec.width() });
     let (events, context) = (link.outbox.clone(), link.shared.context.clone());
     let sink = move |event| {
