@@ -3,7 +3,7 @@
 use eframe::egui::{self, RichText};
 
 use super::files::SavedRun;
-use super::theme::{Theme, lerp};
+use super::theme::{Theme, background, lerp};
 use super::training::Failure;
 
 /// What a person chose.
@@ -18,7 +18,7 @@ pub enum Answer {
 }
 
 fn banner(ui: &mut egui::Ui, id: &str, theme: &Theme, add: impl FnOnce(&mut egui::Ui)) {
-    let fill = lerp(ui.visuals().panel_fill, theme.alarm, 0.16);
+    let fill = lerp(background(ui.visuals()), theme.alarm, 0.16);
     let frame = egui::Frame::new().fill(fill).inner_margin(8.0);
     egui::Panel::top(id).frame(frame).show(ui, |ui| ui.horizontal_wrapped(add));
 }

@@ -72,6 +72,9 @@ pub struct Args {
     /// Train on the window's device even if that is software.
     #[arg(long, hide = true)]
     share_device: bool,
+    /// Destroy the device of the run when it has come to this step, as a driver's reset would.
+    #[arg(long, hide = true, value_name = "STEP")]
+    lose_device: Option<u64>,
     /// The window before this one lost its device; in these words.
     #[arg(long, hide = true)]
     failed: Option<String>,
@@ -114,7 +117,7 @@ struct Legacy {
     run: Option<PathBuf>,
 }
 
-/// A window that lasted no longer than this would not do so the next time.
+/// A second window that lasts no longer than this would not do so the third time.
 const BROKEN: Duration = Duration::from_secs(5);
 
 /// Opens the window.
@@ -145,7 +148,8 @@ fn watch(args: &Args, legacy: &Arc<Mutex<Legacy>>) {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
-        if std::thread::current().id() != drawing || opened.elapsed() < BROKEN {
+        let broken = args.failed.is_some() && opened.elapsed() < BROKEN;
+        if std::thread::current().id() != drawing || broken {
             return;
         }
         let Ok(mut legacy) = legacy.try_lock() else { return };
@@ -216,9 +220,10 @@ fn open(args: &Args, adapters: &[AdapterSummary], legacy: &Arc<Mutex<Legacy>>) -
             Some(ThemeArg::Dark) => context.egui_ctx.set_theme(egui::Theme::Dark),
             None => {}
         }
+        theme::leave_panels_empty(&context.egui_ctx);
         let mut window = Window::new(&context.egui_ctx, options)?;
         begin(&mut window, &args, &context.egui_ctx);
-        Ok(Box::new(App { window, legacy }))
+        Ok(Box::new(App { window, legacy, lose_device: args.lose_device }))
     };
     eframe::run_native("onestep", native, Box::new(create)).map_err(|error| {
         let fix = "a window needs a display and a GPU driver; `onestep train` works without";
@@ -263,15 +268,25 @@ fn setup() -> egui_wgpu::WgpuSetup {
 struct App {
     window: Window,
     legacy: Arc<Mutex<Legacy>>,
+    /// Step at which the run's device is to be lost.
+    lose_device: Option<u64>,
 }
 
 impl eframe::App for App {
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        theme::background(visuals).to_normalized_gamma_f32()
+    }
+
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         if let Some(secs) = frame.info().cpu_usage {
             self.window.frame_took(secs);
         }
         tracing::trace!("frame because of {:?}", ui.ctx().repaint_causes());
         self.window.show(ui);
+        let step = self.window.run.view.as_ref().map_or(0, |view| view.step);
+        if self.lose_device.take_if(|at| step >= *at).is_some() {
+            self.window.lose_device();
+        }
         let mut legacy = self.legacy.lock().unwrap_or_else(PoisonError::into_inner);
         legacy.lost.clone_from(&self.window.lost);
         legacy.run = self.window.run.opened.as_ref().and_then(|opened| opened.folder.clone());

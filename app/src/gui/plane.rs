@@ -51,14 +51,13 @@ pub struct Laboratory {
     pub sigma: f32,
     /// A drawing that is being made.
     pub drawing: Option<Drawing>,
-    heat: Option<(u64, u64, bool, egui::TextureHandle)>,
     /// Samples before the last generator step, for slow motion.
     before: Option<(u64, Vec<f32>)>,
 }
 
 impl Default for Laboratory {
     fn default() -> Self {
-        Self { layers: Layers::default(), sigma: 0.1, drawing: None, heat: None, before: None }
+        Self { layers: Layers::default(), sigma: 0.1, drawing: None, before: None }
     }
 }
 
@@ -155,10 +154,11 @@ impl Laboratory {
             let half_width = run.opened.as_ref().map_or(1.25, |opened| opened.half_width);
             let plane = Plane::new(painter, response.rect, half_width, theme);
             if let Some(drawing) = &mut self.drawing {
+                plane.blank();
                 drawing.draw(&response, &plane);
                 response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Canvas, true, "Drawing area"));
             } else {
-                self.paint(&plane, run, phase, ui.ctx());
+                self.paint(&plane, run, phase);
                 let text = describe(run);
                 response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &text));
             }
@@ -193,21 +193,13 @@ impl Laboratory {
         points.map(Ask::Train)
     }
 
-    fn paint(&mut self, plane: &Plane<'_>, run: &Run, phase: Option<Phase>, context: &egui::Context) {
-        let (Some(opened), Some(view)) = (&run.opened, &run.view) else { return };
+    fn paint(&mut self, plane: &Plane<'_>, run: &Run, phase: Option<Phase>) {
+        let (Some(opened), Some(view)) = (&run.opened, &run.view) else { return plane.blank() };
         let layers = self.shown(phase);
         let theme = plane.theme;
-        if let (true, Some((field, sigma))) = (layers.ratio, &view.field) {
-            // Evaluations are told apart by their step and level.
-            let key = (view.step << 8 | u64::from(view.counters.runs & 255), u64::from(sigma.to_bits()), theme.dark);
-            if self.heat.as_ref().is_none_or(|(a, b, dark, _)| (*a, *b, *dark) != key) {
-                let image = paint::heat(&field.logits, FIELD, theme);
-                let texture = context.load_texture("ratio", image, egui::TextureOptions::LINEAR);
-                self.heat = Some((key.0, key.1, key.2, texture));
-            }
-            if let Some((.., texture)) = &self.heat {
-                plane.texture(texture.id());
-            }
+        match &view.field {
+            Some((field, _)) if layers.ratio => plane.heat(&field.logits, FIELD),
+            _ => plane.blank(),
         }
         let samples = view.samples.as_deref().unwrap_or_default();
         if let (true, Some(map)) = (layers.map, &view.map) {

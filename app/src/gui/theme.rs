@@ -57,6 +57,18 @@ impl Theme {
     }
 }
 
+/// The colour that frames begin with.
+pub fn background(visuals: &egui::Visuals) -> Color32 {
+    let defaults = if visuals.dark_mode { egui::Visuals::dark } else { egui::Visuals::light };
+    defaults().panel_fill
+}
+
+/// Leaves panels without a fill of their own, since they lie on that colour already: where software draws, a pixel
+/// costs as much as it is painted often.
+pub fn leave_panels_empty(context: &egui::Context) {
+    context.all_styles_mut(|style| style.visuals.panel_fill = Color32::TRANSPARENT);
+}
+
 /// A colour on the way from `a` to `b`.
 pub fn lerp(a: Color32, b: Color32, share: f32) -> Color32 {
     let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * share).round() as u8;

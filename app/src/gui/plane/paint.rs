@@ -1,6 +1,6 @@
 //! Drawing on a square of the plane, in data units.
 
-use eframe::egui::{Align2, Color32, ColorImage, FontId, Mesh, Painter, Pos2, Rect, Stroke, TextureId, Vec2};
+use eframe::egui::{Align2, Color32, FontId, Mesh, Painter, Pos2, Rect, Stroke, Vec2};
 
 use crate::gui::theme::Theme;
 
@@ -21,10 +21,14 @@ pub struct Plane<'a> {
 }
 
 impl<'a> Plane<'a> {
-    /// A canvas with its background.
+    /// A canvas, empty so far.
     pub fn new(painter: Painter, rect: Rect, half_width: f32, theme: &'a Theme) -> Self {
-        painter.rect_filled(rect, 6.0, theme.canvas);
         Self { painter, rect, half_width, theme }
+    }
+
+    /// One colour all over.
+    pub fn blank(&self) {
+        self.painter.rect_filled(self.rect, 6.0, self.theme.canvas);
     }
 
     fn to_screen(&self, [x, y]: [f32; 2]) -> Pos2 {
@@ -55,10 +59,9 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// A picture over the whole canvas.
-    pub fn texture(&self, texture: TextureId) {
-        let uv = Rect::from_min_max(Pos2::ZERO, Pos2::new(1.0, 1.0));
-        self.painter.image(texture, self.rect, uv, Color32::WHITE);
+    /// The log density ratio on `side x side` cells, as colours all over; rows of `logits` go upwards.
+    pub fn heat(&self, logits: &[f32], side: usize) {
+        self.painter.add(heat(logits, side, self.rect, self.theme));
     }
 
     /// A thin line.
@@ -130,17 +133,28 @@ impl<'a> Plane<'a> {
     }
 }
 
-/// The log density ratio as a picture; rows of `logits` go upwards.
-pub fn heat(logits: &[f32], side: usize, theme: &Theme) -> ColorImage {
+/// A mesh with the colours of the cells at their centres; outside of the outermost centres nothing changes.
+fn heat(logits: &[f32], side: usize, rect: Rect, theme: &Theme) -> Mesh {
     let mut magnitudes: Vec<f32> = logits.iter().map(|l| l.abs()).filter(|l| l.is_finite()).collect();
     magnitudes.sort_by(f32::total_cmp);
     // The far corners are never trained on and would set the scale alone.
     let scale = magnitudes.get(magnitudes.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(1.0).max(0.05);
-    let pixels = (0..side * side).map(|i| {
-        let (row, column) = (side - 1 - i / side, i % side);
-        theme.heat(logits[row * side + column] / scale)
-    });
-    ColorImage::new([side, side], pixels.collect())
+    // Corners along a side: both ends, and the centres between them.
+    let corners = side + 2;
+    let cell = |corner: usize| corner.saturating_sub(1).min(side - 1);
+    let place = |corner: usize| (corner as f32 - 0.5).clamp(0.0, side as f32) / side as f32;
+    let mut mesh = Mesh::default();
+    for (row, column) in (0..corners).flat_map(|row| (0..corners).map(move |column| (row, column))) {
+        let at = Pos2::new(rect.left() + rect.width() * place(column), rect.bottom() - rect.height() * place(row));
+        mesh.colored_vertex(at, theme.heat(logits[cell(row) * side + cell(column)] / scale));
+        if row > 0 && column > 0 {
+            let here = (row * corners + column) as u32;
+            let below = here - corners as u32;
+            mesh.add_triangle(below - 1, below, here - 1);
+            mesh.add_triangle(here - 1, below, here);
+        }
+    }
+    mesh
 }
 
 #[cfg(test)]
@@ -157,10 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn the_upper_row_of_the_picture_is_the_last_row_of_the_field() {
+    fn rows_of_the_field_go_upwards() {
         let theme = theme();
-        let image = heat(&[-1.0, -1.0, 1.0, 1.0], 2, &theme);
-        assert_eq!(image.pixels[0], theme.heat(1.0));
-        assert_eq!(image.pixels[3], theme.heat(-1.0));
+        let rect = Rect::from_min_size(Pos2::ZERO, Vec2::splat(8.0));
+        let mesh = heat(&[-1.0, -1.0, 1.0, 1.0], 2, rect, &theme);
+        assert_eq!((mesh.vertices.len(), mesh.indices.len()), (16, 3 * 2 * 9));
+        let color = |at: [f32; 2]| mesh.vertices.iter().find(|v| v.pos == Pos2::from(at)).expect("a corner").color;
+        assert_eq!((color([0.0, 0.0]), color([2.0, 2.0])), (theme.heat(1.0), theme.heat(1.0)));
+        assert_eq!((color([8.0, 8.0]), color([6.0, 6.0])), (theme.heat(-1.0), theme.heat(-1.0)));
     }
 }

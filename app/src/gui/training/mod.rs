@@ -24,6 +24,7 @@ use onestep_core::data::Density;
 use onestep_core::exec::gpu::Gpu;
 use onestep_core::session::{Command, Event, Request};
 use onestep_core::train::{Config, StepKind};
+use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 
 use crate::bench::KernelTime;
 
@@ -170,6 +171,18 @@ struct Shared {
     closing: AtomicBool,
 }
 
+/// Below normal on every system: the scale goes from 0 to 99, and macOS counts normal threads as 31.
+const PRIORITY: u8 = 25;
+
+/// Lets the window go first where both want the processor. Threads that this one starts, such as those of the CPU
+/// executor or of a software GPU, inherit that on Linux; nothing is slower as long as nobody else wants the processor.
+fn stand_back() {
+    let priority = ThreadPriorityValue::try_from(PRIORITY).expect("it is on the scale");
+    if let Err(error) = set_current_thread_priority(ThreadPriority::Crossplatform(priority)) {
+        tracing::debug!("training keeps the window's priority: {error}");
+    }
+}
+
 /// The window's end.
 pub struct Training {
     orders: Option<Sender<Order>>,
@@ -190,9 +203,10 @@ impl Training {
         let (orders, inbox) = channel();
         let (outbox, reports) = channel();
         let its = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("training".into())
-            .spawn(move || host::serve(&inbox, &host::Link { outbox, shared: its }))?;
+        let thread = std::thread::Builder::new().name("training".into()).spawn(move || {
+            stand_back();
+            host::serve(&inbox, &host::Link { outbox, shared: its });
+        })?;
         Ok(Self { orders: Some(orders), reports, shared, thread: Some(thread) })
     }
 
