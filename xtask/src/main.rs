@@ -3,17 +3,19 @@
 //! Each command is a module; [`step`] runs the programs that they start. Exit codes: 0 done,
 //! 1 something failed, 2 wrong usage.
 
+mod bench;
 mod fixtures;
 mod lint;
 mod mutate;
+mod report;
 mod runtime_dir;
-mod screenshots;
 mod step;
 mod summary;
 mod test;
 mod vulkan;
 mod wasm;
 mod web;
+mod window;
 
 use std::process::ExitCode;
 
@@ -36,12 +38,12 @@ enum Task {
     WasmCheck,
     /// Build the page into web/dist
     Web(web::Options),
-    /// Measure the page in a browser, beside another runtime
-    Bench(web::BenchOptions),
+    /// Measure, and write the figures into docs/benchmarks.md
+    Bench(bench::Options),
     /// Break every shader on purpose and see that a test notices
     Mutate(mutate::Options),
     /// Take pictures of the desktop trainer's views on a virtual display
-    Screenshots(screenshots::Options),
+    Screenshots(window::Options),
     /// Make the embedded data set again from the original files
     Fixtures(fixtures::Options),
 }
@@ -52,9 +54,9 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(),
         Task::WasmCheck => wasm::run(),
         Task::Web(options) => web::run(&options),
-        Task::Bench(options) => web::bench(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Mutate(options) => mutate::run(&options),
-        Task::Screenshots(options) => screenshots::run(&options),
+        Task::Screenshots(options) => window::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
     };
     match done {

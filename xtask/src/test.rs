@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::runtime_dir::RuntimeDir;
 use crate::step;
 use crate::summary::Summary;
-use crate::{lint, vulkan, wasm, web};
+use crate::{lint, vulkan, wasm, web, window};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -47,6 +47,11 @@ pub fn run(options: &Options) -> Result<bool> {
         }
         summary.add(page);
     }
+    let in_window = window::test(options.filter.as_deref())?;
+    if in_window.failed > 0 {
+        failures.push("the desktop trainer in a real window (xtask/src/window/test.rs)");
+    }
+    summary.add(in_window);
     println!();
     if summary == Summary::default() {
         println!("no test ran: none has that name");

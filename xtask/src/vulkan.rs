@@ -34,6 +34,12 @@ pub fn ensure() -> Result<()> {
     Ok(())
 }
 
+/// Whether a package is installed on Debian.
+pub fn is_installed(package: &str) -> bool {
+    let query = step::capture(Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]));
+    query.is_ok_and(|query| query.stdout == "installed")
+}
+
 /// Installs packages on Debian.
 pub fn install(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");

@@ -12,25 +12,8 @@ use anyhow::{Context, Result};
 use super::{dist, harness, make, serve};
 use crate::step;
 
-#[derive(clap::Args)]
-pub struct BenchOptions {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(clap::Subcommand)]
-enum What {
-    /// Images per second, start and size of the page's engine and of onnxruntime-web, into docs/benchmarks.md
-    Web {
-        /// Measure the page that is in web/dist already
-        #[arg(long)]
-        no_build: bool,
-    },
-}
-
 /// Builds, lays out, measures.
-pub fn bench(options: &BenchOptions) -> Result<bool> {
-    let What::Web { no_build } = options.what;
+pub fn bench(no_build: bool) -> Result<bool> {
     harness::ensure_programs()?;
     if !harness::build_program()? || !harness::install_packages()? || !(no_build || make(true)?) {
         return Ok(false);

@@ -15,7 +15,7 @@ mod slim;
 use anyhow::Result;
 
 use crate::wasm::Toolchain;
-pub use bench::{BenchOptions, bench};
+pub use bench::bench;
 pub use browser::{has_test, test};
 pub use harness::build_program;
 
