@@ -56,7 +56,7 @@ pub fn show(ui: &mut egui::Ui, run: &mut Run, slow: bool) -> Option<Ask> {
         progress(ui, run);
         if run.busy.is_none() && run.continuation().is_some() {
             let (word, tip) = if run.state == State::Ended(End::Finished) {
-                ("Train longer", "Go on from the end, for twice as many steps in all.")
+                ("Train longer", "Go on from the end, for twice as many steps in all. The learning rates rise again and cool down once more.")
             } else {
                 ("Continue", "Go on from the last checkpoint.")
             };
@@ -142,8 +142,11 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
 
 fn progress(ui: &mut egui::Ui, run: &Run) {
     if let Some(busy) = &run.busy {
-        ui.spinner();
-        ui.label(format!("{busy} …"));
+        match busy.share {
+            Some(share) => drop(ui.add(ProgressBar::new(share).desired_width(150.0))),
+            None => drop(ui.spinner()),
+        }
+        ui.label(format!("{} …", busy.text));
         return;
     }
     let text = match &run.state {

@@ -8,7 +8,7 @@ use eframe::egui::{self, DragValue, Slider};
 use onestep_core::session::Start;
 use onestep_core::train::{Config, Divergence, KNOBS, Knob, Overrides, PRESETS, Preset};
 
-use super::run::{Run, knob_text};
+use super::run::Run;
 
 /// Groups of live settings, in the order of the panel.
 const GROUPS: &[(&str, &[&str])] = &[
@@ -100,7 +100,7 @@ impl Panel {
         egui::Grid::new("next").num_columns(2).striped(true).show(ui, |ui| {
             for knob in KNOBS.iter().filter(|knob| !knob.live && knob.name != "method") {
                 let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
-                let usual = knob_text(&config, knob.name);
+                let usual = config.text_of(knob.name);
                 let mut text = self.typed.get(knob.name).unwrap_or(&usual).clone();
                 let edit = ui.add(egui::TextEdit::singleline(&mut text).desired_width(90.0));
                 let edit = edit.labelled_by(label.id).on_hover_text(format!("{} Preset: {usual}.", knob.help));
@@ -143,7 +143,7 @@ fn live(ui: &mut egui::Ui, run: &mut Run) {
         ui.add_enabled_ui(enabled, |ui| {
             egui::Grid::new(*group).num_columns(2).min_col_width(84.0).show(ui, |ui| {
                 for knob in names.iter().filter_map(|name| KNOBS.iter().find(|knob| knob.name == *name)) {
-                    let before = knob_text(&config, knob.name);
+                    let before = config.text_of(knob.name);
                     if let Some(after) = edit(ui, knob, &config, &before) {
                         run.set(knob.name, before, after);
                     }

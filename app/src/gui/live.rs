@@ -1,4 +1,4 @@
-//! Samples drawn from the buffer that the sampling plan writes: no read-back.
+//! Samples drawn from a buffer of the run: no read-back.
 //!
 //! The buffer belongs to the window's device, and the queue keeps the order of its work, so a frame
 //! shows a whole grid.

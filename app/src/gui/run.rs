@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use onestep_core::session::{Command, End, Event, Phase, Request, Start};
-use onestep_core::train::{Config, Overrides, Preset, StepKind};
+use onestep_core::train::{Overrides, Preset, StepKind};
 
 use super::plots::Charts;
-use super::training::{Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
+use super::training::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
 
 /// Grids that are kept for the scrubber: at 64 images of 28 x 28 about 100 MB, 200 kB each.
 const HISTORY: usize = 500;
@@ -79,7 +79,7 @@ pub struct Run {
     /// What it is doing.
     pub state: State,
     /// What takes a while just now.
-    pub busy: Option<String>,
+    pub busy: Option<Busy>,
     /// The newest view.
     pub view: Option<View>,
     /// How far it is.
@@ -173,7 +173,7 @@ impl Run {
         let outdir = matches!(start, Start::New { .. }).then(|| self.outdir.clone());
         let request = Request { start: start.clone(), outdir };
         self.asked = Some(start);
-        self.busy = Some("starting".into());
+        self.busy = Some(Busy { text: "starting".into(), share: None });
         let opening = Opening { request, device: self.device.clone(), shared, play };
         self.training.order(Order::Open(Box::new(opening)));
     }
@@ -253,7 +253,7 @@ impl Run {
         if before == after || !self.is_open() {
             return;
         }
-        self.apply(knob, &after, &before);
+        self.apply(knob, &after);
         self.undone.clear();
         // Dragging a slider is one change.
         let going_on = self.is_changing(knob);
@@ -266,17 +266,15 @@ impl Run {
     /// Whether the last change is still being made: the view does not show its value yet.
     fn is_changing(&self, knob: &str) -> bool {
         let Some(last) = self.changes.last() else { return false };
-        self.view.as_ref().is_some_and(|view| knob_text(&view.config, knob) != last.after)
+        self.view.as_ref().is_some_and(|view| view.config.text_of(knob) != last.after)
     }
 
-    fn apply(&mut self, knob: &str, value: &str, before: &str) {
+    fn apply(&mut self, knob: &str, value: &str) {
         self.training.tell(Command::Set { knob: knob.to_owned(), value: value.to_owned() });
         if let Some(opened) = &mut self.opened {
             // What is refused comes back with the next view, and a warning says why.
             let _ = opened.config.set_live(knob, value);
         }
-        let step = self.view.as_ref().map_or(0, |view| view.step);
-        self.charts.mark(step, format!("{knob}: {before} to {value}"));
     }
 
     /// What undo would take back, in words.
@@ -292,7 +290,7 @@ impl Run {
     /// Takes back the last change of a setting.
     pub fn undo(&mut self) {
         if let Some(change) = self.changes.pop() {
-            self.apply(&change.knob, &change.before, &change.after);
+            self.apply(&change.knob, &change.before);
             self.undone.push(change);
         }
     }
@@ -300,7 +298,7 @@ impl Run {
     /// Does again what was taken back.
     pub fn redo(&mut self) {
         if let Some(change) = self.undone.pop() {
-            self.apply(&change.knob, &change.after, &change.before);
+            self.apply(&change.knob, &change.after);
             self.changes.push(change);
         }
     }
@@ -439,20 +437,11 @@ impl Run {
                     self.charts.mark(step, "distillation begins".into());
                 }
             }
+            Event::Changed { step, elapsed_secs, knob, before, after } => {
+                self.charts.change(step, elapsed_secs, &knob, &before, &after);
+            }
             Event::Started { .. } => {}
         }
-    }
-}
-
-/// A setting as text, as [`Config::set_live`] reads it.
-pub fn knob_text(config: &Config, knob: &str) -> String {
-    // Over text: it has the fewest digits that name a number of 32 bits.
-    let text = serde_json::to_string(config).unwrap_or_default();
-    match serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default().get(knob) {
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(serde_json::Value::Array(values)) => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-        Some(value) => value.to_string(),
-        None => String::new(),
     }
 }
 

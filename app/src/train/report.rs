@@ -70,6 +70,7 @@ impl Reporter {
             Event::Statistics { step, values } => {
                 self.line(&format!("{}{}", statistics(*step, values.iter()), self.plain_rate()));
             }
+            Event::Changed { knob, before, after, .. } => self.line(&format!("{knob}: {before} to {after}")),
             Event::Grid { path, .. } => {
                 if let Some(path) = path {
                     self.line(&format!("samples: {}", path.display()));

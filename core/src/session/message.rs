@@ -103,6 +103,20 @@ pub enum Event {
         /// Values by name, such as `Loss/ratio`.
         values: LiteMap<String, f64>,
     },
+    /// A setting has a new value from here on.
+    #[cfg(feature = "native")]
+    Changed {
+        /// Steps done, both phases.
+        step: u64,
+        /// Seconds that the run has taken, earlier parts included.
+        elapsed_secs: f64,
+        /// The setting, such as `lr_ratio`.
+        knob: String,
+        /// Its value until then, as text.
+        before: String,
+        /// Its value from then on.
+        after: String,
+    },
     /// Samples of the fixed latents (one-step, averaged weights).
     Grid {
         /// Steps done, both phases.

@@ -9,13 +9,16 @@
 
 #[cfg(feature = "native")]
 mod checkpoint;
+mod error;
 #[cfg(feature = "native")]
 mod folder;
 mod message;
 mod picture;
 #[cfg(feature = "native")]
 mod request;
+mod views;
 
+pub use error::SessionError;
 #[cfg(feature = "native")]
 pub use folder::RunFolder;
 pub use message::{Command, End, Event, Phase};
@@ -26,50 +29,9 @@ pub use request::{Request, Start};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::exec::{ExecError, Executor, LaunchTime};
+use crate::exec::Executor;
 use crate::train::method::{RING, Setup};
-use crate::train::{
-    Averages, FieldValues, KnobError, RatioField, StepKind, TrainError, Trainer, TrainingData, latent, sample_batch,
-};
-
-/// Why a session cannot start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// A step failed.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// A setting is refused.
-    #[error(transparent)]
-    Knob(#[from] KnobError),
-    /// A network that cannot be built.
-    #[error(transparent)]
-    Network(#[from] crate::nets::ConfigError),
-    /// Data that cannot be loaded.
-    #[error(transparent)]
-    Data(#[from] crate::data::DataError),
-    #[cfg(feature = "native")]
-    /// A file that cannot be written.
-    #[error(transparent)]
-    File(#[from] crate::files::FileError),
-    /// A model file.
-    #[error(transparent)]
-    Model(#[from] crate::model::ModelError),
-    #[cfg(feature = "native")]
-    /// A run folder that cannot be used.
-    #[error("{path}: {problem}")]
-    Folder {
-        /// The folder or file.
-        path: String,
-        /// What is wrong, and the fix.
-        problem: String,
-    },
-}
-
-impl From<ExecError> for SessionError {
-    fn from(error: ExecError) -> Self {
-        Self::Train(error.into())
-    }
-}
+use crate::train::{Averages, RatioField, StepKind, TrainError, Trainer, TrainingData, latent, sample_batch};
 
 /// What the host should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,15 +137,24 @@ impl Session {
             Command::Stop => self.stop = Some(End::Stopped),
             Command::Discard => self.stop = Some(End::Discarded),
             #[cfg(feature = "native")]
-            Command::Set { knob, value } => {
-                let config = &mut self.trainer.setup.config;
-                let before = config.divergence;
-                match config.set_live(&knob, &value) {
-                    Ok(()) if config.divergence != before => self.trainer.forget_plans(),
-                    Ok(()) => {}
-                    Err(error) => self.tell(Event::Warning { message: error.to_string() }),
-                }
-            }
+            Command::Set { knob, value } => self.set(knob, &value),
+        }
+    }
+
+    #[cfg(feature = "native")]
+    fn set(&mut self, knob: String, value: &str) {
+        let config = &mut self.trainer.setup.config;
+        let (divergence, before) = (config.divergence, config.text_of(&knob));
+        if let Err(error) = config.set_live(&knob, value) {
+            return self.tell(Event::Warning { message: error.to_string() });
+        }
+        let (changed, after) = (config.divergence != divergence, config.text_of(&knob));
+        if changed {
+            self.trainer.forget_plans();
+        }
+        if after != before {
+            let (step, elapsed_secs) = (self.iterations(), self.elapsed().as_secs_f64());
+            self.tell(Event::Changed { step, elapsed_secs, knob, before, after });
         }
     }
 
@@ -361,70 +332,6 @@ impl Session {
         }
         self.saved_at = Some(iterations);
         Ok(())
-    }
-
-    /// The samples of the fixed latents `[n, ..]`, as in [`Event::Grid`].
-    pub async fn samples(&mut self) -> Result<Vec<f32>, SessionError> {
-        Ok(self.trainer.sample(&self.latents).await?)
-    }
-
-    /// The ratio network on a square of `side x side` points of half width `half_width`, at a noise
-    /// level; for data in the plane.
-    pub async fn field(&mut self, side: usize, half_width: f32, sigma: f32) -> Result<FieldValues, SessionError> {
-        let executor = &mut self.trainer.executor;
-        if self.field.is_none() {
-            self.field = Some(RatioField::new(executor, &self.trainer.setup, side, half_width)?);
-        }
-        let field = self.field.as_ref().expect("made above");
-        Ok(field.read(executor, sigma).await?)
-    }
-
-    /// The averaged generator at other latents `[n, ..]`: `[n, ..]`, for pictures of its map.
-    pub async fn map(&mut self, latents: &[f32]) -> Result<Vec<f32>, SessionError> {
-        let width = self.trainer.setup.data.width();
-        let mut samples = Vec::with_capacity(latents.len());
-        for batch in latents.chunks(sample_batch(&self.trainer.setup.data) * width) {
-            samples.extend(self.trainer.sample(batch).await?);
-        }
-        Ok(samples)
-    }
-
-    /// Draws the samples of the fixed latents into the store `grid.sample` and leaves them on the device, for hosts
-    /// that show them from there.
-    pub fn refresh(&mut self) -> Result<(), SessionError> {
-        Ok(self.trainer.draw(&self.latents)?)
-    }
-
-    /// The kinds of steps that the run takes now.
-    pub fn kinds(&self) -> &'static [StepKind] {
-        if self.trainer.in_warmup() { &[StepKind::Warmup] } else { &[StepKind::Ratio, StepKind::Generator] }
-    }
-
-    /// Compiles a kind of step ahead of its first run, for hosts that say so meanwhile.
-    pub fn prepare(&mut self, kind: StepKind) -> Result<(), SessionError> {
-        self.trainer.prepare(kind)?;
-        Ok(())
-    }
-
-    /// Runs one step of this kind, outside of the run's order, and times each launch.
-    pub async fn profile(&mut self, kind: StepKind) -> Result<Vec<LaunchTime>, SessionError> {
-        Ok(self.trainer.profile(kind).await?)
-    }
-
-    /// The device, for hosts that measure it.
-    pub fn executor(&mut self) -> &mut Executor {
-        &mut self.trainer.executor
-    }
-
-    /// Where the run writes, if it does.
-    #[cfg(feature = "native")]
-    pub fn folder(&self) -> Option<&std::path::Path> {
-        self.folder.as_ref().map(RunFolder::path)
-    }
-
-    /// The run's data.
-    pub fn data(&self) -> &TrainingData {
-        &self.data
     }
 
     fn tell(&mut self, event: Event) {

@@ -235,6 +235,21 @@ fn in_range(name: &str, value: f64, lo: f64, hi: f64) -> Result<(), KnobError> {
 }
 
 impl Config {
+    /// A setting as text, as [`Config::set_live`] reads it; empty if there is none of that name.
+    #[cfg(feature = "native")]
+    pub fn text_of(&self, knob: &str) -> String {
+        // Over text: it has the fewest digits that name a number of 32 bits.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        match serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default().get(knob) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(serde_json::Value::Array(values)) => {
+                values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+            }
+            Some(value) => value.to_string(),
+            None => String::new(),
+        }
+    }
+
     /// Every bound, and what one setting asks of another.
     pub fn validate(&self) -> Result<(), KnobError> {
         self.check_ranges()?;

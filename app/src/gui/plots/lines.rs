@@ -10,11 +10,12 @@ use egui_plot::{
 };
 
 use super::super::theme::Theme;
+use super::Compared;
 use super::axis::{log_marks, marks, short, steps, tick, with_margin, x_axis};
 use super::definitions::Trace;
 use super::history::Curves;
+use super::marks::Mark;
 use super::series::Column;
-use super::{Compared, Mark};
 
 /// What a chart shows.
 pub struct Lines<'a> {

@@ -11,6 +11,7 @@ mod definitions;
 mod export;
 mod history;
 mod lines;
+mod marks;
 mod pyramid;
 mod series;
 mod view;
@@ -25,6 +26,7 @@ use self::accuracy::Accuracy;
 use self::definitions::{CHARTS, Chart, Kind};
 use self::history::Curves;
 use self::lines::Lines;
+use self::marks::Mark;
 use super::theme::Theme;
 
 /// What the host is asked for.
@@ -36,13 +38,6 @@ pub enum Request {
     SavePng(Rect),
     /// Ask for a run's folder, then call [`Charts::compare`].
     ChooseComparison,
-}
-
-/// A change of a setting.
-#[derive(Debug)]
-struct Mark {
-    step: u64,
-    text: String,
 }
 
 /// Another run.
@@ -116,10 +111,19 @@ impl Charts {
         self.accuracy = Accuracy::new(by_level, sigma);
     }
 
-    /// A setting changed at this step.
+    /// Something happened at this step.
     pub fn mark(&mut self, step: u64, text: String) {
-        let place = self.marks.partition_point(|mark| mark.step <= step);
-        self.marks.insert(place, Mark { step, text });
+        marks::insert(&mut self.marks, Mark { step, text, change: None });
+    }
+
+    /// A setting changed at this step, after so many seconds of the run.
+    pub fn change(&mut self, step: u64, secs: f64, knob: &str, before: &str, after: &str) {
+        marks::change(&mut self.marks, step, secs, knob, [before, after]);
+    }
+
+    /// Steps at which something changed, and what.
+    pub fn marks(&self) -> Vec<(u64, &str)> {
+        self.marks.iter().map(|mark| (mark.step, mark.text.as_str())).collect()
     }
 
     /// Forgets the run, but not the other run nor what the user chose.
@@ -139,6 +143,7 @@ impl Charts {
         self.clear();
         self.curves = history.curves;
         self.damaged = history.damaged;
+        self.marks = marks::read(run);
         Ok(())
     }
 

@@ -12,17 +12,19 @@ use onestep_core::eval::nearest::nearest;
 use onestep_core::exec::gpu::GpuExecutor;
 use onestep_core::exec::{ExecError, Executor};
 use onestep_core::session::{Command, Event, Flow, Session, SessionError, Start};
-use onestep_core::train::{SAMPLES, TrainError, TrainingData};
+use onestep_core::train::{TrainError, TrainingData};
 
 use super::distance::Distance;
 use super::look::look;
 use super::quality::Judge;
-use super::{Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
+use super::screen::Screen;
+use super::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
 use crate::bench::{Peak, by_kernel};
 use crate::device;
 use crate::output::bytes;
 
 /// The thread's end of the connection.
+#[derive(Clone)]
 pub struct Link {
     /// Reports to the window.
     pub outbox: Sender<Report>,
@@ -55,8 +57,8 @@ struct Run {
     data_images: Option<Images>,
     judge: Option<Judge>,
     distance: Option<Distance>,
-    /// Whether the window draws from this run's buffers.
-    on_window: bool,
+    /// What the window draws of it, if both are on one device.
+    screen: Option<Screen>,
     half_width: f32,
     peak: Option<Peak>,
     /// Whether there is something to do without an order.
@@ -172,7 +174,7 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
         }
         Order::Profile => {
             if let Some(run) = run {
-                link.report(Report::Busy(Some("timing the kernels".into())));
+                link.report(Busy::report("timing the kernels"));
                 match run.profile() {
                     Ok(profiles) => {
                         link.report(Report::Profile(profiles));
@@ -214,10 +216,12 @@ fn refuse(error: &anyhow::Error, link: &Link) {
 /// Loads the data that a request names.
 fn load(opening: &Opening, link: &Link) -> anyhow::Result<TrainingData> {
     let config = opening.request.config()?;
-    link.report(Report::Busy(Some(format!("loading {}", config.data))));
+    link.report(Busy::report(format!("loading {}", config.data)));
     let mut on_progress = |progress: Progress| {
+        let share = progress.done_bytes as f32 / progress.total_bytes.max(1) as f32;
         let [done, total] = [progress.done_bytes, progress.total_bytes].map(bytes);
-        link.report(Report::Busy(Some(format!("downloading {}: {done} of {total}", progress.file))));
+        let text = format!("downloading {}: {done} of {total}", progress.file);
+        link.report(Report::Busy(Some(Busy { text, share: Some(share) })));
         if link.shared.closing.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let data = TrainingData::load(&config, &mut on_progress)?;
@@ -228,7 +232,7 @@ fn load(opening: &Opening, link: &Link) -> anyhow::Result<TrainingData> {
 /// Opens device and session.
 fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run> {
     let Opening { request, device: text, shared, play } = opening;
-    link.report(Report::Busy(Some("opening the device".into())));
+    link.report(Busy::report("opening the device"));
     let on_window = shared.is_some();
     let executor = match shared {
         Some(gpu) => Executor::Gpu(Box::new(GpuExecutor::from_gpu(gpu, false)?)),
@@ -253,10 +257,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
     let start = Instant::now();
     let mut session = Session::open(&request, executor, data, Box::new(sink), Box::new(move || start.elapsed()))?;
     session.handle(if play { Command::Play } else { Command::Pause });
-    let buffer = match session.executor() {
-        Executor::Gpu(gpu) if on_window => gpu.store_buffer(SAMPLES).cloned(),
-        _ => None,
-    };
+    let screen = if on_window { Screen::new(session.executor()) } else { None };
     let data = session.data();
     let opened = Opened {
         preset: match &request.start {
@@ -271,7 +272,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         folder: session.folder().map(std::path::Path::to_owned),
         device: session.trainer().executor.name(),
         on_window,
-        shared: buffer,
+        shared: screen.as_ref().map(Screen::buffer),
         resumed_at: session.iterations(),
         play,
         config: session.trainer().config().clone(),
@@ -283,7 +284,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         data_images: images,
         judge,
         distance,
-        on_window,
+        screen,
         half_width,
         peak: None,
         moving: true,
@@ -306,11 +307,21 @@ impl Run {
         let kinds = self.session.kinds();
         for (number, kind) in (1..).zip(kinds) {
             let name = format!("{kind:?}").to_lowercase();
-            let of = format!("{number} of {}", kinds.len());
-            link.report(Report::Busy(Some(format!("preparing the kernels of the {name} step, {of}"))));
+            let text = format!("preparing the {name} step, {number} of {}", kinds.len());
+            link.report(Busy::report(&text));
+            if let Executor::Gpu(gpu) = self.session.executor() {
+                let link = link.clone();
+                gpu.watch(Some(Box::new(move |done, all| {
+                    let text = format!("{text}: kernel {done} of {all}");
+                    link.report(Report::Busy(Some(Busy { text, share: Some(done as f32 / all.max(1) as f32) })));
+                })));
+            }
             self.session.prepare(*kind)?;
         }
-        link.report(Report::Busy(Some("drawing the first samples".into())));
+        if let Executor::Gpu(gpu) = self.session.executor() {
+            gpu.watch(None);
+        }
+        link.report(Busy::report("drawing the first samples"));
         self.show(link)?;
         link.report(Report::Busy(None));
         Ok(())
@@ -364,11 +375,6 @@ impl Run {
             // As other numbers, it waits for the next view.
             let _ = link.outbox.send(Report::Distance { step: self.session.iterations(), value });
         }
-        if self.on_window {
-            // The slice is in the buffer that the window draws from.
-            self.session.refresh()?;
-            self.next_view = Instant::now();
-        }
         Ok(())
     }
 
@@ -377,6 +383,9 @@ impl Run {
         let wish = link.wish();
         let start = Instant::now();
         let view = pollster::block_on(look(&mut self.session, &wish, self.half_width, self.judge.as_ref()))?;
+        if let Some(screen) = &self.screen {
+            screen.update(self.session.executor());
+        }
         link.shared.view.put(view);
         // Without a delay, egui would draw two frames.
         link.shared.context.request_repaint_after(Duration::from_millis(1));

@@ -9,6 +9,7 @@ mod distance;
 mod host;
 mod look;
 mod quality;
+mod screen;
 
 pub use look::{FIELD, LatentMap, View, Wish};
 pub use quality::Quality;
@@ -59,7 +60,7 @@ pub struct Opening {
 /// What the thread tells.
 pub enum Report {
     /// Something that takes a while, such as loading data; `None` when it is over.
-    Busy(Option<String>),
+    Busy(Option<Busy>),
     /// A run is open.
     Opened(Box<Opened>),
     /// What the session tells.
@@ -79,6 +80,21 @@ pub enum Report {
         /// The smaller the better.
         value: f64,
     },
+}
+
+/// What is being done, and how far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Busy {
+    /// In words.
+    pub text: String,
+    /// Done of it, 0 to 1, if that is known.
+    pub share: Option<f32>,
+}
+
+impl Busy {
+    fn report(text: impl Into<String>) -> Report {
+        Report::Busy(Some(Self { text: text.into(), share: None }))
+    }
 }
 
 /// What the window needs to know about an open run.
@@ -104,7 +120,7 @@ pub struct Opened {
     pub device: String,
     /// Whether it trains on the window's device.
     pub on_window: bool,
-    /// The buffer of the samples, if it is the window's device that writes it.
+    /// A buffer with the samples, if the run is on the window's device.
     pub shared: Option<eframe::wgpu::Buffer>,
     /// Steps that were done before.
     pub resumed_at: u64,

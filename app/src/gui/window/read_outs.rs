@@ -42,11 +42,11 @@ pub(super) fn looks(ui: &mut egui::Ui) {
         ui.ctx().set_theme(theme);
         ui.separator();
         let mut zoom = ui.ctx().zoom_factor();
-        let label = ui.label("Scale");
+        ui.label("Scale");
         // Sizes that a person can tell apart, chosen by click: a slider would move away under the pointer.
         ui.horizontal(|ui| {
             for factor in [0.8, 1.0, 1.25, 1.5, 2.0] {
-                ui.selectable_value(&mut zoom, factor, format!("{:.0} %", 100.0 * factor)).labelled_by(label.id);
+                ui.selectable_value(&mut zoom, factor, format!("{:.0} %", 100.0 * factor));
             }
         });
         ui.ctx().set_zoom_factor(zoom);

@@ -49,7 +49,13 @@ pub struct GpuExecutor {
     /// Kernels that run on their CPU twin: `ONESTEP_CPU`.
     #[cfg(feature = "native")]
     on_cpu: bisect::OnCpu,
+    #[cfg(feature = "native")]
+    watcher: Option<Watcher>,
 }
+
+/// Is told of launches that are compiled: how many, of how many.
+#[cfg(feature = "native")]
+pub type Watcher = Box<dyn FnMut(usize, usize) + Send>;
 
 /// One dispatch, ready but for its buffers.
 struct Step {
@@ -87,6 +93,8 @@ impl GpuExecutor {
             plans: Vec::new(),
             #[cfg(feature = "native")]
             on_cpu: bisect::OnCpu::from_env(),
+            #[cfg(feature = "native")]
+            watcher: None,
         };
         if !deterministic {
             executor.tuning.choice = measure::choice(&mut executor)?;
@@ -118,6 +126,12 @@ impl GpuExecutor {
     #[cfg(feature = "native")]
     pub fn set_on_cpu(&mut self, kernels: &str) {
         self.on_cpu = bisect::OnCpu::parse(kernels);
+    }
+
+    /// Whom [`GpuExecutor::prepare`] tells how many launches of a plan are compiled, of how many.
+    #[cfg(feature = "native")]
+    pub fn watch(&mut self, watcher: Option<Watcher>) {
+        self.watcher = watcher;
     }
 
     /// Makes a store of `len` zeros; replaces one of that name.
@@ -182,6 +196,10 @@ impl GpuExecutor {
         }
         let mut steps = Vec::new();
         for (launch, description) in plan.launches.iter().enumerate() {
+            #[cfg(feature = "native")]
+            if let Some(watcher) = &mut self.watcher {
+                watcher(launch, plan.launches.len());
+            }
             for dispatch in lower(description, &self.tuning)? {
                 self.check_bindings(&dispatch, &description.label)?;
                 let pipeline = self.pipelines.get(&self.gpu, &dispatch)?;

@@ -2,114 +2,22 @@
 //!
 //! Real sessions train on the CPU executor (one test on a GPU); nothing is drawn on a screen.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod controls;
+mod harness;
+
 use std::time::{Duration, Instant};
 
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use onestep::gui::egui::{self, Key, Modifiers, ViewportCommand};
 use onestep::gui::run::State;
-use onestep::gui::window::{Options, Window};
-use onestep_core::session::{End, Start};
-use onestep_core::train::{Config, Preset};
-use tempfile::TempDir;
+use onestep::gui::window::Window;
+use onestep_core::session::End;
+use onestep_core::train::Preset;
 
-type Gui = Harness<'static, Option<Window>>;
-
-/// A window of this size on a device, with runs in `folder`.
-fn window(folder: &TempDir, size: [f32; 2], device: &'static str) -> Gui {
-    let outdir = folder.path().to_owned();
-    let app = move |ui: &mut egui::Ui, window: &mut Option<Window>| {
-        let options = || Options {
-            device: device.into(),
-            outdir: outdir.clone(),
-            adapters: Vec::new(),
-            window_device: None,
-            failure: None,
-        };
-        let window = window.get_or_insert_with(|| Window::new(ui.ctx(), options()).expect("a thread starts"));
-        window.show(ui);
-    };
-    let mut gui = Harness::builder().with_size(size).build_ui_state(app, None);
-    gui.step();
-    gui
-}
-
-fn small(folder: &TempDir) -> Gui {
-    window(folder, [1280.0, 800.0], "cpu")
-}
-
-fn state(gui: &Gui) -> &Window {
-    gui.state().as_ref().expect("the first frame makes it")
-}
-
-/// Runs frames until something holds.
-#[track_caller]
-fn until(gui: &mut Gui, what: &str, holds: impl Fn(&Window) -> bool) {
-    let start = Instant::now();
-    while !holds(state(gui)) {
-        let run = &state(gui).run;
-        assert!(
-            start.elapsed() < Duration::from_mins(2),
-            "waited in vain until {what}: {:?}, {:?}",
-            run.state,
-            run.messages
-        );
-        gui.step();
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-    gui.step();
-}
-
-/// Clicks a control by its label.
-#[track_caller]
-fn click(gui: &mut Gui, label: &str) {
-    gui.get_by_label(label).click();
-    // Windows find their size and place within a few frames.
-    gui.run_steps(4);
-}
-
-/// Waits until a paused run has come to rest: the step that was under way is done, and was seen.
-fn settle(gui: &mut Gui) {
-    let counters = |gui: &Gui| state(gui).run.view.as_ref().map(|view| view.counters);
-    let (mut last, mut same) = (counters(gui), 0);
-    while same < 50 {
-        gui.step();
-        std::thread::park_timeout(Duration::from_millis(10));
-        same = if counters(gui) == last { same + 1 } else { 0 };
-        last = counters(gui);
-    }
-}
-
-fn iterations(window: &Window) -> u64 {
-    window.run.view.as_ref().map_or(0, |view| view.step)
-}
-
-/// A run of small networks, which a processor trains quickly even without optimisation.
-fn start_small(gui: &mut Gui, steps: u64, play: bool) {
-    let preset = Preset::find("gaussians").expect("a preset").config();
-    let config = Config { batch: 128, width: 16, blocks: 2, ratio_steps: 1, steps, snap: 20, tick: 5, ..preset };
-    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
-    gui.state_mut().as_mut().expect("a window").start(start, play);
-    until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
-}
-
-fn press(gui: &mut Gui, key: Key) {
-    gui.key_press(key);
-    gui.step();
-    gui.step();
-}
-
-fn type_character(gui: &mut Gui, text: &str) {
-    gui.event(egui::Event::Text(text.into()));
-    gui.step();
-    gui.step();
-}
-
-fn checkpoints(window: &Window) -> PathBuf {
-    window.run.opened.as_ref().and_then(|o| o.folder.clone()).expect("a run's folder").join("checkpoints")
-}
+use harness::{
+    Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
+    type_character, until, window,
+};
 
 #[test]
 fn a_preset_trains_from_one_click_and_the_knobs_act_meanwhile() {
@@ -208,25 +116,6 @@ fn save_and_open_again_goes_on_at_the_same_step() {
     // Reset means the first step, also of a run that was gone on with.
     click(&mut gui, "Reset");
     until(&mut gui, "it begins anew", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == 0));
-}
-
-#[derive(Debug)]
-struct Dropped(PathBuf);
-
-impl egui::DroppedFile for Dropped {
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, String> {
-        std::fs::read(&self.0).map_err(|e| e.to_string())
-    }
-}
-
-fn drop_file(gui: &mut Gui, path: &Path) {
-    gui.input_mut().dropped_files.push(Arc::new(Dropped(path.to_owned())));
-    gui.step();
-    gui.step();
 }
 
 #[test]
@@ -421,11 +310,7 @@ fn the_kernels_are_timed_while_a_run_is_open() {
 fn digits_have_a_grid_a_history_and_nearest_neighbours() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
-    let preset = Preset::find("mnist").expect("a preset").config();
-    let config = Config { batch: 4, width: 8, warmup_steps: 2, steps: 1_000_000, tick: 1, ..preset };
-    let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
-    gui.state_mut().as_mut().expect("a window").start(start, false);
-    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    start_digits(&mut gui, false);
     for step in 1..=4 {
         click(&mut gui, "Step");
         until(&mut gui, "one step more", |w| iterations(w) == step);
@@ -462,4 +347,67 @@ fn a_drawing_becomes_data() {
     until(&mut gui, "it goes on", |w| iterations(w) >= 1);
     let reals = &state(&gui).run.opened.as_ref().expect("open").reals;
     assert!(reals.iter().any(|x| *x > 0.1), "the points are where the line was drawn");
+}
+
+#[test]
+fn a_run_that_is_over_can_be_trained_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 6, true);
+    until(&mut gui, "it comes to its end", |w| w.ended(End::Finished));
+    click(&mut gui, "Train longer");
+    until(&mut gui, "it goes on", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == 6 && o.config.steps == 12));
+    until(&mut gui, "it comes to its end again", |w| w.ended(End::Finished) && iterations(w) == 12);
+}
+
+#[test]
+fn a_run_is_discarded_only_when_that_is_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "there is a checkpoint", |w| w.run.saved_at.is_some());
+    click(&mut gui, "Discard");
+    click(&mut gui, "Go on");
+    assert!(state(&gui).run.is_open());
+    click(&mut gui, "Discard");
+    click(&mut gui, "End without saving");
+    until(&mut gui, "it has ended", |w| w.ended(End::Discarded));
+    assert!(checkpoints(state(&gui)).read_dir().unwrap().count() > 0, "what was saved before stays");
+}
+
+#[test]
+fn a_change_of_a_setting_is_marked_in_the_plots() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 6);
+    assert!(state(&gui).run.charts.marks().is_empty());
+    gui.get_by_role_and_label(egui::Role::SpinButton, "ratio steps").set_value_accesskit(2.0);
+    until(&mut gui, "the session has the new value", |w| {
+        w.run.view.as_ref().is_some_and(|v| v.config.ratio_steps == 2)
+    });
+    let marks = state(&gui).run.charts.marks();
+    assert!(marks.len() == 1 && marks[0].0 >= 6, "{marks:?}");
+    assert_eq!(marks[0].1, "ratio_steps: 1 to 2");
+    click(&mut gui, "Stop");
+    until(&mut gui, "the run has ended", |w| w.ended(End::Stopped));
+    click(&mut gui, "Continue");
+    until(&mut gui, "it goes on", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at > 0) && w.run.is_open());
+    assert_eq!(state(&gui).run.charts.marks().len(), 1, "the mark is there as before");
+}
+
+#[test]
+fn a_run_goes_on_on_another_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = window(&folder, [1280.0, 800.0], "gpu");
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
+    click(&mut gui, "Machine");
+    click(&mut gui, "Train on");
+    click(&mut gui, "processor");
+    until(&mut gui, "it is on the processor", |w| {
+        w.run.opened.as_ref().is_some_and(|o| o.device.starts_with("cpu") && o.resumed_at >= 3) && w.run.is_open()
+    });
+    let there = iterations(state(&gui));
+    until(&mut gui, "it goes on there", |w| iterations(w) > there);
 }

@@ -1,0 +1,119 @@
+//! Steps at which something was changed, drawn over the curves.
+//!
+//! A run's `log.txt` has an object of JSON per event, and a `changed` event for each new value of a setting.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// A slider that is dragged changes its setting many times; changes that follow each other so soon are one, in seconds.
+const DRAG: f64 = 1.0;
+
+/// Something that happened at a step.
+#[derive(Debug)]
+pub struct Mark {
+    /// When.
+    pub step: u64,
+    /// What.
+    pub text: String,
+    /// If it was a setting.
+    pub change: Option<Change>,
+}
+
+/// What a later change of the same setting has to know.
+#[derive(Debug)]
+pub struct Change {
+    knob: String,
+    before: String,
+    /// Seconds of the run at the last change.
+    secs: f64,
+}
+
+/// Adds a mark in the order of steps.
+pub fn insert(marks: &mut Vec<Mark>, mark: Mark) {
+    let place = marks.partition_point(|other| other.step <= mark.step);
+    marks.insert(place, mark);
+}
+
+/// Adds a change of a setting, or carries on the last one. Marks of later steps go: a run that was resumed from an
+/// earlier checkpoint makes those steps anew.
+pub fn change(marks: &mut Vec<Mark>, step: u64, secs: f64, knob: &str, [before, after]: [&str; 2]) {
+    marks.retain(|mark| mark.step <= step);
+    if let Some(mark) = marks.last_mut()
+        && let Some(last) = &mut mark.change
+        && last.knob == knob
+        && (0.0..=DRAG).contains(&(secs - last.secs))
+    {
+        mark.text = text(knob, &last.before, after);
+        last.secs = secs;
+        return;
+    }
+    let change = Change { knob: knob.to_owned(), before: before.to_owned(), secs };
+    insert(marks, Mark { step, text: text(knob, before, after), change: Some(change) });
+}
+
+fn text(knob: &str, before: &str, after: &str) -> String {
+    format!("{knob}: {before} to {after}")
+}
+
+/// A line of a run's log, if it is a change.
+#[derive(Deserialize)]
+struct Line {
+    event: String,
+    step: u64,
+    elapsed_secs: f64,
+    knob: String,
+    before: String,
+    after: String,
+}
+
+/// The changes in a run's folder. A log that can't be read has none: marks explain curves, and those are read elsewhere.
+pub fn read(run: &Path) -> Vec<Mark> {
+    let log = fs::read(run.join("log.txt")).unwrap_or_default();
+    let mut marks = Vec::new();
+    for line in log.split(|byte| *byte == b'\n') {
+        let Ok(line) = serde_json::from_slice::<Line>(line) else { continue };
+        if line.event == "changed" {
+            change(&mut marks, line.step, line.elapsed_secs, &line.knob, [&line.before, &line.after]);
+        }
+    }
+    marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(marks: &[Mark]) -> Vec<&str> {
+        marks.iter().map(|mark| mark.text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_drag_is_one_mark() {
+        let mut marks = Vec::new();
+        change(&mut marks, 5, 10.0, "ema", ["0.9", "0.91"]);
+        change(&mut marks, 6, 10.6, "ema", ["0.91", "0.92"]);
+        change(&mut marks, 9, 11.2, "ema", ["0.92", "0.95"]);
+        change(&mut marks, 9, 11.3, "clip", ["1.0", "2.0"]);
+        change(&mut marks, 50, 40.0, "r1", ["0.0", "1.0"]);
+        change(&mut marks, 40, 30.0, "ema", ["0.95", "0.9"]);
+        assert_eq!(texts(&marks), ["ema: 0.9 to 0.95", "clip: 1.0 to 2.0", "ema: 0.95 to 0.9"]);
+        assert_eq!(marks[0].step, 5);
+    }
+
+    #[test]
+    fn marks_are_read_from_a_log_with_other_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = concat!(
+            r#"{"event":"started","resumed_at":0}"#,
+            "\nnot JSON\n",
+            r#"{"event":"changed","step":7,"elapsed_secs":1.5,"knob":"clip","before":"1.0","after":"0.5"}"#,
+            "\n",
+            r#"{"event":"changed","step":8,"elapsed"#,
+        );
+        std::fs::write(folder.path().join("log.txt"), log).unwrap();
+        assert_eq!(texts(&read(folder.path())), ["clip: 1.0 to 0.5"]);
+        assert!(read(&folder.path().join("nowhere")).is_empty());
+    }
+}

@@ -1,0 +1,43 @@
+//! Why sessions fail.
+
+use crate::exec::ExecError;
+use crate::train::{KnobError, TrainError};
+
+/// Why a session cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// A step failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A setting is refused.
+    #[error(transparent)]
+    Knob(#[from] KnobError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Network(#[from] crate::nets::ConfigError),
+    /// Data that cannot be loaded.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    #[cfg(feature = "native")]
+    /// A file that cannot be written.
+    #[error(transparent)]
+    File(#[from] crate::files::FileError),
+    /// A model file.
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
+    #[cfg(feature = "native")]
+    /// A run folder that cannot be used.
+    #[error("{path}: {problem}")]
+    Folder {
+        /// The folder or file.
+        path: String,
+        /// What is wrong, and the fix.
+        problem: String,
+    },
+}
+
+impl From<ExecError> for SessionError {
+    fn from(error: ExecError) -> Self {
+        Self::Train(error.into())
+    }
+}

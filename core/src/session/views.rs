@@ -1,0 +1,71 @@
+//! What a host looks at between two iterations, and what it may run outside of their order.
+
+use super::{Session, SessionError};
+use crate::exec::{Executor, LaunchTime};
+use crate::train::{FieldValues, RatioField, StepKind, TrainingData, sample_batch};
+
+impl Session {
+    /// The samples of the fixed latents `[n, ..]`, as in [`Event::Grid`].
+    pub async fn samples(&mut self) -> Result<Vec<f32>, SessionError> {
+        Ok(self.trainer.sample(&self.latents).await?)
+    }
+
+    /// The ratio network on a square of `side x side` points of half width `half_width`, at a noise
+    /// level; for data in the plane.
+    pub async fn field(&mut self, side: usize, half_width: f32, sigma: f32) -> Result<FieldValues, SessionError> {
+        let executor = &mut self.trainer.executor;
+        if self.field.is_none() {
+            self.field = Some(RatioField::new(executor, &self.trainer.setup, side, half_width)?);
+        }
+        let field = self.field.as_ref().expect("made above");
+        Ok(field.read(executor, sigma).await?)
+    }
+
+    /// The averaged generator at other latents `[n, ..]`: `[n, ..]`, for pictures of its map.
+    pub async fn map(&mut self, latents: &[f32]) -> Result<Vec<f32>, SessionError> {
+        let width = self.trainer.setup.data.width();
+        let mut samples = Vec::with_capacity(latents.len());
+        for batch in latents.chunks(sample_batch(&self.trainer.setup.data) * width) {
+            samples.extend(self.trainer.sample(batch).await?);
+        }
+        Ok(samples)
+    }
+
+    /// Draws the samples of the fixed latents into the store `grid.sample` and leaves them on the device, for hosts
+    /// that show them from there.
+    pub fn refresh(&mut self) -> Result<(), SessionError> {
+        Ok(self.trainer.draw(&self.latents)?)
+    }
+
+    /// The kinds of steps that the run takes now.
+    pub fn kinds(&self) -> &'static [StepKind] {
+        if self.trainer.in_warmup() { &[StepKind::Warmup] } else { &[StepKind::Ratio, StepKind::Generator] }
+    }
+
+    /// Compiles a kind of step ahead of its first run, for hosts that say so meanwhile.
+    pub fn prepare(&mut self, kind: StepKind) -> Result<(), SessionError> {
+        self.trainer.prepare(kind)?;
+        Ok(())
+    }
+
+    /// Runs one step of this kind, outside of the run's order, and times each launch.
+    pub async fn profile(&mut self, kind: StepKind) -> Result<Vec<LaunchTime>, SessionError> {
+        Ok(self.trainer.profile(kind).await?)
+    }
+
+    /// The device, for hosts that measure it.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.trainer.executor
+    }
+
+    /// Where the run writes, if it does.
+    #[cfg(feature = "native")]
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_ref().map(super::RunFolder::path)
+    }
+
+    /// The run's data.
+    pub fn data(&self) -> &TrainingData {
+        &self.data
+    }
+}

@@ -1,0 +1,137 @@
+//! A window without a screen, its controls found by their labels.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use onestep::gui::egui::{self, Key};
+use onestep::gui::window::{Options, Window};
+use onestep_core::session::Start;
+use onestep_core::train::{Config, Preset};
+use tempfile::TempDir;
+
+pub type Gui = Harness<'static, Option<Window>>;
+
+/// A window of this size on a device, with runs in `folder`.
+pub fn window(folder: &TempDir, size: [f32; 2], device: &'static str) -> Gui {
+    let outdir = folder.path().to_owned();
+    let app = move |ui: &mut egui::Ui, window: &mut Option<Window>| {
+        let options = || Options {
+            device: device.into(),
+            outdir: outdir.clone(),
+            adapters: Vec::new(),
+            window_device: None,
+            failure: None,
+        };
+        let window = window.get_or_insert_with(|| Window::new(ui.ctx(), options()).expect("a thread starts"));
+        window.show(ui);
+    };
+    let mut gui = Harness::builder().with_size(size).build_ui_state(app, None);
+    gui.step();
+    gui
+}
+
+pub fn small(folder: &TempDir) -> Gui {
+    window(folder, [1280.0, 800.0], "cpu")
+}
+
+pub fn state(gui: &Gui) -> &Window {
+    gui.state().as_ref().expect("the first frame makes it")
+}
+
+/// Runs frames until something holds.
+#[track_caller]
+pub fn until(gui: &mut Gui, what: &str, holds: impl Fn(&Window) -> bool) {
+    let start = Instant::now();
+    while !holds(state(gui)) {
+        let run = &state(gui).run;
+        assert!(
+            start.elapsed() < Duration::from_mins(2),
+            "waited in vain until {what}: {:?}, {:?}",
+            run.state,
+            run.messages
+        );
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    gui.step();
+}
+
+/// Clicks a control by its label.
+#[track_caller]
+pub fn click(gui: &mut Gui, label: &str) {
+    gui.get_by_label(label).click();
+    // Windows find their size and place within a few frames.
+    gui.run_steps(4);
+}
+
+/// Waits until a paused run has come to rest: the step that was under way is done, and was seen.
+pub fn settle(gui: &mut Gui) {
+    let counters = |gui: &Gui| state(gui).run.view.as_ref().map(|view| view.counters);
+    let (mut last, mut same) = (counters(gui), 0);
+    while same < 50 {
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(10));
+        same = if counters(gui) == last { same + 1 } else { 0 };
+        last = counters(gui);
+    }
+}
+
+pub fn iterations(window: &Window) -> u64 {
+    window.run.view.as_ref().map_or(0, |view| view.step)
+}
+
+/// A run of small networks, which a processor trains quickly even without optimisation.
+pub fn start_small(gui: &mut Gui, steps: u64, play: bool) {
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, ratio_steps: 1, steps, snap: 20, tick: 5, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, play);
+    until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+}
+
+pub fn press(gui: &mut Gui, key: Key) {
+    gui.key_press(key);
+    gui.step();
+    gui.step();
+}
+
+pub fn type_character(gui: &mut Gui, text: &str) {
+    gui.event(egui::Event::Text(text.into()));
+    gui.step();
+    gui.step();
+}
+
+pub fn checkpoints(window: &Window) -> PathBuf {
+    window.run.opened.as_ref().and_then(|o| o.folder.clone()).expect("a run's folder").join("checkpoints")
+}
+
+#[derive(Debug)]
+pub struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|e| e.to_string())
+    }
+}
+
+pub fn drop_file(gui: &mut Gui, path: &Path) {
+    gui.input_mut().dropped_files.push(Arc::new(Dropped(path.to_owned())));
+    gui.step();
+    gui.step();
+}
+
+/// A run of digits with networks that are smaller still.
+pub fn start_digits(gui: &mut Gui, play: bool) {
+    let preset = Preset::find("mnist").expect("a preset").config();
+    let config = Config { batch: 4, width: 8, warmup_steps: 2, steps: 1_000_000, tick: 1, ..preset };
+    let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, play);
+    until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+}
