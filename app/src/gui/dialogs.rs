@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use eframe::egui::{self, Key};
 
@@ -70,20 +71,32 @@ pub struct PathDialog {
     /// What it is for.
     pub purpose: Purpose,
     text: String,
-    chosen: Option<Receiver<Option<PathBuf>>>,
+    /// The system's dialog, and since when it is open.
+    chosen: Option<(Receiver<Option<PathBuf>>, Instant)>,
+    /// Whether the system has no dialog.
+    missing: bool,
     fresh: bool,
 }
+
+/// A dialog that is closed sooner than a person could do it was never there.
+const SEEN: Duration = Duration::from_millis(400);
 
 impl PathDialog {
     /// Asks, with a path to begin with.
     pub fn new(purpose: Purpose, start: &Path) -> Self {
-        Self { purpose, text: start.display().to_string(), chosen: None, fresh: true }
+        Self { purpose, text: start.display().to_string(), chosen: None, missing: false, fresh: true }
     }
 
     /// Shows the question.
     pub fn show(&mut self, context: &egui::Context) -> Option<Answer> {
-        if let Some(Ok(Some(path))) = self.chosen.as_ref().map(Receiver::try_recv) {
-            return Some(Answer::Path(path));
+        if let Some((chosen, since)) = &self.chosen
+            && let Ok(answer) = chosen.try_recv()
+        {
+            if let Some(path) = answer {
+                return Some(Answer::Path(path));
+            }
+            self.missing = since.elapsed() < SEEN;
+            self.chosen = None;
         }
         let mut answer = None;
         let modal = egui::Modal::new(egui::Id::unique("path")).show(context, |ui| {
@@ -112,6 +125,9 @@ impl PathDialog {
                     answer = Some(Answer::Cancel);
                 }
             });
+            if self.missing {
+                ui.label("The system has no dialog for files: type the path, or drop the file onto the window.");
+            }
         });
         if modal.should_close() {
             answer = answer.or(Some(Answer::Cancel));
@@ -156,7 +172,7 @@ impl PathDialog {
             let _ = sender.send(path);
             context.request_repaint();
         });
-        self.chosen = Some(receiver);
+        self.chosen = Some((receiver, Instant::now()));
     }
 }
 

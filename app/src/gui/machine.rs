@@ -186,7 +186,7 @@ fn kernels(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
         ui.heading("Kernels");
         let button = ui.add_enabled(run.is_open(), egui::Button::new("Time the kernels"));
         let tip =
-            "Runs one step of each kind with a clock around every launch, and measures what the device can do at most.";
+            "Runs three steps of each kind with a clock around every launch, keeps the best times, and measures what the device can do at most.";
         if button.on_hover_text(tip).clicked() {
             run.training().order(Order::Profile);
         }
@@ -210,7 +210,10 @@ fn kernels(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
                 ui.label(format!("{:.1}", kernel.gb_per_sec));
                 let share = kernel.roofline.clamp(0.0, 1.0) as f32;
                 let bar = egui::ProgressBar::new(share).desired_width(140.0).fill(theme.ratio.gamma_multiply(0.5));
-                ui.add(bar.text(format!("{:.0} %", 100.0 * kernel.roofline)));
+                ui.add(bar.text(format!("{:.0} %", 100.0 * kernel.roofline))).on_hover_text(
+                    "Of what the device can do at most. More than all of it: what the kernel reads is in a cache, which \
+                     is faster than the memory.",
+                );
                 ui.end_row();
             }
         });

@@ -10,6 +10,7 @@ mod controls;
 mod dialogs;
 mod explore;
 mod files;
+mod flow;
 mod help;
 mod images;
 mod knobs;

@@ -8,6 +8,7 @@ pub use drawing::Drawing;
 use eframe::egui::{self, Key, Rect, Sense, Vec2};
 use onestep_core::random::{normal, threefry2x32};
 
+use super::flow;
 use super::run::Run;
 use super::slow::Phase;
 use super::theme::Theme;
@@ -148,6 +149,8 @@ impl Laboratory {
         let side = ui.available_size().min_elem().max(120.0);
         let left = (ui.available_width() - side) / 2.0;
         let mut ask = None;
+        let beside = Rect::from_min_size(ui.cursor().min, Vec2::new(left, side));
+        flow::show(ui, beside, run, theme, phase);
         ui.horizontal(|ui| {
             ui.add_space(left.max(0.0));
             let (response, painter) = ui.allocate_painter(Vec2::splat(side), Sense::click_and_drag());

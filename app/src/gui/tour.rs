@@ -33,7 +33,7 @@ const STEPS: [(Part, &str, &str); 6] = [
     (
         Part::Stage,
         "The ratio and its gradient",
-        "One light network learns where data are more likely than samples. Its gradient tells every sample which way to go: no teacher is needed.",
+        "One light network learns where data are more likely than samples. Its gradient tells every sample which way to go: no teacher is needed. The diagram beside the plane shows the round; Slow motion walks through it.",
     ),
     (
         Part::Settings,

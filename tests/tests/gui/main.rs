@@ -274,6 +274,8 @@ fn slow_motion_walks_through_a_step() {
     until(&mut gui, "a generator step was made", |w| iterations(w) >= 1);
     let counters = state(&gui).run.view.as_ref().expect("a view").counters;
     assert!(counters.ratio >= 1);
+    let generator = format!("Generator: {} updates", counters.generator);
+    assert!(gui.query_by_label(&generator).is_some(), "the diagram beside the plane counts them");
     click(&mut gui, "Slow motion");
     assert_eq!(state(&gui).run.state, State::Paused);
 }

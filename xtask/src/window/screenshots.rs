@@ -32,13 +32,18 @@ struct Shot {
     when: When,
     /// Whether a run that was killed is there before the window opens.
     after_crash: bool,
+    /// Where the mouse is clicked then.
+    click: Option<[u16; 2]>,
     /// Seconds that the window has after that.
     settle: u64,
 }
 
 const fn shot(name: &'static str, size: [u16; 2], args: &'static [&'static str], when: When) -> Shot {
-    Shot { name, size, args, when, after_crash: false, settle: 2 }
+    Shot { name, size, args, when, after_crash: false, click: None, settle: 2 }
 }
+
+/// The button "Slow motion".
+const SLOW_MOTION: [u16; 2] = [533, 12];
 
 const LARGE: [u16; 2] = [1280, 800];
 const SMALL: [u16; 2] = [1024, 640];
@@ -55,6 +60,11 @@ const SHOTS: &[Shot] = &[
         &["--preset", "gaussians", "--view", "machine", "--time-kernels", "--theme", "light"],
         When::Step(300),
     ),
+    Shot {
+        click: Some(SLOW_MOTION),
+        settle: 9,
+        ..shot("slow-motion", LARGE, &["--preset", "gaussians", "--theme", "dark"], When::Step(300))
+    },
     shot("tour", LARGE, &["--preset", "pinwheel", "--tour", "--theme", "dark"], When::Step(200)),
     shot("explore", LARGE, &["mnist-generator.safetensors", "--theme", "light"], When::Secs(12)),
     // The banner says what is wrong with the file, and the window goes on.
@@ -104,6 +114,10 @@ fn take(shot: &Shot, path: &Path) -> Result<()> {
             let reached = || desk.statistics().last().is_some_and(|(last, _)| *last >= step);
             program.wait(&format!("step {step}"), reached)?;
         }
+    }
+    if let Some(at) = shot.click {
+        display.point(at)?;
+        display.click()?;
     }
     // The step is in the statistics before its view is on the screen.
     std::thread::sleep(Duration::from_secs(shot.settle));

@@ -147,6 +147,11 @@ impl Charts {
         Ok(())
     }
 
+    /// The last value of a statistic.
+    pub fn latest(&self, name: &str) -> Option<f64> {
+        self.curves.get(name)?.linear().last().map(|(_, value)| value)
+    }
+
     /// Damaged lines that [`Charts::load`] skipped; the user sees the number as well.
     pub fn damaged(&self) -> usize {
         self.damaged
