@@ -4,9 +4,11 @@
 
 use eframe::egui::{self, Align2, Color32, FontId, Pos2, Rect, Sense, Shape, Stroke, StrokeKind, Vec2, pos2, vec2};
 
+use super::plots::{Charts, short};
 use super::run::Run;
 use super::slow::Phase;
 use super::theme::Theme;
+use super::training::View;
 
 /// Narrowest and lowest space in which the words can be read.
 const LEAST: Vec2 = vec2(190.0, 230.0);
@@ -27,12 +29,13 @@ struct Part {
 
 /// Draws the diagram into the right part of `space`, if it fits there.
 pub fn show(ui: &mut egui::Ui, space: Rect, run: &Run, theme: &Theme, phase: Option<Phase>) {
-    if space.width() < LEAST.x || space.height() < LEAST.y || run.view.is_none() || run.in_warmup() {
+    let Some(view) = &run.view else { return };
+    if space.width() < LEAST.x || space.height() < LEAST.y || run.in_warmup() {
         return;
     }
     let width = space.width().min(WIDEST);
     let space = Rect::from_min_max(pos2(space.right() - width, space.top()), space.max).shrink(8.0);
-    let parts = parts(space, run, theme);
+    let parts = parts(space, view, &run.charts, theme);
     let [latent, generator, data, noise, ratio, gradient] = &parts;
     let lit = |part: &Part| phase == Some(part.phase);
     arrow(ui, &[below(latent), above(generator)], theme.fake, lit(latent));
@@ -62,7 +65,7 @@ pub fn show(ui: &mut egui::Ui, space: Rect, run: &Run, theme: &Theme, phase: Opt
     }
 }
 
-fn parts(space: Rect, run: &Run, theme: &Theme) -> [Part; 6] {
+fn parts(space: Rect, view: &View, charts: &Charts, theme: &Theme) -> [Part; 6] {
     let pitch = space.height() / ROWS;
     let height = (pitch * 0.68).min(40.0);
     // The way back runs to the left of the boxes.
@@ -72,17 +75,14 @@ fn parts(space: Rect, run: &Run, theme: &Theme) -> [Part; 6] {
         let center = pos2(x + width / 2.0, space.top() + (row + 0.5) * pitch);
         Rect::from_center_size(center, vec2(width, height))
     };
-    let latest = |name: &str| run.charts.latest(name);
-    let number = |what: &str, value: Option<f64>| value.map_or("…".to_owned(), |value| format!("{what} {value:.3}"));
-    let Some(view) = &run.view else { unreachable!("asked for without a view") };
+    let latest = |name: &str, words: &dyn Fn(f64) -> String| charts.latest(name).map_or("…".to_owned(), words);
     let config = &view.config;
     let part = |phase, title, now, color, rect| Part { phase, title, now, color, rect };
     let updates = format!("{} updates", view.counters.generator);
     let batch = format!("batch of {}", config.batch);
     let noise = format!("level {} to {}", config.sigma_min, config.sigma_max);
-    let accuracy =
-        latest("Ratio/accuracy").map_or("…".to_owned(), |share| format!("right in {:.0} %", 100.0 * share));
-    let pull = number("pull", latest("Ratio/pull"));
+    let accuracy = latest("Ratio/accuracy", &|share| format!("right in {:.0} %", 100.0 * share));
+    let pull = latest("Ratio/pull", &|pull| format!("pull {}", short(pull)));
     [
         part(Phase::Data, "Latents", "random".to_owned(), theme.fake, at(0.0, left, column)),
         part(Phase::Generator, "Generator", updates, theme.fake, at(1.0, left, column)),

@@ -18,6 +18,9 @@ const HISTORY: usize = 500;
 /// How often samples are kept while the run goes on.
 const HISTORY_PERIOD: Duration = Duration::from_secs(2);
 
+/// Messages that are kept: as many as a tooltip can show.
+const MESSAGES: usize = 20;
+
 /// What a run is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
@@ -305,6 +308,8 @@ impl Run {
 
     /// Takes what the training thread has told. Call it once a frame.
     pub fn update(&mut self) {
+        // A long run saves itself thousands of times, and says so.
+        self.messages.drain(..self.messages.len().saturating_sub(MESSAGES));
         while let Some(report) = self.training.report() {
             match report {
                 Report::Busy(what) => self.busy = what,

@@ -11,8 +11,8 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use onestep::gui::egui::{self, Key, Modifiers, ViewportCommand};
 use onestep::gui::run::State;
 use onestep::gui::window::Window;
-use onestep_core::session::End;
-use onestep_core::train::Preset;
+use onestep_core::session::{End, Start};
+use onestep_core::train::{Config, Preset};
 
 use harness::{
     Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
@@ -412,4 +412,26 @@ fn a_run_goes_on_on_another_device() {
     });
     let there = iterations(state(&gui));
     until(&mut gui, "it goes on there", |w| iterations(w) > there);
+}
+
+#[test]
+fn a_run_that_does_not_fit_on_the_device_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = window(&folder, [1280.0, 800.0], "gpu");
+    let preset = Preset::find("mnist").expect("a preset").config();
+    let config = Config { batch: 65_536, width: 64, ..preset };
+    let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, true);
+    let told = |w: &Window| {
+        w.run.refused.clone().or_else(|| match &w.run.state {
+            State::Failed(failure) => Some(failure.message.clone()),
+            _ => None,
+        })
+    };
+    until(&mut gui, "the window says so", |w| told(w).is_some());
+    let message = told(state(&gui)).unwrap_or_default();
+    assert!(message.contains("needs") && message.contains("allows"), "{message}");
+    click(&mut gui, "Dismiss");
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "another run trains", |w| iterations(w) >= 1);
 }

@@ -23,6 +23,7 @@ use eframe::egui::{self, Rect, UiBuilder, vec2};
 use onestep_core::files::FileError;
 
 use self::accuracy::Accuracy;
+pub use self::axis::short;
 use self::definitions::{CHARTS, Chart, Kind};
 use self::history::Curves;
 use self::lines::Lines;
