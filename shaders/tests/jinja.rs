@@ -5,7 +5,6 @@ mod cases;
 mod slim;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 use onestep_shaders::{Generated, Tile, Variant};
@@ -17,7 +16,8 @@ fn environment(text: fn(&str) -> String) -> Environment<'static> {
     environment.add_filter("replace", |text: &str, from: &str, to: &str| text.replace(from, to));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     for folder in ["lib", "kernels"] {
-        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        // As cargo starts tests: in their package's folder. That of their compilation may be another checkout's.
+        for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
             let name = format!("{folder}/{}", entry.file_name().to_str().unwrap());
             environment.add_template_owned(name, text(&std::fs::read_to_string(entry.path()).unwrap())).unwrap();

@@ -17,7 +17,8 @@ const ROWS: u32 = 5;
 
 fn main() {
     let folder = PathBuf::from(std::env::args().nth(1).expect("the folder to write into"));
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/web/mnist-generator.safetensors");
+    let shipped = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo runs this"))
+        .join("../assets/web/mnist-generator.safetensors");
     let attention = UnetConfig { channels: 3, ..UnetConfig::tiny() };
     let adaptive = UnetConfig {
         patch: 1,

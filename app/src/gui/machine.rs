@@ -23,10 +23,20 @@ pub struct Machine {
     spare_battery: bool,
     on_battery: Option<bool>,
     looked: Option<Instant>,
-    /// Whether this panel paused the run.
-    paused: bool,
+    battery: Battery,
     /// Seconds of the last frames, for the read-out.
     pub frame_secs: f32,
+}
+
+/// What was done about the battery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Battery {
+    /// Nothing.
+    Ignored,
+    /// The run was paused.
+    Spared,
+    /// The run was paused, and a person pressed play: what happens from then on is theirs.
+    Overruled,
 }
 
 /// What a person asks for.
@@ -41,10 +51,10 @@ impl Machine {
         Self {
             adapters,
             share: 100,
-            spare_battery: true,
+            spare_battery: false,
             on_battery: None,
             looked: None,
-            paused: false,
+            battery: Battery::Ignored,
             frame_secs: 0.0,
         }
     }
@@ -64,14 +74,20 @@ impl Machine {
     }
 
     fn react(&mut self, run: &mut Run) {
-        let spare = self.spare_battery && self.on_battery == Some(true);
-        if spare && !self.paused && run.state == State::Playing {
-            run.pause();
-            self.paused = true;
-            run.messages.push("paused: the machine runs on its battery (Machine tab)".into());
-        } else if self.paused && !spare {
-            self.paused = false;
-            run.play();
+        if !self.spare_battery || self.on_battery != Some(true) {
+            if std::mem::replace(&mut self.battery, Battery::Ignored) == Battery::Spared {
+                run.play();
+            }
+            return;
+        }
+        match self.battery {
+            Battery::Ignored if run.state == State::Playing => {
+                run.pause();
+                self.battery = Battery::Spared;
+                run.messages.push("paused: the machine runs on its battery (Machine tab)".into());
+            }
+            Battery::Spared if run.state == State::Playing => self.battery = Battery::Overruled,
+            _ => {}
         }
     }
 
@@ -217,5 +233,34 @@ fn kernels(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
                 ui.end_row();
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gui::training::Training;
+
+    #[test]
+    fn a_battery_pauses_a_run_unless_a_person_wants_it_to_go_on() {
+        let training = Training::new(&egui::Context::default()).unwrap();
+        let mut run = Run::new(training, "cpu".into(), "runs".into());
+        let mut machine = Machine::new(Vec::new());
+        let react = |machine: &mut Machine, run: &mut Run, on_battery: bool| {
+            machine.on_battery = Some(on_battery);
+            machine.react(run);
+            run.state.clone()
+        };
+        run.state = State::Playing;
+        assert_eq!(react(&mut machine, &mut run, true), State::Playing, "only if it was asked for");
+        machine.spare_battery = true;
+        assert_eq!(react(&mut machine, &mut run, true), State::Paused);
+        assert_eq!(react(&mut machine, &mut run, false), State::Playing, "plugged in again");
+        assert_eq!(react(&mut machine, &mut run, true), State::Paused);
+        run.play();
+        assert_eq!(react(&mut machine, &mut run, true), State::Playing, "a person has pressed play");
+        run.pause();
+        assert_eq!(react(&mut machine, &mut run, true), State::Paused);
+        assert_eq!(react(&mut machine, &mut run, false), State::Paused, "and pause: that is theirs, too");
     }
 }

@@ -179,8 +179,8 @@ fn every_control_of_the_machine_has_a_name_and_can_be_used() {
 fn every_control_of_the_explorer_has_a_name_and_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/web/mnist-generator.safetensors");
-    drop_file(&mut gui, &model);
+    let model = Path::new("../assets/web/mnist-generator.safetensors");
+    drop_file(&mut gui, model);
     let driven = drive_all(&mut gui, Tab::Explore, &folder, |gui| start_small(gui, 1_000_000, true));
     assert_driven(&driven, &["Samples", "Latent plane", "Interpolation", "Best of N"]);
     assert_driven(&driven, &["Is it memorised?", "First seed", "Save picture…", "Export weights…", "Open model…"]);

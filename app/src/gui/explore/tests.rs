@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const SIZES: [[f32; 2]; 2] = [[1024.0, 640.0], [3840.0, 2160.0]];
 
 fn asset(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/web").join(name)
+    Path::new("../assets/web").join(name)
 }
 
 /// A model file with weights that depend on every place.
