@@ -98,7 +98,7 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
     let play = ui.add_enabled(open, Button::new(RichText::new(text).strong()).min_size(egui::vec2(72.0, 0.0)));
     if play.on_hover_text("Train, or wait after the current step (Space).").clicked() {
         run.toggle();
-        // The new word is in this frame already: where software draws, the next one is a tenth of a second away.
+        // The new word is in this frame already: where software draws, the next one is long in coming.
         ui.ctx().request_discard("play or pause");
     }
     let step =

@@ -71,8 +71,7 @@ fn find<'a>(gui: &'a Gui, control: &Control) -> Option<egui_kittest::Node<'a>> {
 
 /// Does to a control what a person can do.
 fn drive(gui: &mut Gui, control: &Control, folder: &TempDir) {
-    // It may have gone with what was done before.
-    let Some(node) = find(gui, control) else { return };
+    let node = find(gui, control).expect("it was there in this frame");
     match node.accesskit_node().role() {
         Role::SpinButton | Role::Slider => node.increment_accesskit(),
         // Saved there, and not in the folder of these tests.

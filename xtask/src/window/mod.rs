@@ -38,22 +38,28 @@ const LOSING: [&str; 7] = ["digits.toml", "--device", "gpu", "--share-device", "
 /// The screen that nobody sees, and libraries that a window opens while it runs.
 const PACKAGES: [&str; 5] = ["xvfb", "libx11-xcb1", "libxcursor1", "libxi6", "libxkbcommon-x11-0"];
 
-/// Makes sure that a window can open: installs what is missing on Debian, says what to install elsewhere.
-fn ensure_screen() -> Result<()> {
+/// Makes sure that a window can open, on Debian by installing what is missing; false if there is no virtual screen.
+fn ensure_screen() -> Result<bool> {
     vulkan::ensure()?;
     if Path::new("/etc/debian_version").exists() {
         let missing: Vec<&str> = PACKAGES.into_iter().filter(|package| !vulkan::is_installed(package)).collect();
-        return if missing.is_empty() { Ok(()) } else { vulkan::install(&missing) };
+        if !missing.is_empty() {
+            vulkan::install(&missing)?;
+        }
+        return Ok(true);
     }
-    if !step::works("Xvfb", &["-help"]) {
-        bail!("no Xvfb here, the virtual screen; install it (Fedora: xorg-x11-server-Xvfb; Arch: xorg-server-xvfb)");
-    }
-    Ok(())
+    Ok(step::works("Xvfb", &["-help"]))
 }
+
+/// What to do where there is no virtual screen.
+const NO_SCREEN: &str =
+    "no Xvfb here, the virtual screen; install it (Fedora: xorg-x11-server-Xvfb; Arch: xorg-server-xvfb)";
 
 /// Makes sure that a window can open, and builds the program; false if it does not compile.
 fn prepare() -> Result<bool> {
-    ensure_screen()?;
+    if !ensure_screen()? {
+        bail!("{NO_SCREEN}");
+    }
     web::build_program()
 }
 

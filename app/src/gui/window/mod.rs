@@ -32,8 +32,7 @@ use super::training::{Failure, Training, Wish};
 use super::{banner, controls, help};
 
 /// Shortest time between two views if software fills the pixels: it does so on the cores that train, and
-/// not in the time of a frame. Measured with 1280 x 800 on llvmpipe and two cores: with a view every 0.2 s
-/// a step takes half as long again, with one every 0.9 s a fifth.
+/// not in the time of a frame. `cargo xtask bench window` measures what that leaves of the speed.
 const SOFTWARE_PERIOD_SECS: f32 = 0.9;
 
 /// What the middle shows.
