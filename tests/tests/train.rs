@@ -158,6 +158,107 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     assert_eq!(events.lock().unwrap().iter().filter(|e| ended(e)).count(), 3);
 }
 
+/// What the last checkpoint of a run holds, bit for bit.
+fn last_state(run: &Path) -> Vec<u8> {
+    let states = run.join("checkpoints").read_dir().unwrap().flatten().map(|entry| entry.path());
+    std::fs::read(states.max().expect("there is a checkpoint").join("state.safetensors")).unwrap()
+}
+
+fn only_run(outdir: &Path) -> PathBuf {
+    outdir.read_dir().unwrap().next().expect("there is a run").unwrap().path()
+}
+
+fn set(session: &mut Session, knob: &str, value: &str) {
+    session.handle(Command::Set { knob: knob.to_owned(), value: value.to_owned() });
+}
+
+/// Goes on to an iteration, turning knobs on the way from `first` on.
+fn advance_to(session: &mut Session, first: u64, iteration: u64) {
+    while session.iterations() < iteration {
+        match session.iterations() {
+            at if at < first => {}
+            8 => set(session, "lr_ratio", "0.0123"),
+            12 => set(session, "divergence", "js"),
+            14 => set(session, "divergence", "reverse-kl"),
+            _ => {}
+        }
+        assert_eq!(block_on(session.advance()).unwrap(), Flow::Continue);
+    }
+}
+
+fn resume(path: &Path, overrides: Overrides) -> Start {
+    Start::Resume { path: path.to_owned(), overrides: Box::new(overrides) }
+}
+
+#[test]
+fn settings_that_were_changed_survive_a_stop_and_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::default();
+    let new = || Start::New { preset: String::new(), config: Box::new(short(20)), transfer: None };
+    let begin = |name: &str| open(new(), load(&short(20)), &folder.path().join(name), &events);
+    let mut whole = begin("whole");
+    advance_to(&mut whole, 0, 16);
+    finish(whole, false);
+    let wanted = last_state(&only_run(&folder.path().join("whole")));
+    // Stopped after one change, or killed: at 9 with a change since the checkpoint at 5, at 13 with one before the
+    // checkpoint at 10 and one after it.
+    for (name, at, stops) in [("stopped", 9, true), ("killed early", 9, false), ("killed late", 13, false)] {
+        let mut session = begin(name);
+        advance_to(&mut session, 0, at);
+        if stops {
+            session.handle(Command::Stop);
+            finish(session, false);
+        } else {
+            drop(session);
+        }
+        let run = only_run(&folder.path().join(name));
+        events.lock().unwrap().clear();
+        let mut session = open(resume(&run, Overrides::default()), load(&short(20)), &run, &events);
+        advance_to(&mut session, at, 16);
+        assert_eq!(session.trainer().config().lr_ratio, 0.0123, "{name}");
+        finish(session, false);
+        assert!(last_state(&run) == wanted, "{name}: another state than that of the run that was never stopped");
+        let told = |e: &&Event| matches!(e, Event::Changed { knob, .. } if knob == "lr_ratio");
+        let told = events.lock().unwrap().iter().filter(told).count();
+        assert_eq!(told, usize::from(name == "killed early"), "{name}: a change is told where it is made");
+        let text = std::fs::read_to_string(run.join("config.json")).unwrap();
+        assert_eq!(text.matches(r#""step""#).count(), 3, "{name}: {text}");
+    }
+}
+
+#[test]
+fn settings_that_a_resume_changes_survive_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::default();
+    let new = |steps| Start::New { preset: String::new(), config: Box::new(short(steps)), transfer: None };
+    let go_on = || Overrides {
+        steps: Some(20),
+        lr_ratio: Some(2e-3),
+        divergence: Some("js".parse().unwrap()),
+        ..Overrides::default()
+    };
+    let mut states = Vec::new();
+    for killed in [false, true] {
+        let outdir = folder.path().join(format!("killed {killed}"));
+        finish(open(new(4), load(&short(4)), &outdir, &events), false);
+        events.lock().unwrap().clear();
+        let mut session = open(resume(&outdir, go_on()), load(&short(4)), &outdir, &events);
+        if killed {
+            while session.iterations() < 13 {
+                block_on(session.advance()).unwrap();
+            }
+            drop(session);
+            session = open(resume(&only_run(&outdir), Overrides::default()), load(&short(4)), &outdir, &events);
+        }
+        assert_eq!(session.trainer().config().steps, 20);
+        finish(session, false);
+        states.push(last_state(&only_run(&outdir)));
+        let told = |e: &&Event| matches!(e, Event::Changed { knob, .. } if knob == "divergence");
+        assert!(events.lock().unwrap().iter().any(|e| told(&e)), "a change by a flag leaves its mark");
+    }
+    assert!(states[0] == states[1], "the killed run went on with other settings");
+}
+
 #[test]
 fn a_run_that_diverges_names_the_statistic_and_keeps_its_last_good_state() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,6 +278,53 @@ fn a_run_that_diverges_names_the_statistic_and_keeps_its_last_good_state() {
         let weights = block_on(session.trainer().weights(network, "param")).unwrap();
         assert!(weights.iter().all(|w| w.is_finite()), "a bad gradient changed the {network}");
     }
-    let state = folder.path().read_dir().unwrap().flatten().next().unwrap().path().join("latest.json");
-    assert!(state.is_file(), "no checkpoint was kept");
+    assert!(only_run(folder.path()).join("latest.json").is_file(), "no checkpoint was kept");
+}
+
+#[test]
+fn a_run_whose_rates_are_too_high_can_go_on_with_lower_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let fast = Config { lr_ratio: 1.0, lr_generator: 1.0, clip: 0.0, batch: 8, steps: 3000, ..Config::default() };
+    let config = Config { data: "gaussians".into(), warmup_steps: 0, width: 64, blocks: 3, ..fast };
+    let start = Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
+    let mut session = open(start, load(&config), folder.path(), &Arc::default());
+    let error = loop {
+        match block_on(session.advance()) {
+            Ok(flow) => assert_eq!(flow, Flow::Continue, "it did not diverge"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("go on from the last checkpoint"), "{error}");
+    drop(session);
+    let calm = Overrides {
+        lr_ratio: Some(1e-5),
+        lr_generator: Some(1e-5),
+        clip: Some(1.0),
+        steps: Some(200),
+        ..Overrides::default()
+    };
+    finish(open(resume(folder.path(), calm), load(&config), folder.path(), &Arc::default()), false);
+}
+
+#[test]
+fn a_transferred_run_that_is_stopped_at_once_goes_on_without_a_warm_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::default();
+    let new = |transfer| Start::New { preset: String::new(), config: Box::new(short(6)), transfer };
+    let weights = finish(open(new(None), load(&short(6)), &folder.path().join("first"), &events), false);
+    let whole = open(new(Some(weights.clone())), load(&short(6)), &folder.path().join("whole"), &events);
+    let wanted = std::fs::read(finish(whole, false)).unwrap();
+    let parts = folder.path().join("parts");
+    let mut session = open(new(Some(weights.clone())), load(&short(6)), &parts, &events);
+    session.handle(Command::Stop);
+    finish(session, false);
+    let text = std::fs::read_to_string(only_run(&parts).join("config.json")).unwrap();
+    let saved: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(saved["config"]["warmup_steps"], 0);
+    assert_eq!(saved["transfer"]["file"], weights.canonicalize().unwrap().to_str().unwrap());
+    assert_eq!(saved["transfer"]["sha256"].as_str().unwrap().len(), 64);
+    let log = std::fs::read_to_string(only_run(&parts).join("log.txt")).unwrap();
+    assert!(log.contains("first/"), "the log does not name the file: {log}");
+    let resumed = finish(open(resume(&parts, Overrides::default()), load(&short(6)), &parts, &events), false);
+    assert!(std::fs::read(resumed).unwrap() == wanted, "it did not go on as what it was");
 }

@@ -46,10 +46,21 @@ impl Reporter {
             return;
         }
         match event {
-            Event::Started { folder, device: _, data, generator_parameters, ratio_parameters, resumed_at } => {
+            Event::Started {
+                folder,
+                device: _,
+                data,
+                transfer,
+                generator_parameters,
+                ratio_parameters,
+                resumed_at,
+            } => {
                 self.line(&format!(
                     "data: {data}; generator {generator_parameters} parameters, ratio network {ratio_parameters}"
                 ));
+                if let Some(transfer) = transfer {
+                    self.line(&format!("first weights: {}", transfer.display()));
+                }
                 if let Some(folder) = folder {
                     self.line(&format!("folder: {}", folder.display()));
                 }

@@ -114,10 +114,15 @@ fn is_intact(path: &Path, file: &RemoteFile) -> Result<bool, DataError> {
     if !right_length {
         return Ok(false);
     }
+    let hash = hash_file(path).map_err(|got| read::read_error(path, "a cached download", got))?;
+    Ok(hash == file.sha256)
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
-    let mut copy = || io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash));
-    copy().map_err(|got| read::read_error(path, "a cached download", got))?;
-    Ok(hex(hash) == file.sha256)
+    io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
+    Ok(hex(hash))
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

@@ -13,17 +13,43 @@ use crate::files::FileError;
 use crate::model::{ModelFile, ModelKind, Storage};
 use crate::nets::Tensor;
 use crate::train::method::{GENERATOR, RATIO};
-use crate::train::{Counters, Trainer, TrainingData};
+use crate::train::{Config, Counters, Trainer, TrainingData};
 
 /// Version of the checkpoint's content.
 const VERSION: u32 = 1;
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
-struct State {
+pub(super) struct State {
     version: u32,
-    counters: Counters,
+    pub counters: Counters,
     elapsed_secs: f64,
+    /// The settings at this step; older checkpoints have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
+}
+
+impl State {
+    /// Reads `state.json` in a checkpoint's folder.
+    pub fn read(checkpoint: &Path) -> Result<Self, SessionError> {
+        let file = checkpoint.join("state.json");
+        let wrong = |problem: String| SessionError::Folder { path: file.display().to_string(), problem };
+        let text =
+            fs::read_to_string(&file).map_err(|e| wrong(format!("{e}; choose a checkpoint written by onestep")))?;
+        let state: Self = serde_json::from_str(&text)
+            .map_err(|e| wrong(format!("is damaged ({e}); resume an earlier checkpoint")))?;
+        if state.version != VERSION {
+            let problem =
+                format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
+            return Err(wrong(problem));
+        }
+        Ok(state)
+    }
+
+    /// Steps done, both phases.
+    pub fn step(&self) -> u64 {
+        self.counters.warmup + self.counters.generator
+    }
 }
 
 /// Parameter stores of each network that belong to the state.
@@ -80,7 +106,8 @@ async fn write_state(
         model.tensors.insert(name.to_owned(), Tensor { shape: vec![len], values });
     }
     model.save(folder.join("state.safetensors"), Storage::F32)?;
-    let state = State { version: VERSION, counters: trainer.counters, elapsed_secs: elapsed.as_secs_f64() };
+    let config = Some(trainer.config().clone());
+    let state = State { version: VERSION, counters: trainer.counters, elapsed_secs: elapsed.as_secs_f64(), config };
     let state = serde_json::to_value(state).expect("numbers have a JSON form");
     write_json(&folder.join("state.json"), &state)
 }
@@ -91,16 +118,8 @@ fn prefix(network: &str, store: &str) -> String {
 
 /// Puts a checkpoint's state into a trainer of the same run; returns the time it had taken.
 pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, SessionError> {
-    let file = path.join("state.json");
-    let wrong = |problem: String| SessionError::Folder { path: file.display().to_string(), problem };
-    let text = fs::read_to_string(&file).map_err(|e| wrong(format!("{e}; choose a checkpoint written by onestep")))?;
-    let state: State =
-        serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged ({e}); resume an earlier checkpoint")))?;
-    if state.version != VERSION {
-        let problem =
-            format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
-        return Err(wrong(problem));
-    }
+    let state = State::read(path)?;
+    let wrong = |problem: String| SessionError::Folder { path: path.display().to_string(), problem };
     let model = ModelFile::open(path.join("state.safetensors"))?;
     if model.meta.kind != ModelKind::State {
         return Err(wrong("state.safetensors is not a checkpoint; choose one written by onestep".into()));

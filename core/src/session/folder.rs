@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use super::SessionError;
 use super::message::Event;
 use super::picture::{scatter, to_bytes};
+use super::settings::{Change, RunSettings};
 use crate::data::save_grid;
 use crate::files::{FileError, atomic_write};
 use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use crate::train::method::{GENERATOR, RATIO};
-use crate::train::{Config, Trainer, TrainingData};
+use crate::train::{Trainer, TrainingData};
 
 /// A run's folder.
 pub struct RunFolder {
     path: PathBuf,
+    /// Its `config.json`, as far as the run is.
+    pub(super) settings: RunSettings,
     log: fs::File,
     statistics: fs::File,
 }
@@ -28,7 +31,8 @@ const SCATTER: usize = 256;
 
 impl RunFolder {
     /// Makes `outdir/00003-mnist-diffratio-b64`, numbered after those that are there.
-    pub fn create(outdir: &Path, data: &str, config: &Config, preset: &str) -> Result<Self, SessionError> {
+    pub(super) fn create(outdir: &Path, data: &str, settings: RunSettings) -> Result<Self, SessionError> {
+        let config = &settings.config;
         fs::create_dir_all(outdir).map_err(|e| FileError::new(outdir, "create the folder", e))?;
         let entries = fs::read_dir(outdir).map_err(|e| FileError::new(outdir, "list the folder", e))?;
         let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.get(..5)?.parse::<u32>().ok());
@@ -40,13 +44,12 @@ impl RunFolder {
             let part = path.join(part);
             fs::create_dir(&part).map_err(|e| FileError::new(&part, "create the folder", e))?;
         }
-        let text = serde_json::json!({ "preset": preset, "config": config });
-        write_json(&path.join("config.json"), &text)?;
-        Self::open(&path)
+        settings.write(&path)?;
+        Self::open(&path, settings)
     }
 
     /// An existing run's folder.
-    pub fn open(path: &Path) -> Result<Self, SessionError> {
+    pub(super) fn open(path: &Path, settings: RunSettings) -> Result<Self, SessionError> {
         let append = |name: &str| {
             let file = path.join(name);
             let opened = fs::OpenOptions::new().create(true).append(true).open(&file);
@@ -59,7 +62,14 @@ impl RunFolder {
             let problem = "another program is training in this folder; wait until it ends".to_owned();
             return Err(SessionError::Folder { path: path.display().to_string(), problem });
         }
-        Ok(Self { path: path.to_owned(), log, statistics: append("stats.jsonl")? })
+        Ok(Self { path: path.to_owned(), settings, log, statistics: append("stats.jsonl")? })
+    }
+
+    /// Writes down the changes that were made, and `to_come`: those that a resumed run has yet to make again.
+    pub(super) fn save_changes<'a>(&self, to_come: impl IntoIterator<Item = &'a Change>) -> Result<(), SessionError> {
+        let mut settings = self.settings.clone();
+        settings.changes.extend(to_come.into_iter().cloned());
+        settings.write(&self.path)
     }
 
     /// Whether some program is training in the folder.
@@ -71,6 +81,11 @@ impl RunFolder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that the run's first weights came from.
+    pub(super) fn transfer(&self) -> Option<PathBuf> {
+        self.settings.transfer.as_ref().map(|transfer| PathBuf::from(&transfer.file))
     }
 
     /// Adds an event to the log; a failure to log must not end a run.

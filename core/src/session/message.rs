@@ -69,6 +69,8 @@ pub enum Event {
         device: String,
         /// The data set's name and size.
         data: String,
+        /// The file that its first weights came from, if not from chance.
+        transfer: Option<PathBuf>,
         /// Parameters of the generator.
         generator_parameters: usize,
         /// Parameters of the ratio network.

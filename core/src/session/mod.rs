@@ -16,6 +16,8 @@ mod message;
 mod picture;
 #[cfg(feature = "native")]
 mod request;
+#[cfg(feature = "native")]
+mod settings;
 mod views;
 
 pub use error::SessionError;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use crate::exec::Executor;
 use crate::train::method::{RING, Setup};
-use crate::train::{Averages, RatioField, StepKind, TrainError, Trainer, TrainingData, latent, sample_batch};
+use crate::train::{Averages, RatioField, StepKind, Trainer, TrainingData, latent, sample_batch};
 
 /// What the host should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,11 @@ pub struct Session {
     stop: Option<End>,
     save_now: bool,
     sample_now: bool,
+    /// Changes of settings that the run made when it was here before, and makes again.
+    #[cfg(feature = "native")]
+    to_come: VecDeque<settings::Change>,
+    /// Changes that were made before the run was announced.
+    untold: Vec<Event>,
     /// Single steps that were asked for and not done yet.
     singles: VecDeque<StepKind>,
     field: Option<RatioField>,
@@ -112,6 +119,9 @@ impl Session {
             stop: None,
             save_now: false,
             sample_now: false,
+            #[cfg(feature = "native")]
+            to_come: VecDeque::new(),
+            untold: Vec::new(),
             singles: VecDeque::new(),
             field: None,
             announced: None,
@@ -137,44 +147,26 @@ impl Session {
             Command::Stop => self.stop = Some(End::Stopped),
             Command::Discard => self.stop = Some(End::Discarded),
             #[cfg(feature = "native")]
-            Command::Set { knob, value } => self.set(knob, &value),
-        }
-    }
-
-    #[cfg(feature = "native")]
-    fn set(&mut self, knob: String, value: &str) {
-        let config = &mut self.trainer.setup.config;
-        let (divergence, before) = (config.divergence, config.text_of(&knob));
-        if let Err(error) = config.set_live(&knob, value) {
-            return self.tell(Event::Warning { message: error.to_string() });
-        }
-        let (changed, after) = (config.divergence != divergence, config.text_of(&knob));
-        if changed {
-            self.trainer.forget_plans();
-        }
-        if after != before {
-            let (step, elapsed_secs) = (self.iterations(), self.elapsed().as_secs_f64());
-            self.tell(Event::Changed { step, elapsed_secs, knob, before, after });
-        }
-    }
-
-    /// Runs one iteration, or ends the run. If the numbers are not finite any more, the run is
-    /// saved before the error comes: an update with such a gradient changes no weights.
-    pub async fn advance(&mut self) -> Result<Flow, SessionError> {
-        let flow = self.advance_unguarded().await;
-        if let Err(SessionError::Train(TrainError::NonFinite { .. })) = &flow {
-            let saved = self.snap(false).await;
-            if let Err(error) = saved {
-                self.tell(Event::Warning { message: format!("the last good state was not saved: {error}") });
+            Command::Set { knob, value } => {
+                let step = self.iterations();
+                if let Err(error) = self.change(settings::Change { step, knob, value }) {
+                    self.tell(Event::Warning { message: error.to_string() });
+                }
             }
         }
-        flow
     }
 
-    async fn advance_unguarded(&mut self) -> Result<Flow, SessionError> {
+    /// Runs one iteration, or ends the run. If the numbers are not finite any more, that is an error, and the last
+    /// checkpoint stays the last: networks that give such numbers are no good state, although an update with such a
+    /// gradient changes no weights.
+    pub async fn advance(&mut self) -> Result<Flow, SessionError> {
         if self.announced.is_none() {
             self.announce_start();
+            #[cfg(feature = "native")]
+            self.save_start().await?;
         }
+        #[cfg(feature = "native")]
+        self.make_changes();
         if let Some(kind) = self.singles.pop_front() {
             self.single(kind).await?;
             self.trainer.statistics(&mut self.averages).await?;
@@ -334,6 +326,18 @@ impl Session {
         Ok(())
     }
 
+    /// A new run can be gone on with from its first moment on, whatever happens before its first snapshot.
+    #[cfg(feature = "native")]
+    async fn save_start(&mut self) -> Result<(), SessionError> {
+        if let Some(folder) = &self.folder
+            && self.saved_at.is_none()
+        {
+            let state = folder.save_checkpoint(&self.trainer, &self.data, self.elapsed()).await?;
+            folder.finish_checkpoint(&state, self.trainer.config().keep_last)?;
+        }
+        Ok(())
+    }
+
     fn tell(&mut self, event: Event) {
         #[cfg(feature = "native")]
         if let Some(folder) = &mut self.folder {
@@ -352,6 +356,10 @@ impl Session {
             folder: None,
             device: trainer.executor.name(),
             data: format!("{}, {} of {:?}", self.data.name, self.data.spec.rows, self.data.spec.shape),
+            #[cfg(feature = "native")]
+            transfer: self.folder.as_ref().and_then(RunFolder::transfer),
+            #[cfg(not(feature = "native"))]
+            transfer: None,
             generator_parameters: parameters(crate::train::method::GENERATOR),
             ratio_parameters: parameters(crate::train::method::RATIO),
             resumed_at: self.iterations(),
@@ -361,6 +369,9 @@ impl Session {
         self.tell(event);
         let phase = self.phase();
         self.tell(Event::Phase { phase });
+        for event in std::mem::take(&mut self.untold) {
+            self.tell(event);
+        }
     }
 
     fn tell_statistics(&mut self) {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Clock, Event, RunFolder, Session, SessionError, checkpoint};
+use super::checkpoint::{self, State};
+use super::settings::{Change, RunSettings, Transfer};
+use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
 use crate::model::{ModelFile, ModelKind};
 use crate::train::method::{GENERATOR, Setup};
@@ -43,11 +45,6 @@ pub struct Request {
 }
 
 #[derive(Deserialize)]
-struct SavedConfig {
-    config: Config,
-}
-
-#[derive(Deserialize)]
 struct Latest {
     checkpoint: String,
 }
@@ -76,12 +73,16 @@ fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
         runs.sort();
         run = runs.pop().ok_or_else(|| wrong(path, format!("holds no run with a checkpoint; {fix}")))?;
     }
+    let checkpoint = latest_checkpoint(&run)?;
+    Ok((run, checkpoint))
+}
+
+fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
     let latest: Latest = read_json(&run.join("latest.json"), "the run has no complete checkpoint yet; start it anew")?;
     if latest.checkpoint.contains(['/', '\\']) {
         return Err(wrong(&run.join("latest.json"), "names a folder elsewhere; choose a checkpoint's folder instead"));
     }
-    let checkpoint = run.join("checkpoints").join(latest.checkpoint);
-    Ok((run, checkpoint))
+    Ok(run.join("checkpoints").join(latest.checkpoint))
 }
 
 impl Request {
@@ -95,21 +96,70 @@ impl Request {
                 }
                 config
             }
-            Start::Resume { path, overrides } => {
-                let (run, _) = find_checkpoint(path)?;
-                let saved: SavedConfig = read_json(&run.join("config.json"), "choose another run")?;
-                let mut config = saved.config.clone();
-                config.apply(overrides);
-                if config.clone().with_live_of(&saved.config) != saved.config {
-                    return Err(wrong(
-                        &run,
-                        "a resumed run keeps its settings; only live ones (such as --steps or --lr-ratio) can change",
-                    ));
-                }
-                config
-            }
+            Start::Resume { path, overrides } => Resumption::find(path, overrides)?.config()?,
         };
         config.validate()?;
+        Ok(config)
+    }
+}
+
+/// A run that is about to go on.
+struct Resumption {
+    run: PathBuf,
+    checkpoint: PathBuf,
+    /// Steps done.
+    step: u64,
+    /// The settings with which the checkpoint was taken.
+    saved: Config,
+    /// `config.json`, with the changes that were made before this step.
+    settings: RunSettings,
+    /// Changes that the run made at this step or later, and is to make again.
+    to_come: Vec<Change>,
+    /// What is changed now.
+    wanted: Vec<Change>,
+}
+
+impl Resumption {
+    fn find(path: &Path, overrides: &Overrides) -> Result<Self, SessionError> {
+        let (run, checkpoint) = find_checkpoint(path)?;
+        let mut settings = RunSettings::read(&run)?;
+        let state = State::read(&checkpoint)?;
+        let step = state.step();
+        let begin = settings.changes.partition_point(|change| change.step < step);
+        let mut to_come = settings.changes.split_off(begin);
+        // Whoever goes back to an older checkpoint wants another future.
+        if latest_checkpoint(&run).is_ok_and(|latest| latest.file_name() != checkpoint.file_name()) {
+            to_come.retain(|change| change.step == step);
+        }
+        let saved = state.config.unwrap_or_else(|| settings.config.clone());
+        let mut changed = saved.clone();
+        for change in to_come.iter().filter(|change| change.step == step) {
+            changed.set_live(&change.knob, &change.value)?;
+        }
+        let before = changed.clone();
+        changed.apply(overrides);
+        changed.validate()?;
+        if changed.clone().with_live_of(&saved) != saved {
+            return Err(wrong(
+                &run,
+                "a resumed run keeps its settings; only live ones (such as --steps or --lr-ratio) can change",
+            ));
+        }
+        let named = overrides.names();
+        to_come.retain(|change| change.step == step || !named.contains(&&*change.knob));
+        let differs = |knob: &&&str| before.text_of(knob) != changed.text_of(knob);
+        let wanted = named.iter().filter(differs);
+        let wanted = wanted.map(|knob| Change { step, knob: (*knob).to_owned(), value: changed.text_of(knob) });
+        Ok(Self { wanted: wanted.collect(), run, checkpoint, step, saved, settings, to_come })
+    }
+
+    /// The settings with which it goes on.
+    fn config(&self) -> Result<Config, SessionError> {
+        let mut config = self.saved.clone();
+        let due = self.to_come.iter().filter(|change| change.step <= self.step);
+        for change in due.chain(&self.wanted) {
+            config.set_live(&change.knob, &change.value)?;
+        }
         Ok(config)
     }
 }
@@ -127,31 +177,41 @@ impl Session {
         let network = data.network(&config);
         network.validate()?;
         let setup = Setup { network, data: data.spec.clone(), config };
-        let transfer = match &request.start {
-            Start::New { transfer: Some(path), .. } => Some(read_weights(path, &setup)?),
-            _ => None,
-        };
-        let mut session = Self::new(executor, setup, data, sink, clock)?;
         match &request.start {
-            Start::New { preset, config, .. } => {
-                if let Some(weights) = transfer {
+            Start::New { preset, transfer, .. } => {
+                let weights = transfer.as_ref().map(|path| read_weights(path, &setup)).transpose()?;
+                let mut session = Self::new(executor, setup, data, sink, clock)?;
+                if let Some(weights) = weights {
                     session.trainer.set_weights(GENERATOR, &weights)?;
                     pollster::block_on(session.trainer.begin_distillation())?;
                 }
                 if let Some(outdir) = &request.outdir {
-                    let folder = RunFolder::create(outdir, &session.data.name, config, preset)?;
+                    let settings = RunSettings {
+                        preset: preset.clone(),
+                        config: session.trainer.config().clone(),
+                        transfer: transfer.as_deref().map(Transfer::of).transpose()?,
+                        changes: Vec::new(),
+                    };
+                    let folder = RunFolder::create(outdir, &session.data.name, settings)?;
                     folder.save_reals(&session.data)?;
                     session.folder = Some(folder);
                 }
+                Ok(session)
             }
-            Start::Resume { path, .. } => {
-                let (run, checkpoint) = find_checkpoint(path)?;
-                session.before = checkpoint::load(&checkpoint, &mut session.trainer)?;
+            Start::Resume { path, overrides } => {
+                let found = Resumption::find(path, overrides)?;
+                let mut session = Self::new(executor, Setup { config: found.saved, ..setup }, data, sink, clock)?;
+                session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)?;
                 session.saved_at = Some(session.iterations());
-                session.folder = Some(RunFolder::open(&run)?);
+                session.folder = Some(RunFolder::open(&found.run, found.settings)?);
+                session.to_come = found.to_come.into();
+                session.make_changes();
+                for change in found.wanted {
+                    session.change(change)?;
+                }
+                Ok(session)
             }
         }
-        Ok(session)
     }
 }
 

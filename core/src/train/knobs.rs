@@ -103,6 +103,13 @@ macro_rules! knobs {
         }
 
         impl Overrides {
+            /// Names of the settings that are set.
+            pub fn names(&self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if self.$name.is_some() { names.push(stringify!($name)); })*
+                names
+            }
+
             /// Sets one setting from text.
             pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
                 match name {

@@ -55,7 +55,7 @@ pub enum TrainError {
     Plan(#[from] PlanError),
     /// Loss or gradient is not a number any more.
     #[error(
-        "{statistic} became {value} at {network} update {update}{cause}; the last good weights are kept. Lower the learning rate or set --clip"
+        "{statistic} became {value} at {network} update {update}{cause}; lower the learning rate or set --clip, and go on from the last checkpoint"
     )]
     NonFinite {
         /// Which statistic showed it.

@@ -37,9 +37,10 @@ pub fn insert(marks: &mut Vec<Mark>, mark: Mark) {
 }
 
 /// Adds a change of a setting, or carries on the last one. Marks of later steps go: a run that was resumed from an
-/// earlier checkpoint makes those steps anew.
+/// earlier checkpoint makes those steps anew, and the same changes.
 pub fn change(marks: &mut Vec<Mark>, step: u64, secs: f64, knob: &str, [before, after]: [&str; 2]) {
-    marks.retain(|mark| mark.step <= step);
+    let again = text(knob, before, after);
+    marks.retain(|mark| mark.step <= step && !(mark.step == step && mark.text == again));
     if let Some(mark) = marks.last_mut()
         && let Some(last) = &mut mark.change
         && last.knob == knob
@@ -100,6 +101,15 @@ mod tests {
         change(&mut marks, 40, 30.0, "ema", ["0.95", "0.9"]);
         assert_eq!(texts(&marks), ["ema: 0.9 to 0.95", "clip: 1.0 to 2.0", "ema: 0.95 to 0.9"]);
         assert_eq!(marks[0].step, 5);
+    }
+
+    #[test]
+    fn a_change_that_a_resumed_run_makes_again_is_one_mark() {
+        let mut marks = Vec::new();
+        change(&mut marks, 150, 10.0, "ema", ["0.9", "0.5"]);
+        change(&mut marks, 150, 14.0, "ema", ["0.9", "0.5"]);
+        change(&mut marks, 150, 24.0, "ema", ["0.5", "0.9"]);
+        assert_eq!(texts(&marks), ["ema: 0.9 to 0.5", "ema: 0.5 to 0.9"]);
     }
 
     #[test]

@@ -1,0 +1,121 @@
+//! `config.json`: how a run began, and which settings were changed since, at which step.
+//!
+//! Invariant: the settings at any step are those of the start with all changes up to that step, so
+//! a run that goes on from an earlier checkpoint makes the same changes at the same steps again.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::write_json;
+use super::{Event, Session, SessionError};
+use crate::data::hash_file;
+use crate::files::FileError;
+use crate::train::Config;
+
+/// A setting that got a new value while the run went on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Change {
+    /// Steps done before it, both phases.
+    pub step: u64,
+    /// The setting.
+    pub knob: String,
+    /// Its value from then on, as text.
+    pub value: String,
+}
+
+/// The file that a run took its first weights from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Transfer {
+    pub file: String,
+    pub sha256: String,
+}
+
+impl Transfer {
+    /// Where the file is, and what is in it.
+    pub fn of(file: &Path) -> Result<Self, SessionError> {
+        let fail = |error| FileError::new(file, "read the weights", error);
+        let whole = fs::canonicalize(file).map_err(fail)?;
+        Ok(Self { sha256: hash_file(&whole).map_err(fail)?, file: whole.display().to_string() })
+    }
+}
+
+/// What `config.json` holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct RunSettings {
+    /// Preset's name, for the record.
+    #[serde(default)]
+    pub preset: String,
+    /// Every setting at the start, resolved.
+    pub config: Config,
+    /// Where the first weights came from, if not from chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
+    /// What was changed since, in the order of steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+impl RunSettings {
+    /// Those of the run in this folder.
+    pub fn read(run: &Path) -> Result<Self, SessionError> {
+        let path = run.join("config.json");
+        let wrong = |problem: String| SessionError::Folder { path: path.display().to_string(), problem };
+        let text = fs::read_to_string(&path).map_err(|e| wrong(format!("{e}; choose another run")))?;
+        serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged: {e}; choose another run")))
+    }
+
+    /// Replaces the file.
+    pub fn write(&self, run: &Path) -> Result<(), SessionError> {
+        write_json(&run.join("config.json"), &serde_json::to_value(self).expect("settings have a JSON form"))
+    }
+}
+
+impl Session {
+    /// Makes a change that was asked for, and writes it down.
+    pub(super) fn change(&mut self, change: Change) -> Result<(), SessionError> {
+        if !self.set(&change)? {
+            return Ok(());
+        }
+        self.to_come.retain(|other| other.knob != change.knob);
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        folder.settings.changes.push(change);
+        folder.save_changes(&self.to_come)
+    }
+
+    /// Makes the changes again that the run made at this step when it was here before.
+    pub(super) fn make_changes(&mut self) {
+        let step = self.iterations();
+        while let Some(change) = self.to_come.pop_front_if(|change| change.step <= step) {
+            if let Err(error) = self.set(&change) {
+                self.tell(Event::Warning { message: error.to_string() });
+            }
+            if let Some(folder) = &mut self.folder {
+                folder.settings.changes.push(change);
+            }
+        }
+    }
+
+    /// Gives a setting its new value; `false` if it had it.
+    fn set(&mut self, change: &Change) -> Result<bool, SessionError> {
+        let config = &mut self.trainer.setup.config;
+        let (divergence, before) = (config.divergence, config.text_of(&change.knob));
+        config.set_live(&change.knob, &change.value)?;
+        let after = config.text_of(&change.knob);
+        if config.divergence != divergence {
+            self.trainer.forget_plans();
+        }
+        if after == before {
+            return Ok(false);
+        }
+        let (step, elapsed_secs) = (self.iterations(), self.elapsed().as_secs_f64());
+        let event = Event::Changed { step, elapsed_secs, knob: change.knob.clone(), before, after };
+        if self.announced.is_some() {
+            self.tell(event);
+        } else {
+            self.untold.push(event);
+        }
+        Ok(true)
+    }
+}
