@@ -1,9 +1,11 @@
 //! `cargo xtask wasm-check`: does the engine build for browsers?
 //!
 //! The plain way is rustup's target `wasm32-unknown-unknown`. Where rustup can't download it, Debian
-//! ships a compiler with the sources of the standard library, which cargo then builds itself.
+//! ships a compiler with the sources of the standard library, which cargo then builds itself. Where both
+//! are there, tests take both, since they differ in what a visitor loads.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,40 +32,61 @@ pub enum Toolchain {
 
 /// Checks, after installing a toolchain if there is none.
 pub fn run() -> Result<bool> {
-    Toolchain::ensure()?.check()
+    check(&Toolchain::ensure()?)
+}
+
+/// Checks with each of these, also after a failure.
+pub fn check(toolchains: &[Toolchain]) -> Result<bool> {
+    let mut all = true;
+    for toolchain in toolchains {
+        all &= toolchain.check()?;
+    }
+    Ok(all)
+}
+
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "the prebuilt standard library of rustup's target",
+            Self::Debian => "a standard library from source, by Debian's compiler",
+        })
+    }
 }
 
 impl Toolchain {
     /// What is installed; the plain way first.
-    pub fn find() -> Option<Self> {
+    pub fn installed() -> Vec<Self> {
+        [Self::Plain, Self::Debian].into_iter().filter(|toolchain| toolchain.is_installed()).collect()
+    }
+
+    fn is_installed(self) -> bool {
         let library = |compiler: &str, part: &str| {
             let sysroot = step::capture(Command::new(compiler).args(["--print", "sysroot"]));
             sysroot.is_ok_and(|run| run.ok && Path::new(run.stdout.trim()).join("lib/rustlib").join(part).exists())
         };
-        if library("rustc", TARGET) {
-            Some(Self::Plain)
-        } else if Path::new("/usr/bin/cargo").exists() && library("/usr/bin/rustc", "src/rust/library/std") {
-            Some(Self::Debian)
-        } else {
-            None
+        match self {
+            Self::Plain => library("rustc", TARGET),
+            Self::Debian => Path::new("/usr/bin/cargo").exists() && library("/usr/bin/rustc", "src/rust/library/std"),
         }
     }
 
-    /// What is installed, after installing it if that is possible.
-    pub fn ensure() -> Result<Self> {
-        if let Some(toolchain) = Self::find() {
-            return Ok(toolchain);
+    /// What is installed, one at least, after installing it if that is possible.
+    pub fn ensure() -> Result<Vec<Self>> {
+        let installed = Self::installed();
+        if !installed.is_empty() {
+            return Ok(installed);
         }
         if step::run("rustup target add", Command::new("rustup").args(["target", "add", TARGET])).unwrap_or(false) {
-            return Ok(Self::Plain);
+            return Ok(vec![Self::Plain]);
         }
         if Path::new("/etc/debian_version").exists() {
             vulkan::install(&PACKAGES)?;
         }
-        match Self::find() {
-            Some(toolchain) => Ok(toolchain),
-            None => bail!("no compiler for {TARGET} here: `rustup target add {TARGET}` installs it"),
+        let installed = Self::installed();
+        if installed.is_empty() {
+            bail!("no compiler for {TARGET} here: `rustup target add {TARGET}` installs it");
         }
+        Ok(installed)
     }
 
     /// Where this toolchain builds.

@@ -11,11 +11,15 @@ use anyhow::{Context, Result};
 
 use super::{dist, harness, make, serve};
 use crate::step;
+use crate::wasm::Toolchain;
 
 /// Builds, lays out, measures.
 pub fn bench(no_build: bool) -> Result<bool> {
     harness::ensure_programs()?;
-    if !harness::build_program()? || !harness::install_packages()? || !(no_build || make(true)?) {
+    if !harness::build_program()?
+        || !harness::install_packages()?
+        || !(no_build || make(Toolchain::ensure()?[0], true)?)
+    {
         return Ok(false);
     }
     let Some(cases) = harness::onnx_cases()? else { return Ok(false) };

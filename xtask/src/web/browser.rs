@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::{dist, harness, make, serve};
 use crate::step;
 use crate::summary::Summary;
+use crate::wasm::Toolchain;
 
 /// The page, driven by Playwright.
 const PAGE: &str = "page.test.mjs";
@@ -34,7 +35,10 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
         summary.add(onnx(filter)?);
     }
     if wanted(PAGE) {
-        summary.add(page(filter)?);
+        // The plain way last: what it built stays in `web/dist`, as after `cargo xtask web`.
+        for toolchain in Toolchain::ensure()?.into_iter().rev() {
+            summary.add(page(toolchain, filter)?);
+        }
     }
     Ok(summary)
 }
@@ -44,11 +48,11 @@ fn onnx(filter: Option<&str>) -> Result<Summary> {
     run(ONNX, filter, &[("ONNX_CASES", &cases.display().to_string())])
 }
 
-fn page(filter: Option<&str>) -> Result<Summary> {
+fn page(toolchain: Toolchain, filter: Option<&str>) -> Result<Summary> {
     let shaders = step::target_dir().join("shaders.txt");
     let mut sources =
         step::cargo(&["run", "--release", "--quiet", "--package", "onestep-shaders", "--example", "sources", "--"]);
-    if !make(false)? || !step::run("the text of every kernel", sources.arg(&shaders))? {
+    if !make(toolchain, false)? || !step::run("the text of every kernel", sources.arg(&shaders))? {
         return Ok(Summary { failed: 1, ..Summary::default() });
     }
     let server = serve::Server::start(&dist::folder(), 0)?;

@@ -25,11 +25,14 @@ const FEATURES: [&str; 6] = [
     "--enable-multivalue",
 ];
 
+/// Below cargo's target folder. Everything in it is shipped, so it must not be a folder that cargo fills: those have
+/// the names of profiles (there is one called `web`) and targets, and no profile's name may have a dot.
+const GATHERED: &str = "page.engine";
+
 /// Builds the engine into a folder: `onestep.js`, `onestep_bg.wasm` and the same without vectors.
 /// `None` if it does not compile. `quick` leaves out the one without.
-pub fn engine(quick: bool) -> Result<Option<PathBuf>> {
-    let toolchain = Toolchain::ensure()?;
-    let folder = step::target_dir().join("web");
+pub fn engine(toolchain: Toolchain, quick: bool) -> Result<Option<PathBuf>> {
+    let folder = step::target_dir().join(GATHERED);
     let _ = std::fs::remove_dir_all(&folder);
     for (name, flags) in VARIANTS.into_iter().take(if quick { 1 } else { VARIANTS.len() }) {
         if !toolchain.build(&["build", "--package", "onestep-web", "--profile", "web"], flags)? {
@@ -96,4 +99,22 @@ fn exported_tables(module: &[u8]) -> Result<Vec<(String, Option<usize>)>> {
         _ => None,
     });
     Ok(tables.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With rustup's target, cargo puts what it builds for the host with the profile `web` into `target/web`; the engine
+    /// was gathered there, and 33 MB of build scripts were shipped with it.
+    #[test]
+    fn engine_is_gathered_where_cargo_builds_nothing() {
+        let manifest = std::fs::read_to_string(step::root().join("Cargo.toml")).unwrap();
+        let profiles = manifest.lines().filter_map(|line| line.strip_prefix("[profile.")?.split(['.', ']']).next());
+        let profiles: Vec<&str> = profiles.collect();
+        assert!(profiles.contains(&"web"), "{profiles:?}");
+        let cargos = ["debug", "release", "doc", "package", "tmp", TARGET];
+        assert!(!profiles.iter().chain(&cargos).any(|name| Path::new(GATHERED).starts_with(name)), "{GATHERED}");
+        assert!(GATHERED.contains('.'), "{GATHERED} may become a profile's name");
+    }
 }

@@ -19,11 +19,15 @@ use super::slim;
 use crate::step;
 use crate::wasm::Toolchain;
 
-/// Largest code that a visitor loads: HTML, style, scripts and one module, gzipped, with a standard library that was
-/// built small.
-const CODE_BYTES: usize = 250_000;
-/// What a prebuilt standard library, with all words of its panics, may add.
-const PREBUILT_BYTES: usize = 55_000;
+/// Largest code that a visitor loads: HTML, style, scripts and one module, gzipped. A prebuilt standard library was
+/// built for speed and has the words of all its panics; one from source is built small. A fiftieth above what was
+/// measured: 294,788 and 249,951.
+const fn code_bytes(toolchain: Toolchain) -> usize {
+    match toolchain {
+        Toolchain::Plain => 300_000,
+        Toolchain::Debian => 255_000,
+    }
+}
 /// Largest weights, as they are sent.
 const WEIGHT_BYTES: usize = 3_000_000;
 
@@ -45,6 +49,7 @@ pub struct Sizes {
     /// Files of the code, gzipped; of the two modules the larger one counts.
     code: BTreeMap<String, usize>,
     weights: BTreeMap<String, usize>,
+    toolchain: Toolchain,
 }
 
 impl Sizes {
@@ -58,12 +63,8 @@ impl Sizes {
     }
 
     /// Whether a visitor loads no more than was promised.
-    pub fn within_budget(&self, toolchain: Toolchain) -> bool {
-        let allowed = match toolchain {
-            Toolchain::Plain => CODE_BYTES + PREBUILT_BYTES,
-            Toolchain::Debian => CODE_BYTES,
-        };
-        self.code_total() <= allowed && self.weights_total() <= WEIGHT_BYTES
+    pub fn within_budget(&self) -> bool {
+        self.code_total() <= code_bytes(self.toolchain) && self.weights_total() <= WEIGHT_BYTES
     }
 }
 
@@ -73,17 +74,18 @@ impl fmt::Display for Sizes {
         for (name, bytes) in self.code.iter().chain(&self.weights) {
             writeln!(f, "  {bytes:>9}  {name}")?;
         }
-        writeln!(f, "  {:>9}  code, of {CODE_BYTES} allowed (one of the two modules)", self.code_total())?;
+        let (total, allowed) = (self.code_total(), code_bytes(self.toolchain));
+        writeln!(f, "  {total:>9}  code (one of the two modules), of {allowed} allowed with {}", self.toolchain)?;
         writeln!(f, "  {:>9}  weights, of {WEIGHT_BYTES} allowed", self.weights_total())
     }
 }
 
 /// Lays out `web/dist` from the page's sources, the engine's folder and the weights.
-pub fn assemble(engine: &Path) -> Result<Sizes> {
+pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
     let dist = folder();
     let _ = fs::remove_dir_all(&dist);
     fs::create_dir_all(dist.join("models"))?;
-    let mut sizes = Sizes { code: BTreeMap::new(), weights: BTreeMap::new() };
+    let mut sizes = Sizes { code: BTreeMap::new(), weights: BTreeMap::new(), toolchain };
 
     let mut code: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for source in [step::root().join(SOURCES), engine.to_path_buf()] {

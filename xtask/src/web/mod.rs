@@ -37,7 +37,7 @@ pub struct Options {
 
 /// Builds, and serves if that is asked for.
 pub fn run(options: &Options) -> Result<bool> {
-    if !options.no_build && !make(options.quick)? {
+    if !options.no_build && !make(Toolchain::ensure()?[0], options.quick)? {
         return Ok(false);
     }
     if options.serve {
@@ -49,9 +49,13 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// Builds `web/dist`; false if the engine does not compile or the page has become too big.
-fn make(quick: bool) -> Result<bool> {
-    let Some(engine) = build::engine(quick)? else { return Ok(false) };
-    let sizes = dist::assemble(&engine)?;
+fn make(toolchain: Toolchain, quick: bool) -> Result<bool> {
+    let Some(engine) = build::engine(toolchain, quick)? else { return Ok(false) };
+    let sizes = dist::assemble(&engine, toolchain)?;
     print!("{sizes}");
-    Ok(sizes.within_budget(Toolchain::ensure()?))
+    let fits = sizes.within_budget();
+    if !fits {
+        println!("the page has grown past what is allowed with {toolchain}; the limits are in xtask/src/web/dist.rs");
+    }
+    Ok(fits)
 }
