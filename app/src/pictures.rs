@@ -20,11 +20,11 @@ pub fn to_bytes(samples: &[f32], [low, high]: [f32; 2]) -> Vec<u8> {
     samples.iter().map(|x| ((x - low) * scale).round().clamp(0.0, 255.0) as u8).collect()
 }
 
-/// Images of `shape` H x W x C in a square of rows and columns, small ones enlarged.
+/// Images of `shape` H x W x C in as many rows as columns, small ones enlarged.
 pub fn grid(images: &[u8], [height, width, channels]: [usize; 3]) -> anyhow::Result<Picture> {
     let count = images.len() / (height * width * channels);
     let columns = (count as f64).sqrt().ceil().max(1.0) as usize;
-    let scale = (GRID_SIDE / (columns * width)).clamp(1, 8);
+    let scale = (GRID_SIDE / (columns * height.max(width))).clamp(1, 8);
     Ok(make_grid(images, [count, height, width, channels], columns, scale)?)
 }
 

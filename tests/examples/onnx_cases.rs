@@ -30,9 +30,11 @@ fn main() {
         num_blocks: 2,
         ..UnetConfig::tiny()
     };
+    let wide = UnetConfig { width: Some(12), ..attention.clone() };
     let points = MlpConfig { dim: 2, width: 24, depth: 3 };
     write(&folder, "mnist", &ModelFile::open(shipped).expect("the shipped weights"));
     write(&folder, "attention", &random(NetworkConfig::Unet(attention), 80.0));
+    write(&folder, "wide", &random(NetworkConfig::Unet(wide), 80.0));
     write(&folder, "adaptive", &random(NetworkConfig::Unet(adaptive), 80.0));
     write(&folder, "points", &random(NetworkConfig::Mlp(points), 1.0));
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use onestep_core::data::Picture;
+use onestep_core::data::{Picture, write_npy_u8};
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig};
 use onestep_tests::values;
@@ -136,7 +136,7 @@ fn wrong_flags_and_settings_are_one_line_and_code_2() {
         ("train --divergence kl", &["kl", "--divergence"]),
         ("train --method vsd2", &["vsd2", "diffratio"]),
         ("train --multipliers 1,x", &["1,x", "1,2,4"]),
-        ("train --multipliers 1,1,1,1 --dry-run", &["resolution"]),
+        ("train --multipliers 1,1,1,1 --dry-run", &["resolution", "--resize 16"]),
         ("train --data no/such/folder", &["no/such/folder", "mnist-10k"]),
         ("train --config absent.toml", &["absent.toml"]),
         ("train --preset gaussians --device gpu:99", &["gpu:99", "--device cpu"]),
@@ -200,6 +200,34 @@ fn bad_data_are_refused_by_name() {
         run(&folder, &format!("train -q --device cpu --data {data}")).fails(2, words);
     }
     assert!(!at("runs").exists(), "no run folder for a run that never began");
+}
+
+/// Such images ended every command with a panic, and left the folder of a run behind.
+#[test]
+fn images_that_are_no_squares_are_trained_or_refused_in_one_line() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    for (name, width) in [("wide.npy", 12), ("odd.npy", 10)] {
+        let bytes: Vec<u8> = values(1, 20 * 8 * width).iter().map(|x| (x * 127.0 + 128.0) as u8).collect();
+        write_npy_u8(at(name), &[20, 8, width, 1], &bytes).unwrap();
+    }
+    let before = names(folder.path());
+    for line in ["plan", "bench --device cpu", "train --device cpu", "train --dry-run"] {
+        run(&folder, &format!("{line} -q --data odd.npy")).fails(2, &["width", "got 10", "--resize 8"]);
+    }
+    assert_eq!(names(folder.path()), before, "nothing is left behind");
+
+    let small = "-q --data wide.npy --width 8 --batch 4 --attention 2 --warmup-steps 1 --steps 1";
+    for line in ["plan", "bench --repeat 1 --device cpu", "train --dry-run", "train --device cpu"] {
+        run(&folder, &format!("{line} {small}")).ok();
+    }
+    run(&folder, "train --resume latest --device cpu -q --steps 2").ok();
+    let model = format!("--model runs/{}", names(&at("runs"))[0]);
+    run(&folder, &format!("sample --device cpu -q {model} --seeds 0-2 --out some.npy --grid grid.png")).ok();
+    assert_eq!(read_npy(at("some.npy")).1, "3, 8, 12, 1");
+    run(&folder, &format!("eval --device cpu -q {model} --data wide.npy --num 4 --metrics copies")).ok();
+    let snapshot = at("runs").join(&names(&at("runs"))[0]).join("snapshots/generator-000003.safetensors");
+    run(&folder, &format!("export -q --format onnx --model {} --out wide.onnx", snapshot.display())).ok();
 }
 
 #[test]

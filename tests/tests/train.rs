@@ -34,16 +34,17 @@ fn gpu() -> Executor {
     ))
 }
 
-fn images() -> (Setup, Vec<u32>) {
-    let network = NetworkConfig::Unet(UnetConfig::tiny());
-    let data = DataSpec { shape: vec![8, 8, 1], rows: 40, bytes: true };
+/// Grey images 8 pixels high.
+fn images(width: usize) -> (Setup, Vec<u32>) {
+    let network = NetworkConfig::Unet(UnetConfig { width: (width != 8).then_some(width), ..UnetConfig::tiny() });
+    let data = DataSpec { shape: vec![8, width, 1], rows: 40, bytes: true };
     let words = (0..data.store_len() as u32).map(|i| i.wrapping_mul(0x9E37_79B9)).collect();
     (Setup { network, data, config: Config { batch: 4, warmup_steps: 0, ..Config::default() } }, words)
 }
 
 /// Stores of both networks after a ratio step and a generator step.
-fn after_one_iteration(executor: Executor) -> Vec<(String, Vec<f32>)> {
-    let (setup, data) = images();
+fn after_one_iteration(executor: Executor, width: usize) -> Vec<(String, Vec<f32>)> {
+    let (setup, data) = images(width);
     let mut trainer = Trainer::new(executor, setup, &data).unwrap();
     let mut stores = Vec::new();
     for (network, kind) in [(RATIO, StepKind::Ratio), (GENERATOR, StepKind::Generator)] {
@@ -63,10 +64,13 @@ fn after_one_iteration(executor: Executor) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 fn an_iteration_in_wgsl_matches_the_cpu_executor() {
-    let (ours, theirs) = (after_one_iteration(gpu()), after_one_iteration(cpu()));
-    for ((name, got), (_, want)) in ours.iter().zip(&theirs) {
-        compare(name, Side { name: "gpu", values: got }, Side { name: "cpu", values: want }, STEP).unwrap();
-        assert!(want.iter().any(|g| g.abs() > 1e-4), "{name} is all but zero: the comparison proves nothing");
+    // Squares, and images that are none.
+    for width in [8, 12] {
+        let (ours, theirs) = (after_one_iteration(gpu(), width), after_one_iteration(cpu(), width));
+        for ((name, got), (_, want)) in ours.iter().zip(&theirs) {
+            compare(name, Side { name: "gpu", values: got }, Side { name: "cpu", values: want }, STEP).unwrap();
+            assert!(want.iter().any(|g| g.abs() > 1e-4), "{name} is all but zero: the comparison proves nothing");
+        }
     }
 }
 

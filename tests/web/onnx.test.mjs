@@ -34,7 +34,7 @@ function assertClose(got, wanted, what) {
 }
 
 describe("ONNX files in onnxruntime", () => {
-  for (const name of ["mnist", "attention", "adaptive", "points"]) {
+  for (const name of ["mnist", "attention", "wide", "adaptive", "points"]) {
     test(`onnx: ${name} draws the same samples, one or five at a time`, async () => {
       const file = join(CASES, `${name}.onnx`);
       execFileSync(ONESTEP, ["export", "--quiet", "--format", "onnx", "--model", join(CASES, `${name}.safetensors`), "--out", file]);

@@ -117,6 +117,8 @@ impl Images {
         ui.painter().rect_filled(rect, 2.0, theme.canvas);
         let live = self.at.is_none();
         if let (true, Some(buffer)) = (live, run.opened.as_ref().and_then(|opened| opened.shared.clone())) {
+            // As many rows as columns, so the picture has the images' proportions.
+            let rect = fit(rect, Vec2::new(shape[1] as f32, shape[0] as f32));
             ui.painter().add(live::grid(rect, buffer, shape, COLUMNS));
             return;
         }
@@ -173,10 +175,14 @@ impl Images {
     }
 }
 
-fn picture(ui: &egui::Ui, texture: &TextureHandle, rect: Rect) {
-    let size = texture.size_vec2();
+/// The largest rectangle of these proportions, from the upper left of `rect`.
+fn fit(rect: Rect, size: Vec2) -> Rect {
     let scale = (rect.width() / size.x).min(rect.height() / size.y);
-    let rect = Rect::from_min_size(rect.min, size * scale);
+    Rect::from_min_size(rect.min, size * scale)
+}
+
+fn picture(ui: &egui::Ui, texture: &TextureHandle, rect: Rect) {
+    let rect = fit(rect, texture.size_vec2());
     let uv = Rect::from_min_max(egui::Pos2::ZERO, egui::Pos2::new(1.0, 1.0));
     ui.painter().image(texture.id(), rect, uv, Color32::WHITE);
 }

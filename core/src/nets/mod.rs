@@ -53,7 +53,7 @@ pub enum NetworkConfig {
 
 /// A setting of a network that cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{network}: {field} should be {wanted}, got {got}")]
+#[error("{network}: {field} should be {wanted}, got {got}{fix}")]
 pub struct ConfigError {
     /// `mlp` or `unet`.
     pub network: &'static str,
@@ -63,11 +63,13 @@ pub struct ConfigError {
     pub wanted: String,
     /// What came.
     pub got: usize,
+    /// What else helps, after a semicolon; empty where `wanted` says it all.
+    pub fix: String,
 }
 
 impl ConfigError {
     fn unless(fits: bool, network: &'static str, field: &'static str, wanted: String, got: usize) -> Result<(), Self> {
-        if fits { Ok(()) } else { Err(Self { network, field, wanted, got }) }
+        if fits { Ok(()) } else { Err(Self { network, field, wanted, got, fix: String::new() }) }
     }
 }
 
@@ -95,7 +97,7 @@ impl NetworkConfig {
     pub fn data_shape(&self) -> Vec<usize> {
         match self {
             Self::Mlp(config) => vec![config.dim],
-            Self::Unet(config) => vec![config.resolution, config.resolution, config.channels],
+            Self::Unet(config) => [&config.image_size()[..], &[config.channels]].concat(),
         }
     }
 
@@ -179,6 +181,10 @@ mod tests {
         assert_eq!(config, again);
         let error = NetworkConfig::from_json(&text.replace("patch", "patches")).unwrap_err();
         assert!(error.contains("unknown field `patches`"), "{error}");
+        assert!(!serde_json::to_string(&config).unwrap().contains("width"), "squares are written as they always were");
+        let wide = NetworkConfig::from_json(&text.replace("28,", "28,\"width\":40,")).unwrap();
+        assert_eq!(wide.data_shape(), [28, 40, 1]);
+        assert_eq!(wide, NetworkConfig::from_json(&serde_json::to_string(&wide).unwrap()).unwrap());
         let mlp = NetworkConfig::from_json(r#"{"type":"mlp","width":128,"depth":3}"#).unwrap();
         assert_eq!(mlp.data_shape(), [2]);
         assert!(NetworkConfig::Mlp(MlpConfig { dim: 2, width: 0, depth: 1 }).validate().is_err());

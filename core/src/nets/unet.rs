@@ -37,10 +37,10 @@ pub fn unet<'g>(
         }
         x = unet_block(params, config, block, x, shift);
     }
-    let res = config.level_resolution(0);
-    let x = group_norm(params, &format!("dec.{res}x{res}_aux_norm"), x, EPS).silu();
+    let size = config.level_name(0);
+    let x = group_norm(params, &format!("dec.{size}_aux_norm"), x, EPS).silu();
     let out = config.channels * config.patch * config.patch;
-    unpatchify(conv(params, &format!("dec.{res}x{res}_aux_conv"), x, out, 3, INIT_ZERO), config.patch)
+    unpatchify(conv(params, &format!("dec.{size}_aux_conv"), x, out, 3, INIT_ZERO), config.patch)
 }
 
 /// Outputs of the first convolution and of every block of the encoder.
@@ -51,11 +51,11 @@ pub(super) fn encode<'g>(
     x: Var<'g>,
     shifts: &mut impl Iterator<Item = Var<'g>>,
 ) -> Vec<Var<'g>> {
-    let wanted = [config.resolution, config.resolution, config.channels];
-    assert_eq!(x.shape()[1..], wanted, "images of another size than the network's");
-    let res = config.level_resolution(0);
+    let [height, width] = config.image_size();
+    assert_eq!(x.shape()[1..], [height, width, config.channels], "images of another size than the network's");
+    let size = config.level_name(0);
     let x = patchify(x, config.patch);
-    let mut outputs = vec![conv(params, &format!("enc.{res}x{res}_conv"), x, config.model_channels, 3, INIT)];
+    let mut outputs = vec![conv(params, &format!("enc.{size}_conv"), x, config.model_channels, 3, INIT)];
     for (block, shift) in blocks.iter().zip(shifts) {
         outputs.push(unet_block(params, config, block, outputs[outputs.len() - 1], shift));
     }
@@ -220,17 +220,21 @@ mod tests {
     #[test]
     fn forward_matches_naive_loops_over_the_tensors_of_a_file() {
         let heads = UnetConfig { channels_per_head: Some(4), adaptive_scale: true, num_blocks: 2, ..tiny() };
-        for config in [tiny(), heads] {
+        let wide = UnetConfig { width: Some(6), ..heads.clone() };
+        let tall = UnetConfig { resolution: 8, width: Some(2), attn_resolutions: vec![4], ..tiny() };
+        for config in [tiny(), heads, wide, tall] {
             let graph = Graph::new();
             let params = Params::new(&graph, "p");
-            let x = graph.input("x", 0, &[2, 4, 4, 2]);
+            let [height, width] = config.image_size();
+            let x = graph.input("x", 0, &[2, height, width, 2]);
             let y = unet(&params, &config, x, graph.input("noise", 0, &[2]), None);
             let layout = params.layout();
             let (p, data, noise) = (values(1, layout.len), values(2, x.len()), [0.7, -0.4]);
             let got = evaluate(&graph, &feed(&[("p", &p), ("x", &data), ("noise", &noise)]), &[y]).remove(0);
             let tensors = layout.to_tensors("", &p.iter().map(|x| *x as f32).collect::<Vec<_>>());
             let naive = Naive { tensors: &tensors, config: &config };
-            let wanted: Vec<f64> = (0..2).flat_map(|b| naive.run(&data[b * 32..][..32], noise[b])).collect();
+            let wanted: Vec<f64> =
+                data.chunks(x.len() / 2).zip(noise).flat_map(|(image, noise)| naive.run(image, noise)).collect();
             // Constants of the graph are f32: frequencies, scales and eps.
             assert_close(&got, &wanted, 1e-5);
         }
@@ -246,13 +250,15 @@ mod tests {
                 label_dim: 2,
                 patch: 2,
                 resolution: 8,
+                width: Some(12),
                 ..tiny()
             },
         ];
         for config in variants {
             let graph = Graph::new();
             let params = Params::new(&graph, "p");
-            let x = graph.input("x", 0, &[2, config.resolution, config.resolution, config.channels]);
+            let [height, width] = config.image_size();
+            let x = graph.input("x", 0, &[2, height, width, config.channels]);
             let noise = graph.input("noise", 0, &[2]);
             let labels = (config.label_dim > 0).then(|| graph.input("labels", 0, &[2, config.label_dim]));
             let y = unet(&params, &config, x, noise, labels);

@@ -12,8 +12,11 @@ use crate::json::Fields;
 /// published with it). The settings have the published names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnetConfig {
-    /// Height and width of an image.
+    /// Height of an image, and its width if `width` is none.
     pub resolution: usize,
+    /// Width of an image that is no square. The published networks know squares only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
     /// Channels of an image: 1 for grey, 3 for colour.
     pub channels: usize,
     /// Pixels per side of a patch that the network sees as one pixel: 1, or 2 for speed.
@@ -24,7 +27,7 @@ pub struct UnetConfig {
     pub channel_mult: Vec<usize>,
     /// Blocks per level of the encoder; the decoder has one more.
     pub num_blocks: usize,
-    /// Resolutions (behind the patches) of the levels with attention.
+    /// Resolutions (behind the patches) of the levels with attention; of images that are no squares, heights.
     pub attn_resolutions: Vec<usize>,
     /// Attention in the middle, at the smallest resolution. The published networks have it.
     pub attn_middle: bool,
@@ -37,6 +40,9 @@ pub struct UnetConfig {
     /// Whether the noise level scales each block's channels besides shifting them.
     pub adaptive_scale: bool,
 }
+
+/// Largest side of an image.
+const MAX_SIDE: usize = 1024;
 
 /// How a block changes the resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +70,7 @@ impl UnetConfig {
     pub(super) fn take(fields: &mut Fields) -> Result<Self, String> {
         Ok(Self {
             resolution: fields.required("resolution")?,
+            width: fields.optional("width")?.flatten(),
             channels: fields.required("channels")?,
             patch: fields.optional("patch")?.unwrap_or(1),
             model_channels: fields.required("model_channels")?,
@@ -82,6 +89,7 @@ impl UnetConfig {
     pub fn cifar10() -> Self {
         Self {
             resolution: 32,
+            width: None,
             channels: 3,
             patch: 1,
             model_channels: 128,
@@ -116,9 +124,24 @@ impl UnetConfig {
         self.model_channels * self.channel_mult_emb
     }
 
-    /// Resolution of a level; level 0 is that of the patches.
-    pub(crate) fn level_resolution(&self, level: usize) -> usize {
-        (self.resolution / self.patch) >> level
+    /// Height and width of an image.
+    pub fn image_size(&self) -> [usize; 2] {
+        [self.resolution, self.width.unwrap_or(self.resolution)]
+    }
+
+    /// Height and width of a level; level 0 is that of the patches.
+    pub(crate) fn level_size(&self, level: usize) -> [usize; 2] {
+        self.image_size().map(|side| (side / self.patch) >> level)
+    }
+
+    /// A level in the names of its parameters, such as `14x14`.
+    pub(crate) fn level_name(&self, level: usize) -> String {
+        let [height, width] = self.level_size(level);
+        format!("{height}x{width}")
+    }
+
+    fn has_attention(&self, level: usize) -> bool {
+        self.attn_resolutions.contains(&self.level_size(level)[0])
     }
 
     /// Blocks of the encoder, in order, without the first convolution.
@@ -126,9 +149,9 @@ impl UnetConfig {
         let mut blocks = Vec::new();
         let mut c = self.model_channels;
         for (level, mult) in self.channel_mult.iter().enumerate() {
-            let res = self.level_resolution(level);
+            let size = self.level_name(level);
             let mut push = |name: &str, c_in: usize, c_out: usize, resample, attention| {
-                let name = format!("enc.{res}x{res}_{name}");
+                let name = format!("enc.{size}_{name}");
                 blocks.push(Block { name, c_in, c_out, resample, attention, takes_skip: false });
             };
             if level > 0 {
@@ -136,7 +159,7 @@ impl UnetConfig {
             }
             for i in 0..self.num_blocks {
                 let c_in = std::mem::replace(&mut c, self.model_channels * mult);
-                push(&format!("block{i}"), c_in, c, Resample::Keep, self.attn_resolutions.contains(&res));
+                push(&format!("block{i}"), c_in, c, Resample::Keep, self.has_attention(level));
             }
         }
         blocks
@@ -150,9 +173,9 @@ impl UnetConfig {
         let mut c = encoder.last().map_or(self.model_channels, |b| b.c_out);
         let mut blocks = Vec::new();
         for (level, mult) in self.channel_mult.iter().enumerate().rev() {
-            let res = self.level_resolution(level);
+            let size = self.level_name(level);
             let mut push = |name: &str, c_in: usize, c_out: usize, resample, attention, takes_skip| {
-                let name = format!("dec.{res}x{res}_{name}");
+                let name = format!("dec.{size}_{name}");
                 blocks.push(Block { name, c_in, c_out, resample, attention, takes_skip });
             };
             if level + 1 == self.channel_mult.len() {
@@ -164,7 +187,7 @@ impl UnetConfig {
             for i in 0..=self.num_blocks {
                 let skip = skips.pop().expect("the encoder made one output per block that takes it");
                 let c_in = std::mem::replace(&mut c, self.model_channels * mult) + skip;
-                let attention = i == self.num_blocks && self.attn_resolutions.contains(&res);
+                let attention = i == self.num_blocks && self.has_attention(level);
                 push(&format!("block{i}"), c_in, c, Resample::Keep, attention, true);
             }
         }
@@ -176,7 +199,10 @@ impl UnetConfig {
         let range = |field, value: usize, lo: usize, hi: usize| {
             ConfigError::unless((lo..=hi).contains(&value), "unet", field, format!("in {lo} to {hi}"), value)
         };
-        range("resolution", self.resolution, 1, 1024)?;
+        let sides = [("resolution", self.resolution), ("width", self.image_size()[1])];
+        for (field, side) in sides {
+            range(field, side, 1, MAX_SIDE).map_err(|error| resize(error, MAX_SIDE))?;
+        }
         range("channels", self.channels, 1, 16)?;
         range("patch", self.patch, 1, 2)?;
         range("model_channels", self.model_channels, 4, 1024)?;
@@ -191,9 +217,13 @@ impl UnetConfig {
         range("label_dim", self.label_dim, 0, 10_000)?;
         let levels = self.channel_mult.len();
         let unit = self.patch << (levels - 1);
-        let wanted = format!("a multiple of {unit} for {levels} levels and patches of {}", self.patch);
-        ConfigError::unless(self.resolution.is_multiple_of(unit), "unet", "resolution", wanted, self.resolution)?;
-        let resolutions: Vec<usize> = (0..levels).map(|level| self.level_resolution(level)).collect();
+        for (field, side) in sides {
+            let wanted = format!("a multiple of {unit} for {levels} levels and patches of {}", self.patch);
+            let fitting = (side / unit * unit).max(unit);
+            ConfigError::unless(side.is_multiple_of(unit), "unet", field, wanted, side)
+                .map_err(|error| resize(error, fitting))?;
+        }
+        let resolutions: Vec<usize> = (0..levels).map(|level| self.level_size(level)[0]).collect();
         for &res in &self.attn_resolutions {
             let wanted = format!("among the levels' {resolutions:?}");
             ConfigError::unless(resolutions.contains(&res), "unet", "attn_resolutions", wanted, res)?;
@@ -213,6 +243,11 @@ impl UnetConfig {
         }
         Ok(())
     }
+}
+
+/// The side of an image comes from the data, which can be made to fit.
+fn resize(error: ConfigError, side: usize) -> ConfigError {
+    ConfigError { fix: format!("; --resize {side} makes all images {side} x {side}"), ..error }
 }
 
 #[cfg(test)]
@@ -247,12 +282,28 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         let got = text(&|c| c.resolution = 30);
-        assert_eq!(got, "unet: resolution should be a multiple of 4 for 3 levels and patches of 1, got 30");
+        let wanted = "unet: resolution should be a multiple of 4 for 3 levels and patches of 1, got 30; \
+                      --resize 28 makes all images 28 x 28";
+        assert_eq!(got, wanted);
+        let got = text(&|c| c.width = Some(2));
+        assert!(got.contains("width should be a multiple of 4") && got.contains("--resize 4"), "{got}");
+        let got = text(&|c| c.width = Some(1025));
+        assert!(got.contains("width should be in 1 to 1024") && got.contains("--resize 1024"), "{got}");
         assert_eq!(text(&|c| c.model_channels = 30), "unet: model_channels should be a multiple of 4, got 30");
         assert_eq!(text(&|c| c.channel_mult.clear()), "unet: number of channel_mult should be in 1 to 8, got 0");
         let got = text(&|c| c.attn_resolutions = vec![14]);
         assert_eq!(got, "unet: attn_resolutions should be among the levels' [32, 16, 8], got 14");
         assert!(text(&|c| c.channels_per_head = Some(96)).contains("a divisor of the 256 channels"));
+    }
+
+    #[test]
+    fn images_that_are_no_squares_have_levels_of_their_shape() {
+        let config = UnetConfig { resolution: 8, width: Some(12), attn_resolutions: vec![2], ..UnetConfig::tiny() };
+        config.validate().unwrap();
+        assert_eq!((config.image_size(), config.level_size(1)), ([8, 12], [2, 3]));
+        let attention: Vec<String> = config.encoder().into_iter().filter(|b| b.attention).map(|b| b.name).collect();
+        assert_eq!(attention, ["enc.2x3_block0"]);
+        assert_eq!(config.decoder()[4].name, "dec.4x6_up");
     }
 
     #[test]
@@ -266,6 +317,6 @@ mod tests {
             ..UnetConfig::cifar10()
         };
         config.validate().unwrap();
-        assert_eq!((config.level_resolution(0), config.level_resolution(1)), (14, 7));
+        assert_eq!((config.level_size(0), config.level_size(1)), ([14, 14], [7, 7]));
     }
 }

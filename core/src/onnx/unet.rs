@@ -11,9 +11,9 @@ use crate::nets::{Block, EPS, Resample, SKIP_SCALE, UnetConfig};
 pub fn unet(layers: &mut Layers<'_>, config: &UnetConfig, x: &Value, shifts: &[Vec<f32>]) -> Value {
     let (encoder, decoder) = (config.encoder(), config.decoder());
     let (first, last) = shifts.split_at(encoder.len());
-    let res = config.level_resolution(0);
+    let size = config.level_name(0);
     let x = layers.patchify(x, config.patch);
-    let mut x = layers.conv(&format!("enc.{res}x{res}_conv"), &x);
+    let mut x = layers.conv(&format!("enc.{size}_conv"), &x);
     let mut skips = vec![x.clone()];
     for (block, shift) in encoder.iter().zip(first) {
         x = unet_block(layers, config, block, &x, shift);
@@ -26,9 +26,9 @@ pub fn unet(layers: &mut Layers<'_>, config: &UnetConfig, x: &Value, shifts: &[V
         }
         x = unet_block(layers, config, block, &x, shift);
     }
-    let x = layers.group_norm(&format!("dec.{res}x{res}_aux_norm"), &x, EPS);
+    let x = layers.group_norm(&format!("dec.{size}_aux_norm"), &x, EPS);
     let x = layers.silu(&x);
-    let x = layers.conv(&format!("dec.{res}x{res}_aux_conv"), &x);
+    let x = layers.conv(&format!("dec.{size}_aux_conv"), &x);
     layers.unpatchify(&x, config.patch)
 }
 

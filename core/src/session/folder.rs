@@ -191,7 +191,7 @@ fn picture(path: &Path, data: &TrainingData, values: &[f32]) -> Result<(), Sessi
     match data.spec.shape[..] {
         [height, width, channels] => {
             let n = values.len() / (height * width * channels);
-            let scale = (56 / height).max(1);
+            let scale = (56 / height.max(width)).max(1);
             save_grid(path, &to_bytes(values), [n, height, width, channels], 8, scale)?;
         }
         _ => {

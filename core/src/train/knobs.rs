@@ -179,9 +179,9 @@ knobs! {
     blocks: usize = 1, fixed, 1 ..= 64;
     /// Side of the patches that the U-Net works on, 1 or 2.
     patch: usize = 2, fixed, 1 ..= 2;
-    /// Attention at this resolution of the U-Net; 0: none.
+    /// Attention at this resolution of the U-Net (of images that are no squares: at this height); 0: none.
     attention: usize = 0, fixed, 0 ..= 1024;
-    /// Scale all images to this size (centre crop, then resample); 0: as they are.
+    /// Make all images squares of this side (centre crop, then resample); 0: as they are.
     resize: usize = 0, fixed, 0 ..= 1024;
     /// Steps between lines of statistics.
     tick: u64 = 50, live, 1 ..= 1_000_000_000;

@@ -277,6 +277,12 @@ mod tests {
         Setup { network, data, config: Config { batch: 3, ..Config::default() } }
     }
 
+    fn wide_images() -> Setup {
+        let network = NetworkConfig::Unet(UnetConfig { width: Some(12), ..UnetConfig::tiny() });
+        let data = DataSpec { shape: vec![8, 12, 1], rows: 20, bytes: true };
+        Setup { network, data, ..images() }
+    }
+
     /// Runs the plan of a step on the CPU executor and its graph by f64 loops, and compares what
     /// each leaves behind.
     fn plan_matches_reference(setup: &Setup, kind: StepKind) {
@@ -344,9 +350,17 @@ mod tests {
         }
     }
 
+    /// A set of images of 8 x 12 ended the program with a panic.
+    #[test]
+    fn plans_of_images_that_are_no_squares_match_the_reference() {
+        for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] {
+            plan_matches_reference(&wide_images(), kind);
+        }
+    }
+
     #[test]
     fn plans_with_second_derivatives_match_the_reference() {
-        for mut setup in [points(), images()] {
+        for mut setup in [points(), images(), wide_images()] {
             setup.config.r1 = 0.3;
             plan_matches_reference(&setup, StepKind::Ratio);
         }

@@ -92,8 +92,9 @@ impl TrainingData {
     /// The generator's network for these data and settings.
     pub fn network(&self, config: &Config) -> NetworkConfig {
         match self.spec.shape[..] {
-            [height, _, channels] => NetworkConfig::Unet(UnetConfig {
+            [height, width, channels] => NetworkConfig::Unet(UnetConfig {
                 resolution: height,
+                width: (width != height).then_some(width),
                 channels,
                 patch: config.patch,
                 model_channels: config.width,

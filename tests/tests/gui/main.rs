@@ -11,6 +11,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use onestep::gui::egui::{self, Key, Modifiers, ViewportCommand};
 use onestep::gui::run::State;
 use onestep::gui::window::Window;
+use onestep_core::data::write_npy_u8;
 use onestep_core::session::{End, Start};
 use onestep_core::train::{Config, Preset};
 
@@ -330,6 +331,24 @@ fn digits_have_a_grid_a_history_and_nearest_neighbours() {
         gui.step();
         std::thread::park_timeout(Duration::from_millis(20));
     }
+}
+
+/// Images that are no squares ended the window with a panic.
+#[test]
+fn images_that_are_no_squares_are_trained_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("wide.npy");
+    write_npy_u8(&data, &[20, 8, 12, 1], &(0..20 * 96).map(|i| (i * 37 % 251) as u8).collect::<Vec<u8>>()).unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("mnist").expect("a preset").config();
+    let data = data.display().to_string();
+    let config = Config { data, batch: 4, width: 8, warmup_steps: 1, steps: 4, ..preset };
+    let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, true);
+    until(&mut gui, "the run has ended", |w| matches!(w.run.state, State::Ended(_)));
+    assert!(gui.query_by_label_contains("Samples of the generator at step 5").is_some());
+    click(&mut gui, "Nearest training images");
+    gui.run_steps(4);
 }
 
 #[test]
