@@ -11,6 +11,8 @@ use onestep_core::model::{ModelError, ModelProblem};
 use onestep_core::nets::ConfigError;
 use onestep_core::train::{KnobError, TrainError};
 
+use crate::output::note;
+
 /// Work failed, or training diverged.
 const FAILED: u8 = 1;
 /// The request cannot be done as it stands.
@@ -73,7 +75,8 @@ pub fn failure(error: &Error) -> ExitCode {
 
 /// Whatever its length, an error is one line: that is what scripts read.
 fn report(text: &str) {
-    eprintln!("error: {}", one_line(text));
+    // Where nobody reads, the exit code still says it.
+    note(false, format_args!("error: {}", one_line(text)));
 }
 
 /// Without line breaks and runs of spaces; what stood on lines of its own follows a semicolon.

@@ -25,6 +25,7 @@ mod settings;
 mod train;
 mod verifier;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -92,7 +93,11 @@ pub fn main() -> ExitCode {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ONESTEP_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    // A line that can't be written is lost; telling of it would end the program where nobody reads stderr.
+    let log = log.log_internal_errors(false);
+    // In a file, colours are noise.
+    if std::io::stderr().is_terminal() { log.init() } else { log.with_ansi(false).init() }
 }
 
 #[cfg(test)]

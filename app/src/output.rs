@@ -1,6 +1,6 @@
 //! Results on stdout, notes on stderr.
 //!
-//! Invariant: a reader that goes away (`onestep plan | head`) ends the program quietly.
+//! Invariant: a reader that goes away (`onestep plan | head`) ends the program quietly; only a run goes on without.
 
 use std::io::{ErrorKind, Write};
 

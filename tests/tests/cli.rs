@@ -473,6 +473,39 @@ fn signals_that_are_ignored_at_the_start_stay_ignored() {
     run.ends_saved();
 }
 
+/// Warnings in a file began with codes for colours.
+#[test]
+fn a_warning_in_a_file_has_no_colours() {
+    let folder = folder();
+    let small = "--device cpu -q --keep-last 1";
+    run(&folder, &format!("train --preset gaussians --width 16 --batch 64 --steps 2 {small}")).ok();
+    // Not a checkpoint: it can't be removed as one.
+    let checkpoints = folder.path().join("runs").join(&names(&folder.path().join("runs"))[0]).join("checkpoints");
+    std::fs::write(checkpoints.join("state-000000"), "").unwrap();
+    let Run { stderr, .. } = run(&folder, &format!("train --resume latest --steps 3 {small}"));
+    assert!(stderr.contains("WARN") && !stderr.contains('\u{1b}'), "{stderr:?}");
+}
+
+/// `train | head -3` ended in silence, with nothing saved and exit code 0.
+#[test]
+fn a_run_goes_on_without_its_reader() {
+    let folder = folder();
+    let closed = || std::io::pipe().unwrap().1;
+    for (i, rest) in ["", "--json", "-q"].into_iter().enumerate() {
+        let line = format!("train --preset gaussians --device cpu --width 16 --batch 64 --steps 20 --tick 5 {rest}");
+        let mut child = command(&folder, &line.split_whitespace().collect::<Vec<_>>());
+        let status = child.stdout(closed()).stderr(closed()).status().unwrap();
+        let runs = names(&folder.path().join("runs"));
+        let run_folder = folder.path().join("runs").join(&runs[i]);
+        assert_eq!((status.code(), runs.len()), (Some(0), i + 1));
+        assert!(run_folder.join("snapshots/generator-000020.safetensors").is_file(), "{rest}");
+        assert!(std::fs::read_to_string(run_folder.join("log.txt")).unwrap().contains("\"done\""));
+    }
+    // An error keeps its exit code, too.
+    let mut child = command(&folder, &["train", "--preset", "mnits"]);
+    assert_eq!(child.stderr(closed()).status().unwrap().code(), Some(2));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_fails_in_one_line_and_leaves_nothing() {

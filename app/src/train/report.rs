@@ -3,14 +3,15 @@
 //! On a terminal a bar moves at the bottom and lines scroll above it; elsewhere there are plain lines;
 //! with `--json` every event is one line of JSON on stdout.
 
-use std::io::IsTerminal;
+use std::cell::Cell;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use onestep_core::session::{End, Event, Phase};
 use onestep_core::train::Config;
 
-use crate::output::{note, print, print_json};
+use crate::output::note;
 
 /// Shows events.
 pub struct Reporter {
@@ -21,6 +22,8 @@ pub struct Reporter {
     bar: Option<ProgressBar>,
     /// Step, steps and rate of the last progress event.
     last: Option<(Phase, u64, u64, f64, f64)>,
+    /// Whether stdout has failed.
+    unread: Cell<bool>,
 }
 
 impl Reporter {
@@ -34,16 +37,13 @@ impl Reporter {
             }
             bar
         });
-        Self { json, quiet, limit_secs, bar, last: None }
+        Self { json, quiet, limit_secs, bar, last: None, unread: Cell::new(false) }
     }
 
-    /// Shows one event. A result that nobody reads is no reason to stop a run.
+    /// Shows one event.
     pub fn show(&mut self, event: &Event) {
         if self.json {
-            if let Err(error) = print_json(event) {
-                tracing::warn!("{error:#}");
-            }
-            return;
+            return self.print(&serde_json::to_string(event).unwrap_or_default());
         }
         match event {
             Event::Started {
@@ -100,7 +100,7 @@ impl Reporter {
                 });
                 // The one result: also in quiet.
                 if let Some(snapshot) = snapshot {
-                    let _ = print(format_args!("snapshot: {}", snapshot.display()));
+                    self.print(&format!("snapshot: {}", snapshot.display()));
                 }
             }
         }
@@ -108,7 +108,17 @@ impl Reporter {
 
     fn line(&self, text: &str) {
         if !self.quiet {
-            self.suspended(|| drop(print(text)));
+            self.suspended(|| self.print(text));
+        }
+    }
+
+    /// Writes a line. A reader that goes away (`head`, a terminal that closes) is no reason to stop a run: its folder
+    /// has all that is told here.
+    fn print(&self, text: &str) {
+        if let Err(error) = writeln!(std::io::stdout().lock(), "{text}")
+            && !self.unread.replace(true)
+        {
+            note(self.quiet, format_args!("stdout takes nothing any more ({error}); the run goes on, see its log.txt"));
         }
     }
 
