@@ -230,6 +230,17 @@ fn images_that_are_no_squares_are_trained_or_refused_in_one_line() {
     run(&folder, &format!("export -q --format onnx --model {} --out wide.onnx", snapshot.display())).ok();
 }
 
+/// The first step failed, behind the folder of a run that had not begun.
+#[test]
+fn a_batch_that_does_not_fit_leaves_no_folder() {
+    let folder = folder();
+    write_npy_u8(&folder.path().join("a.npy"), &[2, 8, 8, 1], &[9; 128]).unwrap();
+    // 687 GB.
+    let line = "train -q --device cpu --data a.npy --resize 512 --batch 65536 --width 4";
+    run(&folder, line).fails(2, &["warm-up step", "lower --batch"]);
+    assert_eq!(names(folder.path()), ["a.npy"]);
+}
+
 #[test]
 fn bad_model_files_are_refused_by_name() {
     let folder = folder();

@@ -185,6 +185,8 @@ impl Session {
                     session.trainer.set_weights(GENERATOR, &weights)?;
                     pollster::block_on(session.trainer.begin_distillation())?;
                 }
+                // What does not fit leaves no folder behind.
+                session.trainer.prepare_ahead()?;
                 if let Some(outdir) = &request.outdir {
                     let settings = RunSettings {
                         preset: preset.clone(),

@@ -176,6 +176,15 @@ impl Trainer {
         Ok(id)
     }
 
+    /// Prepares the next step, and on the processor all that follow, so that what does not fit on the device is known
+    /// before the run begins. A graphics card would compile kernels for each of them, and the first step would wait.
+    pub fn prepare_ahead(&mut self) -> Result<(), TrainError> {
+        let kinds = [StepKind::Warmup, StepKind::Ratio, StepKind::Generator];
+        let kinds = &kinds[usize::from(!self.in_warmup())..];
+        let kinds = if self.executor.is_cpu() { kinds } else { &kinds[..1] };
+        kinds.iter().try_for_each(|kind| self.prepare(*kind).map(drop))
+    }
+
     /// The plan that a kind of step runs, if it has run.
     pub fn plan(&self, kind: StepKind) -> Option<&Plan> {
         self.plans.get(&kind).map(|(_, plan)| plan)
