@@ -1,6 +1,7 @@
 //! The settings of a run from all their sources, in one order: default, preset, config file,
 //! environment (`ONESTEP_LR_RATIO=1e-3`), flag. Later ones win.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -89,13 +90,13 @@ struct SavedRun {
 pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
     let name = path.display();
     let fail = |got: std::io::Error| bad_input!("{name}: cannot be read: {got}; check the path of --config");
-    let length = std::fs::metadata(path).map_err(fail)?.len();
-    if length > MAX_CONFIG_BYTES {
-        return Err(bad_input!(
-            "{name}: has {length} bytes, more than any file of settings; check the path of --config"
-        ));
+    // Not by its length: a device has none, and no end either.
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(fail)?;
+    let length = file.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text).map_err(fail)?;
+    if length as u64 > MAX_CONFIG_BYTES {
+        return Err(bad_input!("{name}: is longer than any file of settings; check the path of --config"));
     }
-    let text = std::fs::read_to_string(path).map_err(fail)?;
     let saved = || serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object());
     let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
     let result = if is_toml {

@@ -174,6 +174,8 @@ fn config_files_and_environment_are_layers_with_named_errors() {
     config(&["--config", "typo.toml"], &[]).fails(2, &["typo.toml", "line 2", "bach"]);
     write("typo.json", "{\n\"bach\": 3}");
     config(&["--config", "typo.json"], &[]).fails(2, &["typo.json", "line 2", "bach"]);
+    #[cfg(unix)]
+    config(&["--config", "/dev/zero"], &[]).fails(2, &["/dev/zero", "longer than any file of settings"]);
     write("nan.toml", "lr_ratio = nan");
     config(&["--config", "nan.toml"], &[]).fails(2, &["lr_ratio", "NaN"]);
     config(&[], &[("ONESTEP_BATCH", "many")]).fails(2, &["ONESTEP_BATCH", "many"]);
@@ -257,6 +259,9 @@ fn bad_model_files_are_refused_by_name() {
     let mixed = ModelFile { meta: ModelMeta::new(ModelKind::Generator, wide), ..mixed };
     mixed.save(at("mixed.safetensors"), Storage::F32).unwrap();
     std::fs::write(at("foreign.safetensors"), b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    // It has no end.
+    #[cfg(unix)]
+    run(&folder, "sample --model /dev/zero --out a.npy").fails(2, &["/dev/zero", "a device or pipe"]);
     std::fs::write(at("zip.safetensors"), b"PK\x03\x04 and more").unwrap();
     for (file, words) in [
         ("cut.safetensors", &["cut.safetensors", "cut off"][..]),

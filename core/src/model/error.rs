@@ -34,6 +34,10 @@ pub enum ModelProblem {
         fix: String,
     },
     #[cfg(feature = "native")]
+    /// Nothing that lies on a disk.
+    #[error("is a device or pipe; choose a model file")]
+    Special,
+    #[cfg(feature = "native")]
     /// Larger than any file of this program.
     #[error("has {got} bytes, more than the limit of {limit}; choose a model file written by onestep")]
     TooLarge {

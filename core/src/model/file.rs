@@ -39,7 +39,12 @@ impl ModelFile {
         let path = path.as_ref();
         let name = path.display().to_string();
         let read = |got| ModelProblem::Read { got }.in_file(&name);
-        let got = std::fs::metadata(path).map_err(read)?.len();
+        let metadata = std::fs::metadata(path).map_err(read)?;
+        // A pipe may never say anything, and a device may never end.
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(ModelProblem::Special.in_file(&name));
+        }
+        let got = metadata.len();
         if got > MAX_FILE_BYTES {
             return Err(ModelProblem::TooLarge { got, limit: MAX_FILE_BYTES }.in_file(&name));
         }
