@@ -71,6 +71,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
+    let resumes = matches!(&cli.command, Command::Train(args) if args.resumes());
+    if matches!(&cli.command, Command::Train(_) | Command::Plan(_) | Command::Bench(_)) {
+        settings::tell_of_environment(cli.quiet, resumes);
+    }
     let result = match &cli.command {
         Command::Train(args) => train::run(args, cli.quiet),
         Command::Sample(args) => sample::run(args, cli.quiet),

@@ -1,6 +1,7 @@
 //! The settings of a run from all their sources, in one order: default, preset, config file,
 //! environment (`ONESTEP_LR_RATIO=1e-3`), flag. Later ones win.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use onestep_core::train::{Config, DataSpec, KNOBS, KnobError, Overrides, PRESETS
 use serde::Deserialize;
 
 use crate::exit::bad_input;
+use crate::output::note;
 
 /// Where settings come from.
 #[derive(clap::Args, Clone, Debug)]
@@ -45,7 +47,7 @@ impl SettingsArgs {
     /// The preset's name and the settings, checked.
     pub fn resolve_named(&self) -> anyhow::Result<(&'static str, Config)> {
         let file = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
-        let layers = [file, from_environment(|name| std::env::var(name).ok())?, self.overrides.clone()];
+        let layers = [file, from_environment(|name| std::env::var_os(name))?, self.overrides.clone()];
         let preset = self.preset(&layers)?;
         let mut config = preset.config();
         for layer in &layers {
@@ -120,15 +122,52 @@ fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
 }
 
 /// The settings in `ONESTEP_<NAME>`; an empty one counts as absent.
-fn from_environment(get: impl Fn(&str) -> Option<String>) -> Result<Overrides, KnobError> {
+fn from_environment(get: impl Fn(&str) -> Option<OsString>) -> Result<Overrides, KnobError> {
     let mut overrides = Overrides::default();
     for knob in KNOBS {
-        let variable = format!("ONESTEP_{}", knob.name.to_uppercase());
+        let variable = variable(knob.name);
         if let Some(value) = get(&variable).filter(|value| !value.is_empty()) {
-            overrides.set(knob.name, &value).map_err(|error| KnobError { knob: variable, ..error })?;
+            // What is not UTF-8 is no setting's value either, and is refused as such.
+            overrides
+                .set(knob.name, &value.to_string_lossy())
+                .map_err(|error| KnobError { knob: variable, ..error })?;
         }
     }
     Ok(overrides)
+}
+
+fn variable(knob: &str) -> String {
+    format!("ONESTEP_{}", knob.to_uppercase())
+}
+
+/// What variables such as `ONESTEP_CACHE` are called that are no settings of a run.
+const OTHER_VARIABLES: [&str; 6] = ["CACHE", "CPU", "DATA_URL", "LOG", "SHADER_DIR", "SIMD"];
+
+/// Says which variables have no effect: a typing error, or any setting where a run is resumed.
+pub fn tell_of_environment(quiet: bool, resumes: bool) {
+    let names = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
+    for (name, why) in without_effect(names, resumes) {
+        note(quiet, format_args!("warning: {name} has no effect: {why}"));
+    }
+}
+
+fn without_effect(names: impl Iterator<Item = OsString>, resumes: bool) -> Vec<(String, &'static str)> {
+    let names = names.filter_map(|name| name.into_string().ok());
+    let mut all: Vec<(String, &str)> = names
+        .filter_map(|name| {
+            let rest = name.strip_prefix("ONESTEP_")?;
+            let why = if KNOBS.iter().any(|knob| variable(knob.name) == name) {
+                resumes.then_some("a resumed run keeps its settings; use a flag")?
+            } else if OTHER_VARIABLES.contains(&rest) {
+                return None;
+            } else {
+                "there is no such setting; `onestep train --help` lists them"
+            };
+            Some((name, why))
+        })
+        .collect();
+    all.sort_unstable();
+    all
 }
 
 /// Networks and shapes of a run. Data that would have to be downloaded are not: their shape is known.
@@ -185,12 +224,23 @@ mod tests {
     #[test]
     fn environment_is_read_by_name() {
         let one = |name: &'static str, value: &'static str| {
-            from_environment(move |variable| (variable == name).then(|| value.to_owned()))
+            from_environment(move |variable| (variable == name).then(|| value.into()))
         };
         assert_eq!(one("ONESTEP_LR_RATIO", "0.25").unwrap().lr_ratio, Some(0.25));
         assert_eq!(one("ONESTEP_LR_RATIO", "").unwrap(), Overrides::default());
         let error = one("ONESTEP_BATCH", "many").unwrap_err().to_string();
         assert!(error.starts_with("ONESTEP_BATCH = many"), "{error}");
+    }
+
+    /// `ONESTEP_STEP=100` trained for 4,000 steps without a word.
+    #[test]
+    fn variables_without_effect_are_told_of() {
+        let names = ["ONESTEP_STEP", "ONESTEP_BATCH", "ONESTEP_LOG", "ONESTEP", "HOME", "ONESTEP_DEVICE"];
+        let told = |resumes| -> Vec<String> {
+            without_effect(names.iter().map(OsString::from), resumes).into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(told(false), ["ONESTEP_DEVICE", "ONESTEP_STEP"]);
+        assert_eq!(told(true), ["ONESTEP_BATCH", "ONESTEP_DEVICE", "ONESTEP_STEP"]);
     }
 
     #[test]

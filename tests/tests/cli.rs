@@ -176,6 +176,8 @@ fn config_files_and_environment_are_layers_with_named_errors() {
     config(&["--config", "typo.json"], &[]).fails(2, &["typo.json", "line 2", "bach"]);
     #[cfg(unix)]
     config(&["--config", "/dev/zero"], &[]).fails(2, &["/dev/zero", "longer than any file of settings"]);
+    let mistyped = config(&[], &[("ONESTEP_STEP", "100")]);
+    assert!(mistyped.stderr.contains("ONESTEP_STEP has no effect: there is no such setting"), "{}", mistyped.stderr);
     write("nan.toml", "lr_ratio = nan");
     config(&["--config", "nan.toml"], &[]).fails(2, &["lr_ratio", "NaN"]);
     config(&[], &[("ONESTEP_BATCH", "many")]).fails(2, &["ONESTEP_BATCH", "many"]);

@@ -47,6 +47,13 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
+impl Args {
+    /// Whether an earlier run goes on.
+    pub fn resumes(&self) -> bool {
+        self.resume.is_some()
+    }
+}
+
 /// Trains.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let request = request(args)?;
