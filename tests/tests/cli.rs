@@ -238,7 +238,7 @@ fn images_that_are_no_squares_are_trained_or_refused_in_one_line() {
 #[test]
 fn a_batch_that_does_not_fit_leaves_no_folder() {
     let folder = folder();
-    write_npy_u8(&folder.path().join("a.npy"), &[2, 8, 8, 1], &[9; 128]).unwrap();
+    write_npy_u8(folder.path().join("a.npy"), &[2, 8, 8, 1], &[9; 128]).unwrap();
     // 687 GB.
     let line = "train -q --device cpu --data a.npy --resize 512 --batch 65536 --width 4";
     run(&folder, line).fails(2, &["warm-up step", "lower --batch"]);
