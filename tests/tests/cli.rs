@@ -449,8 +449,10 @@ impl Endless {
     fn ends_saved(mut self) {
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let run_folder = self.folder.path().join("runs").join(&names(&self.folder.path().join("runs"))[0]);
-        assert_eq!(names(&run_folder.join("checkpoints")).len(), 1);
-        assert!(run_folder.join("latest.json").is_file());
+        // That of the start, and that of the end.
+        assert_eq!(names(&run_folder.join("checkpoints")).len(), 2);
+        let latest = std::fs::read_to_string(run_folder.join("latest.json")).unwrap();
+        assert!(!latest.contains("state-000000"), "{latest}");
     }
 }
 
