@@ -81,14 +81,18 @@ fn parts(space: Rect, view: &View, charts: &Charts, theme: &Theme) -> [Part; 6] 
     let updates = format!("{} updates", view.counters.generator);
     let batch = format!("batch of {}", config.batch);
     let noise = format!("level {} to {}", config.sigma_min, config.sigma_max);
-    let accuracy = latest("Ratio/accuracy", &|share| format!("right in {:.0} %", 100.0 * share));
+    let (accuracy, network) = if charts.collapsed() {
+        ("collapsed: same answer everywhere".to_owned(), theme.alarm)
+    } else {
+        (latest("Ratio/accuracy", &|share| format!("right in {:.0} %", 100.0 * share)), theme.ratio)
+    };
     let pull = latest("Ratio/pull", &|pull| format!("pull {}", short(pull)));
     [
         part(Phase::Data, "Latents", "random".to_owned(), theme.fake, at(0.0, left, column)),
         part(Phase::Generator, "Generator", updates, theme.fake, at(1.0, left, column)),
         part(Phase::Data, "Data", batch, theme.real, at(1.0, right - column, column)),
         part(Phase::Noise, "Noise", noise, theme.ratio, at(2.0, left, right - left)),
-        part(Phase::Ratio, "Ratio network", accuracy, theme.ratio, at(3.0, left, right - left)),
+        part(Phase::Ratio, "Ratio network", accuracy, network, at(3.0, left, right - left)),
         part(Phase::Gradient, "Gradient", pull, theme.gradient, at(4.0, left, right - left)),
     ]
 }

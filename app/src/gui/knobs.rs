@@ -144,8 +144,15 @@ fn live(ui: &mut egui::Ui, run: &mut Run) {
             egui::Grid::new(*group).num_columns(2).min_col_width(84.0).show(ui, |ui| {
                 for knob in names.iter().filter_map(|name| KNOBS.iter().find(|knob| knob.name == *name)) {
                     let before = config.text_of(knob.name);
-                    if let Some(after) = edit(ui, knob, &config, &before) {
-                        run.set(knob.name, before, after);
+                    let edit = edit(ui, knob, &config, &before);
+                    if edit.began {
+                        run.hold(knob.name, &before);
+                    }
+                    if let Some(after) = edit.after {
+                        run.set(knob.name, before, &after);
+                    }
+                    if edit.ended {
+                        run.release();
                     }
                     ui.end_row();
                 }
@@ -154,8 +161,19 @@ fn live(ui: &mut egui::Ui, run: &mut Run) {
     }
 }
 
-/// One setting; its new value as text, if it was changed.
-fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Option<String> {
+/// What was done to a setting in a frame.
+#[derive(Default)]
+struct Edit {
+    /// Its new value as text, if it was changed.
+    after: Option<String>,
+    /// Whether a drag began.
+    began: bool,
+    /// Whether a drag ended.
+    ended: bool,
+}
+
+/// One setting.
+fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Edit {
     let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
     if knob.name == "divergence" {
         let mut chosen = config.divergence;
@@ -169,33 +187,36 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Option
             .response
             .labelled_by(label.id)
             .on_hover_text(knob.help);
-        return (chosen != config.divergence).then(|| chosen.to_string());
+        return Edit { after: (chosen != config.divergence).then(|| chosen.to_string()), ..Edit::default() };
     }
-    let (low, high) = knob.range?;
-    let mut value: f64 = before.parse().ok()?;
+    let (Some((low, high)), Ok(mut value)) = (knob.range, before.parse::<f64>()) else { return Edit::default() };
     // A number that may have a fraction has its point even without one.
     let whole = before.parse::<u64>().is_ok();
+    // A field counts as it is read when it is left, so it shows every digit; and half of a number is another number, so
+    // it counts no sooner.
+    let digits = |value: f64, _| (value as f32).to_string();
     let response = if let Some((from, to, logarithmic)) = handy(knob.name) {
         ui.spacing_mut().slider_width = 80.0;
         let mut slider =
             Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Edits);
         if logarithmic {
-            slider = slider.custom_formatter(|value, _| format!("{value:.1e}")).smallest_positive(from);
+            slider = slider.custom_formatter(|value, _| format!("{:e}", value as f32)).smallest_positive(from);
         } else if whole {
             slider = slider.integer();
         } else {
-            slider = slider.max_decimals(4);
+            slider = slider.max_decimals(6).custom_formatter(digits);
         }
-        ui.add(slider)
+        ui.add(slider.update_while_editing(false))
     } else {
         let speed = (value.abs() * 0.01).max(if whole { 1.0 } else { 0.01 });
-        let drag = DragValue::new(&mut value).range(low..=high).speed(speed);
-        ui.add(if whole { drag.fixed_decimals(0) } else { drag.max_decimals(3) })
+        let drag = DragValue::new(&mut value).range(low..=high).speed(speed).update_while_editing(false);
+        ui.add(if whole { drag.fixed_decimals(0) } else { drag.max_decimals(3).custom_formatter(digits) })
     };
     let response = response.labelled_by(label.id).on_hover_text(knob.help);
     let value = value.clamp(low, high);
     let text = if whole { format!("{value:.0}") } else { format!("{}", value as f32) };
-    (response.changed() && text != before).then_some(text)
+    let after = (response.changed() && text != before).then_some(text);
+    Edit { after, began: response.drag_started(), ended: response.drag_stopped() }
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl Machine {
         }
         ui.add_space(8.0);
         let label = ui.label("Share of the device");
-        ui.add(egui::Slider::new(&mut self.share, 10..=100).suffix(" %"))
+        ui.add(egui::Slider::new(&mut self.share, 10..=100).suffix(" %").update_while_editing(false))
             .labelled_by(label.id)
             .on_hover_text("The rest is left to the desktop and other programs.");
         ui.checkbox(&mut self.spare_battery, "Pause on battery")

@@ -37,6 +37,7 @@ use eframe::{egui_wgpu, wgpu};
 use onestep_core::exec::gpu::{AdapterSummary, adapters};
 
 use crate::exit::bad_input;
+use crate::interrupt;
 use shared::WindowDevice;
 use training::Failure;
 use window::{Options, Tab, Window};
@@ -222,6 +223,10 @@ fn open(args: &Args, adapters: &[AdapterSummary], legacy: &Arc<Mutex<Legacy>>) -
             None => {}
         }
         theme::leave_panels_empty(&context.egui_ctx);
+        let wake = context.egui_ctx.clone();
+        if let Err(error) = interrupt::install_with(move || wake.request_repaint()) {
+            tracing::warn!("a run is lost when the program is told to end: {error:#}");
+        }
         let mut window = Window::new(&context.egui_ctx, options)?;
         begin(&mut window, &args, &context.egui_ctx);
         Ok(Box::new(App { window, legacy, lose_device: args.lose_device }))
@@ -276,6 +281,12 @@ struct App {
 impl eframe::App for App {
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
         theme::background(visuals).to_normalized_gamma_f32()
+    }
+
+    fn logic(&mut self, context: &egui::Context, _frame: &mut eframe::Frame) {
+        if interrupt::requested() {
+            self.window.leave(context);
+        }
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {

@@ -17,8 +17,10 @@ use paint::Plane;
 
 /// Points that are drawn of each kind: more would be a blot.
 const POINTS: usize = 2000;
-/// Largest move of a sample in slow motion, of the side of the canvas.
-const TRAIL: f32 = 0.08;
+/// Length of an arrow, as a share of the canvas, along which the log ratio rises by 1 per sigma.
+const ARROW: f32 = 0.09;
+/// Length of a trail in slow motion, as a share of the canvas, and the move of a sample that is as long.
+const TRAIL: (f32, f32) = (0.09, 0.005);
 
 /// Which layers are shown.
 #[expect(clippy::struct_excessive_bools, reason = "any combination of layers can be shown")]
@@ -220,14 +222,18 @@ impl Laboratory {
         if layers.samples {
             plane.points(samples, POINTS, theme.fake, noise(2, level));
         }
-        if let (true, Some((field, _))) = (layers.gradient, &view.field) {
-            plane.arrows(samples, &field.slopes, FIELD, theme.gradient);
+        if let (true, Some((field, sigma))) = (layers.gradient, &view.field) {
+            // Per sigma, since the ratio of finely noised data is steep everywhere.
+            plane.arrows(samples, &field.slopes, FIELD, ARROW * sigma, theme.gradient);
+            plane.key(ARROW, "log ratio rises by 1 per sigma", theme.gradient);
         }
         if phase == Some(Phase::Generator)
             && let Some((update, before)) = &self.before
             && view.counters.generator > *update
         {
-            plane.trails(before, samples, TRAIL, theme.gradient);
+            let (length, moved) = TRAIL;
+            plane.trails(before, samples, length / moved, theme.gradient);
+            plane.key(length, &format!("moved by {moved}"), theme.gradient);
         }
     }
 }

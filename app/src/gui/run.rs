@@ -46,6 +46,15 @@ struct Change {
     after: String,
 }
 
+/// A drag that changes a setting again and again, which is one change.
+struct Drag {
+    change: Change,
+    /// Whether the mouse is still down.
+    held: bool,
+    /// The value that the session has told of last.
+    told: String,
+}
+
 /// How far the run is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -112,6 +121,8 @@ pub struct Run {
     pub explore_now: bool,
     changes: Vec<Change>,
     undone: Vec<Change>,
+    /// The last drag of a setting, until its mark is complete.
+    drag: Option<Drag>,
     /// The start that was asked for, until it is there.
     asked: Option<Start>,
     last_start: Option<Start>,
@@ -145,6 +156,7 @@ impl Run {
             explore_now: false,
             changes: Vec::new(),
             undone: Vec::new(),
+            drag: None,
             asked: None,
             last_start: None,
             generation: 0,
@@ -252,18 +264,39 @@ impl Run {
     }
 
     /// Changes a live setting; it can be undone.
-    pub fn set(&mut self, knob: &str, before: String, after: String) {
+    pub fn set(&mut self, knob: &str, before: String, after: &str) {
         if before == after || !self.is_open() {
             return;
         }
-        self.apply(knob, &after);
+        let after = self.apply(knob, after);
+        if let Some(drag) = self.drag.as_mut().filter(|drag| drag.held && drag.change.knob == knob) {
+            drag.change.after = after;
+            return;
+        }
         self.undone.clear();
-        // Dragging a slider is one change.
+        // A key that is held down is one change.
         let going_on = self.is_changing(knob);
         match self.changes.last_mut() {
             Some(last) if last.knob == knob && going_on => last.after = after,
             _ => self.changes.push(Change { knob: knob.to_owned(), before, after }),
         }
+    }
+
+    /// A setting is being dragged from this value: its changes are one until [`Run::release`].
+    pub fn hold(&mut self, knob: &str, value: &str) {
+        let change = Change { knob: knob.to_owned(), before: value.to_owned(), after: value.to_owned() };
+        self.drag = Some(Drag { change, held: true, told: value.to_owned() });
+    }
+
+    /// The drag is over.
+    pub fn release(&mut self) {
+        let Some(drag) = &mut self.drag else { return };
+        drag.held = false;
+        if drag.change.before != drag.change.after {
+            self.undone.clear();
+            self.changes.push(drag.change.clone());
+        }
+        self.drag.take_if(|drag| drag.told == drag.change.after);
     }
 
     /// Whether the last change is still being made: the view does not show its value yet.
@@ -272,27 +305,30 @@ impl Run {
         self.view.as_ref().is_some_and(|view| view.config.text_of(knob) != last.after)
     }
 
-    fn apply(&mut self, knob: &str, value: &str) {
+    /// Tells the session, and returns the value as it is spelled there.
+    fn apply(&mut self, knob: &str, value: &str) -> String {
         self.training.tell(Command::Set { knob: knob.to_owned(), value: value.to_owned() });
-        if let Some(opened) = &mut self.opened {
-            // What is refused comes back with the next view, and a warning says why.
-            let _ = opened.config.set_live(knob, value);
-        }
+        let Some(opened) = &mut self.opened else { return value.to_owned() };
+        // What is refused stays as it is here, too; a warning says why.
+        let _ = opened.config.set_live(knob, value);
+        opened.config.text_of(knob)
     }
 
-    /// What undo would take back, in words.
+    /// What undo would take back, in words; nothing once the run is over.
     pub fn undo_text(&self) -> Option<String> {
-        self.changes.last().map(|c| format!("{} back to {}", c.knob, c.before))
+        self.changes.last().filter(|_| self.is_open()).map(|c| format!("{} back to {}", c.knob, c.before))
     }
 
     /// What redo would do again, in words.
     pub fn redo_text(&self) -> Option<String> {
-        self.undone.last().map(|c| format!("{} to {}", c.knob, c.after))
+        self.undone.last().filter(|_| self.is_open()).map(|c| format!("{} to {}", c.knob, c.after))
     }
 
     /// Takes back the last change of a setting.
     pub fn undo(&mut self) {
-        if let Some(change) = self.changes.pop() {
+        if self.is_open()
+            && let Some(change) = self.changes.pop()
+        {
             self.apply(&change.knob, &change.before);
             self.undone.push(change);
         }
@@ -300,7 +336,9 @@ impl Run {
 
     /// Does again what was taken back.
     pub fn redo(&mut self) {
-        if let Some(change) = self.undone.pop() {
+        if self.is_open()
+            && let Some(change) = self.undone.pop()
+        {
             self.apply(&change.knob, &change.after);
             self.changes.push(change);
         }
@@ -322,9 +360,6 @@ impl Run {
                 }
                 Report::Profile(profiles) => self.profiles = profiles,
                 Report::Nearest(nearest) => self.nearest = Some(nearest),
-                Report::Distance { step, value } => {
-                    self.charts.add(step, &std::collections::BTreeMap::from([("Quality/fid_lenet".to_owned(), value)]));
-                }
             }
         }
         if let Some(view) = self.training.view() {
@@ -364,6 +399,7 @@ impl Run {
         self.nearest = None;
         self.changes.clear();
         self.undone.clear();
+        self.drag = None;
         self.snapshot = None;
         self.saved_at = (opened.resumed_at > 0).then_some(opened.resumed_at);
         if opened.resumed_at > 0
@@ -376,13 +412,6 @@ impl Run {
     }
 
     fn see(&mut self, view: View) {
-        if let Some(quality) = &view.quality {
-            let mut values = std::collections::BTreeMap::from([("Quality/kl_grid".to_owned(), quality.kl)]);
-            if let Some((reached, _)) = quality.modes {
-                values.insert("Quality/modes".into(), reached as f64);
-            }
-            self.charts.add(view.step, &values);
-        }
         self.charts.set_accuracy(&view.accuracy, [view.config.sigma_min, view.config.sigma_max]);
         if let Some(samples) = &view.samples {
             let newer = self.history.back().is_none_or(|last| last.step < view.step);
@@ -392,6 +421,10 @@ impl Run {
         }
         if let Some(opened) = &mut self.opened {
             opened.config = view.config.clone();
+            // The view may be older than the last move of the mouse.
+            if let Some(drag) = self.drag.as_ref().filter(|drag| drag.held) {
+                let _ = opened.config.set_live(&drag.change.knob, &drag.change.after);
+            }
         }
         self.view = Some(view);
     }
@@ -443,10 +476,20 @@ impl Run {
                 }
             }
             Event::Changed { step, elapsed_secs, knob, before, after } => {
-                self.charts.change(step, elapsed_secs, &knob, &before, &after);
+                let goes_on = self.drag_goes_on(&knob, &after);
+                self.charts.change(step, elapsed_secs, &knob, [&before, &after], goes_on);
             }
             Event::Started { .. } => {}
         }
+    }
+
+    /// Whether a change that the session tells of goes on with the one before, as a part of the same drag.
+    fn drag_goes_on(&mut self, knob: &str, after: &str) -> bool {
+        let Some(drag) = self.drag.as_mut().filter(|drag| drag.change.knob == knob) else { return false };
+        let goes_on = drag.told != drag.change.before;
+        after.clone_into(&mut drag.told);
+        self.drag.take_if(|drag| !drag.held && drag.told == drag.change.after);
+        goes_on
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a host looks at between two iterations, and what it may run outside of their order.
 
-use super::{Session, SessionError};
+use litemap::LiteMap;
+
+use super::{Event, Session, SessionError};
 use crate::exec::{Executor, LaunchTime};
 use crate::train::{FieldValues, RatioField, StepKind, TrainingData, sample_batch};
 
@@ -51,6 +53,11 @@ impl Session {
     /// Runs one step of this kind, outside of the run's order, and times each launch.
     pub async fn profile(&mut self, kind: StepKind) -> Result<Vec<LaunchTime>, SessionError> {
         Ok(self.trainer.profile(kind).await?)
+    }
+
+    /// Adds what the host has measured of the run at its present step to the statistics, such as `Quality/kl_grid`.
+    pub fn measured(&mut self, values: LiteMap<String, f64>) {
+        self.tell(Event::Statistics { step: self.iterations(), values });
     }
 
     /// The device, for hosts that measure it.

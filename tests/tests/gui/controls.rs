@@ -160,8 +160,12 @@ fn every_control_of_points_has_a_name_and_can_be_used() {
 fn every_control_of_digits_has_a_name_and_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
+    // First of all: a preset that is clicked on the way leaves the digits, for good.
+    start_digits(&mut gui, true);
+    gui.run_steps(4);
+    click(&mut gui, "Nearest training images");
     let driven = drive_all(&mut gui, Tab::Training, &folder, |gui| start_digits(gui, true));
-    assert_driven(&driven, &["Pause", "Nearest training images", "Save picture"]);
+    assert_driven(&driven, &["Pause", "Save picture"]);
     assert_usable(&mut gui);
 }
 

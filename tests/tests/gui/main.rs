@@ -14,6 +14,7 @@ use onestep::gui::window::Window;
 use onestep_core::data::write_npy_u8;
 use onestep_core::session::{End, Start};
 use onestep_core::train::{Config, Preset};
+use tempfile::TempDir;
 
 use harness::{
     Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
@@ -331,6 +332,9 @@ fn digits_have_a_grid_a_history_and_nearest_neighbours() {
         gui.step();
         std::thread::park_timeout(Duration::from_millis(20));
     }
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    let kept = std::fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    assert!(kept.contains("Quality/fid_lenet"), "it is in the run's statistics");
 }
 
 /// Images that are no squares ended the window with a panic.
@@ -346,7 +350,8 @@ fn images_that_are_no_squares_are_trained_and_shown() {
     let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
     gui.state_mut().as_mut().expect("a window").start(start, true);
     until(&mut gui, "the run has ended", |w| matches!(w.run.state, State::Ended(_)));
-    assert!(gui.query_by_label_contains("Samples of the generator at step 5").is_some());
+    gui.run_steps(4);
+    assert!(gui.query_by_label_contains("Samples of the generator at step").is_some());
     click(&mut gui, "Nearest training images");
     gui.run_steps(4);
 }
@@ -368,6 +373,12 @@ fn a_drawing_becomes_data() {
     until(&mut gui, "it goes on", |w| iterations(w) >= 1);
     let reals = &state(&gui).run.opened.as_ref().expect("open").reals;
     assert!(reals.iter().any(|x| *x > 0.1), "the points are where the line was drawn");
+    // Neither a dot at each end only, nor a gap before the first move.
+    let end = reals.chunks(2).map(|p| p[0]).fold(0.0, f32::max);
+    for part in [0.25, 0.5, 0.75] {
+        let there = reals.chunks(2).filter(|p| (p[0] - part * end).abs() < 0.1 * end).count();
+        assert!(there > reals.len() / 2 / 20, "{there} points at {part} of the line");
+    }
 }
 
 #[test]
@@ -453,4 +464,234 @@ fn a_run_that_does_not_fit_on_the_device_is_told_of() {
     click(&mut gui, "Dismiss");
     start_small(&mut gui, 1_000_000, true);
     until(&mut gui, "another run trains", |w| iterations(w) >= 1);
+}
+
+/// Types into the number of a setting, character by character.
+fn type_number(gui: &mut Gui, knob: &str, text: &str) {
+    gui.get_by_role_and_label(egui::Role::SpinButton, knob).focus();
+    gui.run_steps(3);
+    for character in text.chars() {
+        type_character(gui, &character.to_string());
+    }
+}
+
+#[test]
+fn half_of_a_typed_number_is_no_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "it is further than the first digit", |w| iterations(w) > 8);
+    type_number(&mut gui, "steps", "8000");
+    let typed = iterations(state(&gui));
+    until(&mut gui, "it goes on meanwhile", |w| iterations(w) > typed + 2);
+    assert!(state(&gui).run.charts.marks().is_empty(), "nothing was changed while it was typed");
+    press(&mut gui, Key::Enter);
+    until(&mut gui, "it counts once it is entered", |w| w.run.view.as_ref().is_some_and(|v| v.config.steps == 8000));
+
+    type_number(&mut gui, "lr ratio", "5e-4");
+    press(&mut gui, Key::Tab);
+    until(&mut gui, "or once the field is left", |w| w.run.view.as_ref().is_some_and(|v| v.config.lr_ratio == 5e-4));
+    let marks: Vec<&str> = state(&gui).run.charts.marks().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(marks, ["steps: 1000000 to 8000", "lr_ratio: 0.002 to 0.0005"]);
+}
+
+#[test]
+fn a_field_that_is_only_visited_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let (lr_generator, ema, minutes) = (1.25e-3, 0.999_85, 1000.0625);
+    let config = Config { batch: 16, width: 8, blocks: 1, lr_generator, ema, minutes, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config.clone()), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    for knob in ["lr generator", "ema", "minutes", "cooldown", "clip"] {
+        type_number(&mut gui, knob, "");
+        press(&mut gui, Key::Enter);
+        gui.run_steps(2);
+    }
+    assert_eq!(state(&gui).run.opened.as_ref().expect("open").config, config);
+    assert!(gui.get_by_label("Undo").accesskit_node().is_disabled());
+}
+
+#[test]
+fn a_drag_acts_at_once_and_is_one_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    let now = |w: &Window| w.run.view.as_ref().map_or(0, |v| v.config.ratio_steps);
+    let rail = gui.get_by_role_and_label(egui::Role::Slider, "ratio steps").rect();
+    let at = |share: f32| rail.lerp_inside(egui::vec2(share, 0.5));
+    gui.drag_at(at(0.02));
+    gui.step();
+    let mut last = 1;
+    for share in [0.2, 0.4, 0.6] {
+        gui.hover_at(at(share));
+        gui.step();
+        until(&mut gui, "the session has the value under the mouse", |w| now(w) > last);
+        last = now(state(&gui));
+    }
+    gui.drop_at(at(0.6));
+    gui.run_steps(2);
+    let marks = state(&gui).run.charts.marks();
+    assert_eq!(marks.len(), 1, "{marks:?}");
+    assert_eq!(marks[0].1, format!("ratio_steps: 1 to {last}"));
+    click(&mut gui, "Undo");
+    until(&mut gui, "one undo takes all of it back", |w| now(w) == 1);
+    assert!(gui.get_by_label("Undo").accesskit_node().is_disabled());
+    click(&mut gui, "Redo");
+    until(&mut gui, "one redo does it again", |w| now(w) == last);
+}
+
+#[test]
+fn a_drag_that_ends_where_it_began_is_no_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    let now = |w: &Window| w.run.view.as_ref().map_or(0, |v| v.config.ratio_steps);
+    let rail = gui.get_by_role_and_label(egui::Role::Slider, "ratio steps").rect();
+    let at = |share: f32| rail.lerp_inside(egui::vec2(share, 0.5));
+    gui.drag_at(at(0.02));
+    gui.step();
+    gui.hover_at(at(0.5));
+    gui.step();
+    until(&mut gui, "the session has the value under the mouse", |w| now(w) > 1);
+    gui.hover_at(at(0.02));
+    gui.step();
+    gui.drop_at(at(0.02));
+    gui.step();
+    until(&mut gui, "the session has the old value", |w| now(w) == 1);
+    assert!(gui.get_by_label("Undo").accesskit_node().is_disabled());
+    assert!(state(&gui).run.charts.marks().is_empty());
+}
+
+#[test]
+fn undo_ends_with_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    let shown = |gui: &Gui| state(gui).run.opened.as_ref().expect("open").config.ratio_steps;
+    for value in [3, 5] {
+        gui.get_by_role_and_label(egui::Role::SpinButton, "ratio steps").set_value_accesskit(f64::from(value));
+        let there = |w: &Window| w.run.view.as_ref().is_some_and(|v| v.config.ratio_steps == value);
+        until(&mut gui, "the session has the new value", there);
+    }
+    click(&mut gui, "Undo");
+    until(&mut gui, "one is taken back", |w| w.run.view.as_ref().is_some_and(|v| v.config.ratio_steps == 3));
+    click(&mut gui, "Stop");
+    until(&mut gui, "the run has ended", |w| w.ended(End::Stopped));
+    for button in ["Undo", "Redo"] {
+        assert!(gui.get_by_label(button).accesskit_node().is_disabled(), "{button}");
+    }
+    for key in [Key::Z, Key::Y] {
+        gui.key_press_modifiers(Modifiers::COMMAND, key);
+        gui.run_steps(2);
+        assert_eq!(shown(&gui), 3, "the run ended with this");
+    }
+}
+
+/// Steps and values of a statistic, from a table of all that the plots show.
+fn curve(gui: &Gui, folder: &TempDir, name: &str) -> Vec<(u64, f32)> {
+    let path = folder.path().join("curves.csv");
+    state(gui).run.charts.write_csv(&path).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let column = rows[0].iter().position(|field| *field == name).unwrap_or_else(|| panic!("no {name}: {:?}", rows[0]));
+    let values = rows[1..].iter().filter(|row| !row[column].is_empty());
+    values.map(|row| (row[0].parse().expect("a step"), row[column].parse().expect("a number"))).collect()
+}
+
+#[test]
+fn the_quality_of_a_run_survives_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 25);
+    click(&mut gui, "Stop");
+    until(&mut gui, "the run has ended", |w| w.ended(End::Stopped));
+    let saved = state(&gui).run.saved_at.expect("a checkpoint");
+    until(&mut gui, "its end was looked at", |w| iterations(w) == saved);
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    let before = curve(&gui, &folder, "Quality/kl_grid");
+    assert!(before.len() >= 2 && before.last().is_some_and(|(step, _)| *step == saved), "{before:?}, {saved}");
+    drop(gui);
+
+    let mut gui = small(&folder);
+    drop_file(&mut gui, &run);
+    until(&mut gui, "the run is open again", |w| w.run.is_open() && w.run.view.is_some());
+    let after = curve(&gui, &folder, "Quality/kl_grid");
+    assert_eq!(after[..before.len()], before);
+    // Another run can be compared with it.
+    start_small(&mut gui, 1_000_000, false);
+    gui.state_mut().as_mut().expect("a window").run.charts.compare(&run).unwrap();
+    gui.run_steps(2);
+    assert!(gui.query_by_label_contains("Quality: KL on a grid").is_some());
+}
+
+#[test]
+fn a_program_that_is_told_to_end_asks_nothing_and_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    let context = gui.ctx.clone();
+    gui.state_mut().as_mut().expect("a window").leave(&context);
+    gui.step();
+    let commands = |gui: &Gui| -> Vec<ViewportCommand> {
+        gui.output().viewport_output.values().flat_map(|v| v.commands.clone()).collect()
+    };
+    assert!(commands(&gui).contains(&ViewportCommand::Close));
+    gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default().events.push(egui::ViewportEvent::Close);
+    gui.step();
+    assert!(!commands(&gui).contains(&ViewportCommand::CancelClose));
+    assert!(gui.query_by_label("A run is open").is_none(), "nobody is there to answer");
+    drop(gui);
+    assert!(run.join("latest.json").is_file());
+    let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
+    assert!(log.lines().last().is_some_and(|line| line.contains("\"stopped\"")), "{log}");
+}
+
+#[test]
+fn the_generator_of_a_run_that_is_over_can_be_explored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "Explore");
+    assert!(gui.get_by_label("Take the run's generator").accesskit_node().is_disabled(), "there is no run yet");
+    start_small(&mut gui, 6, true);
+    until(&mut gui, "it comes to its end", |w| w.ended(End::Finished));
+    click(&mut gui, "Explore");
+    click(&mut gui, "Take the run's generator");
+    let start = Instant::now();
+    while gui.query_by_label("generator-000006.safetensors").is_none() {
+        assert!(start.elapsed() < Duration::from_mins(1), "the generator was not opened");
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_collapsed_ratio_network_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    // A rate that throws the network so far that no input makes a difference any more.
+    let config = Config { batch: 128, width: 32, blocks: 2, ratio_steps: 1, lr_ratio: 1.0, tick: 5, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, true);
+    until(&mut gui, "it collapses", |w| w.run.charts.collapsed());
+    click(&mut gui, "Pause");
+    let words = "collapsed: the ratio network gives the same answer everywhere";
+    assert!(gui.query_by_label(words).is_some(), "a warning");
+    assert!(gui.query_by_label(&format!("Ratio accuracy by noise level: {words}")).is_some(), "the chart");
+    assert!(gui.query_by_label("Ratio network: collapsed: same answer everywhere").is_some(), "the diagram");
+    assert!(gui.query_by_label_contains("right in").is_none());
+
+    let collapsed = state(&gui).run.generation;
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "another run has statistics", |w| {
+        w.run.generation > collapsed && w.run.charts.latest("Ratio/pull").is_some()
+    });
+    assert!(gui.query_by_label_contains("collapsed").is_none());
+    assert!(gui.query_by_label_contains("Ratio network: right in").is_some());
 }

@@ -1,8 +1,9 @@
 //! Tests of the program in a real window: what begins with a surface, and ends with one.
 
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Desk, Display, LOSING, NO_SCREEN, Running, ensure_screen};
 use crate::summary::Summary;
@@ -10,8 +11,9 @@ use crate::{step, web};
 
 type Test = (&'static str, fn() -> Result<()>);
 
-const TESTS: [Test; 2] = [
+const TESTS: [Test; 3] = [
     ("a_window_opens_and_shows_a_run", opens),
+    ("a_window_that_is_told_to_end_saves_its_run", is_told_to_end),
     ("a_window_whose_device_is_lost_is_followed_by_one_that_says_so", is_followed),
 ];
 
@@ -73,6 +75,30 @@ fn opens() -> Result<()> {
     // Text alone has about a hundred; the ratio in the plane has thousands.
     let there = colours(&display)?;
     ensure!(there > 1000, "the window has {there} colours: it does not show the run");
+    Ok(())
+}
+
+/// What a desktop sends when its user logs out, and what a terminal sends.
+#[cfg(unix)]
+const SIGNALS: [&str; 3] = ["TERM", "HUP", "INT"];
+#[cfg(not(unix))]
+const SIGNALS: [&str; 0] = [];
+
+fn is_told_to_end() -> Result<()> {
+    for signal in SIGNALS {
+        let (desk, display) = (Desk::new()?, Display::start(SCREEN)?);
+        let mut program = Running::start(&mut desk.window(&display, &["--preset", "gaussians", "--device", "cpu"]))?;
+        reach(&desk, &mut program, 100)?;
+        let sent = Command::new("kill").args(["-s", signal, &program.0.id().to_string()]).status()?;
+        ensure!(sent.success(), "no signal was sent");
+        let end = program.end().with_context(|| format!("after SIG{signal}"))?;
+        ensure!(end.success(), "SIG{signal} ended the program with {end}");
+        let run = desk.run().context("a run")?;
+        let log = std::fs::read_to_string(run.join("log.txt"))?;
+        let last = log.lines().last().unwrap_or_default();
+        ensure!(last.contains("\"stopped\""), "after SIG{signal} the log ends with {last}");
+        ensure!(run.join("latest.json").is_file(), "SIG{signal} left no checkpoint");
+    }
     Ok(())
 }
 

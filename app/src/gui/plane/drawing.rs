@@ -46,7 +46,12 @@ impl Drawing {
     /// Takes the pointer's movement, and paints the strokes.
     pub fn draw(&mut self, response: &egui::Response, plane: &Plane<'_>) {
         if let Some(at) = response.interact_pointer_pos() {
-            self.add(plane.to_data(at), response.drag_started() || response.clicked());
+            // The pointer may have moved on since the button went down, which is where the stroke begins.
+            let (pressed, origin) = response.ctx.input(|i| (i.pointer.any_pressed(), i.pointer.press_origin()));
+            if pressed {
+                self.add(plane.to_data(origin.unwrap_or(at)), true);
+            }
+            self.add(plane.to_data(at), false);
         }
         plane.hint("Draw here with the mouse");
         for stroke in &self.strokes {

@@ -8,8 +8,10 @@ use crate::gui::theme::Theme;
 const DOT: f32 = 3.0;
 /// Arrows that are drawn at most.
 const ARROWS: usize = 160;
-/// Length of the longest arrow, as a share of the canvas.
-const ARROW: f32 = 0.09;
+/// Longest arrow, as a share of the canvas.
+const LONGEST: f32 = 0.12;
+/// Shortest arrow that can be seen, in points of the screen.
+const SHORTEST: f32 = 0.5;
 
 /// A canvas over the square `-half_width .. half_width`, `y` upwards.
 pub struct Plane<'a> {
@@ -87,50 +89,49 @@ impl<'a> Plane<'a> {
         self.painter.add(mesh);
     }
 
-    /// The gradient at some of the points, from its values on a square of `side x side` cells.
-    pub fn arrows(&self, values: &[f32], slopes: &[f32], side: usize, color: Color32) {
+    /// The gradient at some of the points, from its values on a square of `side x side` cells; a slope of 1 is `scale`
+    /// of the canvas long.
+    pub fn arrows(&self, values: &[f32], slopes: &[f32], side: usize, scale: f32, color: Color32) {
         let slopes: &[[f32; 2]] = slopes.as_chunks().0;
         let points: &[[f32; 2]] = values.as_chunks().0;
         let cell = |x: f32| ((f32::midpoint(x / self.half_width, 1.0) * side as f32) as usize).min(side - 1);
-        let arrows: Vec<([f32; 2], [f32; 2])> = points
-            .iter()
-            .filter(|p| p.iter().all(|x| x.abs() < self.half_width))
-            .take(ARROWS)
-            .map(|p| (*p, slopes[cell(p[1]) * side + cell(p[0])]))
-            .collect();
-        // One scale for all, set by the longest but a few: a single steep place must not hide the others.
-        let mut lengths: Vec<f32> = arrows.iter().map(|(_, s)| s[0].hypot(s[1])).collect();
-        lengths.sort_by(f32::total_cmp);
-        let Some(&longest) = lengths.get(lengths.len().saturating_sub(1) * 19 / 20) else { return };
-        if !(longest > 0.0 && longest.is_finite()) {
-            return;
-        }
-        for (point, slope) in arrows {
-            let by = Vec2::new(slope[0], -slope[1]) * (self.rect.width() * ARROW / longest);
-            let by = if by.length() > 1.5 * ARROW * self.rect.width() {
-                by.normalized() * ARROW * self.rect.width()
-            } else {
-                by
-            };
-            self.painter.arrow(self.to_screen(point), by, Stroke::new(1.2, color));
+        let inside = points.iter().filter(|p| p.iter().all(|x| x.abs() < self.half_width));
+        for point in inside.take(ARROWS) {
+            let slope = slopes[cell(point[1]) * side + cell(point[0])];
+            if let Some(by) = shown(slope, scale * self.rect.width(), LONGEST * self.rect.width()) {
+                self.painter.arrow(self.to_screen(*point), by, Stroke::new(1.2, color));
+            }
         }
     }
 
-    /// Where points came from, drawn larger than it is so that the largest move is `longest` of the canvas.
-    pub fn trails(&self, before: &[f32], after: &[f32], longest: f32, color: Color32) {
+    /// Where points came from; a move of 1 is `scale` of the canvas long.
+    pub fn trails(&self, before: &[f32], after: &[f32], scale: f32, color: Color32) {
         let pairs = before.as_chunks::<2>().0.iter().zip(after.as_chunks::<2>().0).take(ARROWS);
-        let moved: Vec<([f32; 2], [f32; 2])> = pairs.map(|(a, b)| (*b, [b[0] - a[0], b[1] - a[1]])).collect();
-        let largest = moved.iter().map(|(_, by)| by[0].hypot(by[1])).fold(0.0, f32::max);
-        if !(largest > 0.0 && largest.is_finite()) {
-            return;
-        }
-        let scale = longest * self.rect.width() / largest;
-        for (end, by) in moved {
-            let end = self.to_screen(end);
-            let by = Vec2::new(by[0], -by[1]) * scale;
-            self.painter.arrow(end - by, by, Stroke::new(1.5, color));
+        for (from, to) in pairs {
+            let moved = [to[0] - from[0], to[1] - from[1]];
+            if let Some(by) = shown(moved, scale * self.rect.width(), LONGEST * self.rect.width()) {
+                self.painter.arrow(self.to_screen(*to) - by, by, Stroke::new(1.5, color));
+            }
         }
     }
+
+    /// What an arrow of this share of the canvas means, in the lower left corner.
+    pub fn key(&self, length: f32, meaning: &str, color: Color32) {
+        let from = self.rect.left_bottom() + Vec2::new(10.0, -12.0);
+        let by = Vec2::new(length * self.rect.width(), 0.0);
+        self.painter.arrow(from, by, Stroke::new(1.5, color));
+        let words = if self.theme.dark { Color32::WHITE } else { Color32::BLACK };
+        let at = from + by + Vec2::new(6.0, 0.0);
+        self.painter.text(at, Align2::LEFT_CENTER, meaning, FontId::proportional(11.0), words);
+    }
+}
+
+/// A direction of the plane as an arrow of the screen: `unit` points of it for a length of 1, and at most `longest`.
+/// The unit is the same in every frame, so arrows shrink as what they show does. None if it is too short to be seen.
+fn shown(by: [f32; 2], unit: f32, longest: f32) -> Option<Vec2> {
+    let by = Vec2::new(by[0], -by[1]) * unit;
+    let length = by.length();
+    (length.is_finite() && length >= SHORTEST).then(|| by * (longest / length).min(1.0))
 }
 
 /// A mesh with the colours of the cells at their centres; outside of the outermost centres nothing changes.
@@ -168,6 +169,17 @@ mod tests {
         let context = egui::Context::default();
         context.run_ui(egui::RawInput::default(), |ui| theme = Some(Theme::of(ui))).textures_delta.clear();
         theme.expect("one frame was run")
+    }
+
+    #[test]
+    fn arrows_shrink_as_what_they_show_does() {
+        let far = shown([0.3, 0.4], 40.0, 50.0).expect("it is seen");
+        let near = shown([0.03, 0.04], 40.0, 50.0).expect("it is seen");
+        assert!((far - Vec2::new(12.0, -16.0)).length() < 1e-4 && (near - 0.1 * far).length() < 1e-4, "{far} {near}");
+        assert!((shown([30.0, 40.0], 40.0, 50.0).expect("it is seen").length() - 50.0).abs() < 1e-3);
+        for gone in [[0.0, 0.0], [1e-9, 0.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
+            assert_eq!(shown(gone, 40.0, 50.0), None);
+        }
     }
 
     #[test]

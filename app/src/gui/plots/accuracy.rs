@@ -6,6 +6,7 @@ use eframe::egui::{self, Align2, RichText, TextStyle, WidgetInfo};
 use egui_plot::{Bar, BarChart, HLine, HoverPosition, LineStyle, Plot, PlotPoint, Text};
 
 use super::super::theme::Theme;
+use super::COLLAPSED;
 use super::axis::{log_marks, marks, short, tick, x_axis};
 use super::lines::GRID;
 
@@ -70,8 +71,9 @@ impl Accuracy {
         format!("{title}: mean {}, {} to {}; at 0.5 it can't tell", short(mean), short(least), short(most))
     }
 
-    /// Draws the chart into what is left of `ui`.
-    pub fn show(&self, ui: &mut egui::Ui, title: &str, theme: &Theme) {
+    /// Draws the chart into what is left of `ui`. A network that has `collapsed` is right in half of the cases, which
+    /// says nothing of the samples.
+    pub fn show(&self, ui: &mut egui::Ui, title: &str, collapsed: bool, theme: &Theme) {
         let bars = self.bars(theme);
         let weak = ui.visuals().weak_text_color();
         let least = self.bins.iter().flatten().fold(CHANCE, |least, value| least.min(*value));
@@ -90,18 +92,23 @@ impl Accuracy {
             .y_axis_formatter(|mark, _| tick(mark.value, mark.step_size))
             .label_formatter(|hover| {
                 let (HoverPosition::NearDataPoint { position, .. } | HoverPosition::Elsewhere { position }) = hover;
-                self.at(position.x)
+                if collapsed { Some(COLLAPSED.to_owned()) } else { self.at(position.x) }
             });
         let shown = plot.show(ui, |plot| {
             plot.set_plot_bounds_x(x0..=x1);
             plot.set_plot_bounds_y(least - 0.12..=1.02); // with room for the words
             let chance = HLine::new("", CHANCE).color(weak).width(1.0);
             plot.hline(chance.style(LineStyle::dashed_dense()));
-            let words = Text::new("", PlotPoint::new(x1, CHANCE), RichText::new("can't tell apart ").small());
-            plot.text(words.color(weak).anchor(Align2::RIGHT_TOP));
+            // In two lines, which the narrowest chart has room for.
+            let (words, color) = match COLLAPSED.split_once(" gives") {
+                Some((who, what)) if collapsed => (format!("{who}\ngives{what}"), theme.alarm),
+                _ => ("can't tell apart ".to_owned(), weak),
+            };
+            let words = Text::new("", PlotPoint::new(x1, CHANCE), RichText::new(words).small());
+            plot.text(words.color(color).anchor(Align2::RIGHT_TOP));
             plot.bar_chart(BarChart::new("", bars).color(theme.ratio).allow_hover(false));
         });
-        let label = self.describe(title);
+        let label = if collapsed { format!("{title}: {COLLAPSED}") } else { self.describe(title) };
         shown.response.widget_info(|| WidgetInfo::labeled(egui::Role::Image, true, &label));
         if self.bins.iter().all(Option::is_none) {
             let font = TextStyle::Body.resolve(ui.style());

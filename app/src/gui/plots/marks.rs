@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-/// A slider that is dragged changes its setting many times; changes that follow each other so soon are one, in seconds.
-const DRAG: f64 = 1.0;
+/// Changes of a setting that follow each other so soon are one, in seconds: a key that is held down, and a drag in a log.
+const SOON: f64 = 1.0;
 
 /// Something that happened at a step.
 #[derive(Debug)]
@@ -36,16 +36,20 @@ pub fn insert(marks: &mut Vec<Mark>, mark: Mark) {
     marks.insert(place, mark);
 }
 
-/// Adds a change of a setting, or carries on the last one. Marks of later steps go: a run that was resumed from an
-/// earlier checkpoint makes those steps anew, and the same changes.
-pub fn change(marks: &mut Vec<Mark>, step: u64, secs: f64, knob: &str, [before, after]: [&str; 2]) {
+/// Adds a change of a setting, or carries on the last one if it `goes_on` or comes soon. Marks of later steps go: a run
+/// that was resumed from an earlier checkpoint makes those steps anew, and the same changes.
+pub fn change(marks: &mut Vec<Mark>, step: u64, secs: f64, knob: &str, [before, after]: [&str; 2], goes_on: bool) {
     let again = text(knob, before, after);
     marks.retain(|mark| mark.step <= step && !(mark.step == step && mark.text == again));
     if let Some(mark) = marks.last_mut()
         && let Some(last) = &mut mark.change
         && last.knob == knob
-        && (0.0..=DRAG).contains(&(secs - last.secs))
+        && (goes_on || (0.0..=SOON).contains(&(secs - last.secs)))
     {
+        if last.before == after {
+            marks.pop();
+            return;
+        }
         mark.text = text(knob, &last.before, after);
         last.secs = secs;
         return;
@@ -76,7 +80,7 @@ pub fn read(run: &Path) -> Vec<Mark> {
     for line in log.split(|byte| *byte == b'\n') {
         let Ok(line) = serde_json::from_slice::<Line>(line) else { continue };
         if line.event == "changed" {
-            change(&mut marks, line.step, line.elapsed_secs, &line.knob, [&line.before, &line.after]);
+            change(&mut marks, line.step, line.elapsed_secs, &line.knob, [&line.before, &line.after], false);
         }
     }
     marks
@@ -93,12 +97,12 @@ mod tests {
     #[test]
     fn a_drag_is_one_mark() {
         let mut marks = Vec::new();
-        change(&mut marks, 5, 10.0, "ema", ["0.9", "0.91"]);
-        change(&mut marks, 6, 10.6, "ema", ["0.91", "0.92"]);
-        change(&mut marks, 9, 11.2, "ema", ["0.92", "0.95"]);
-        change(&mut marks, 9, 11.3, "clip", ["1.0", "2.0"]);
-        change(&mut marks, 50, 40.0, "r1", ["0.0", "1.0"]);
-        change(&mut marks, 40, 30.0, "ema", ["0.95", "0.9"]);
+        change(&mut marks, 5, 10.0, "ema", ["0.9", "0.91"], false);
+        change(&mut marks, 6, 10.6, "ema", ["0.91", "0.92"], false);
+        change(&mut marks, 9, 11.2, "ema", ["0.92", "0.95"], false);
+        change(&mut marks, 9, 11.3, "clip", ["1.0", "2.0"], false);
+        change(&mut marks, 50, 40.0, "r1", ["0.0", "1.0"], false);
+        change(&mut marks, 40, 30.0, "ema", ["0.95", "0.9"], false);
         assert_eq!(texts(&marks), ["ema: 0.9 to 0.95", "clip: 1.0 to 2.0", "ema: 0.95 to 0.9"]);
         assert_eq!(marks[0].step, 5);
     }
@@ -106,10 +110,21 @@ mod tests {
     #[test]
     fn a_change_that_a_resumed_run_makes_again_is_one_mark() {
         let mut marks = Vec::new();
-        change(&mut marks, 150, 10.0, "ema", ["0.9", "0.5"]);
-        change(&mut marks, 150, 14.0, "ema", ["0.9", "0.5"]);
-        change(&mut marks, 150, 24.0, "ema", ["0.5", "0.9"]);
+        change(&mut marks, 150, 10.0, "ema", ["0.9", "0.5"], false);
+        change(&mut marks, 150, 14.0, "ema", ["0.9", "0.5"], false);
+        change(&mut marks, 150, 24.0, "ema", ["0.5", "0.9"], false);
         assert_eq!(texts(&marks), ["ema: 0.9 to 0.5", "ema: 0.5 to 0.9"]);
+    }
+
+    #[test]
+    fn a_slow_drag_is_one_mark_and_none_if_it_comes_back() {
+        let mut marks = Vec::new();
+        change(&mut marks, 5, 10.0, "ema", ["0.9", "0.91"], false);
+        change(&mut marks, 9, 13.0, "ema", ["0.91", "0.95"], true);
+        change(&mut marks, 20, 20.0, "ema", ["0.95", "0.9"], false);
+        assert_eq!(texts(&marks), ["ema: 0.9 to 0.95", "ema: 0.95 to 0.9"]);
+        change(&mut marks, 30, 30.0, "ema", ["0.9", "0.95"], true);
+        assert_eq!(texts(&marks), ["ema: 0.9 to 0.95"]);
     }
 
     #[test]

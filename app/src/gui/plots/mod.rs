@@ -89,6 +89,14 @@ impl Default for Charts {
     }
 }
 
+/// What is said of a ratio network that has collapsed.
+pub const COLLAPSED: &str = "collapsed: the ratio network gives the same answer everywhere";
+/// How far from one half the accuracy of guesses may be.
+const GUESSES: f64 = 0.01;
+/// Mean square of the pull on samples, in units of the data, below which nothing is pulled. Collapsed runs had 4e-10 and
+/// less, down to 0; others kept 1e-4 to their ends, on points and on digits, with each divergence.
+const NO_PULL: f64 = 1e-8;
+
 /// Points that a chart needs to be readable.
 const LEAST_WIDTH: f32 = 220.0;
 /// As above; a panel with less shows a part of its charts.
@@ -117,9 +125,10 @@ impl Charts {
         marks::insert(&mut self.marks, Mark { step, text, change: None });
     }
 
-    /// A setting changed at this step, after so many seconds of the run.
-    pub fn change(&mut self, step: u64, secs: f64, knob: &str, before: &str, after: &str) {
-        marks::change(&mut self.marks, step, secs, knob, [before, after]);
+    /// A setting changed at this step, after so many seconds of the run; `goes_on` with its last change if both are
+    /// parts of one drag.
+    pub fn change(&mut self, step: u64, secs: f64, knob: &str, values: [&str; 2], goes_on: bool) {
+        marks::change(&mut self.marks, step, secs, knob, values, goes_on);
     }
 
     /// Steps at which something changed, and what.
@@ -148,9 +157,17 @@ impl Charts {
         Ok(())
     }
 
-    /// The last value of a statistic.
+    /// The last value of a statistic, not smoothed.
     pub fn latest(&self, name: &str) -> Option<f64> {
-        self.curves.get(name)?.linear().last().map(|(_, value)| value)
+        Some(self.curves.get(name)?.linear().nearest(f64::INFINITY)?.1)
+    }
+
+    /// Whether the ratio network has collapsed, as of the last line of statistics: it guesses, and it has no slope. One
+    /// that can't tell samples from data any more guesses, too, but its slope never vanishes: it learns from batches,
+    /// and no two of them are alike.
+    pub fn collapsed(&self) -> bool {
+        self.latest("Ratio/accuracy").is_some_and(|accuracy| (accuracy - 0.5).abs() < GUESSES)
+            && self.latest("Ratio/pull").is_some_and(|pull| pull < NO_PULL)
     }
 
     /// Damaged lines that [`Charts::load`] skipped; the user sees the number as well.
@@ -246,10 +263,11 @@ impl Charts {
             }
         });
         let Kind::Lines { traces, instead, .. } = chart.kind else {
-            self.accuracy.show(ui, chart.title, theme);
+            self.accuracy.show(ui, chart.title, self.collapsed(), theme);
             return;
         };
-        let any = traces.iter().any(|trace| self.curves.contains_key(trace.key));
+        let other = |key| self.compared.as_ref().is_some_and(|other| other.curves.contains_key(key));
+        let any = traces.iter().any(|trace| self.curves.contains_key(trace.key) || other(trace.key));
         let traces = if any || instead.is_empty() { traces } else { instead };
         let x = self.steps();
         let panel = &self.panels[index];

@@ -275,6 +275,37 @@ fn hovering_tells_all_curves_and_changes_of_a_step() {
     harness.get_by_label_contains("step 1000: lr_ratio 0.0002");
 }
 
+#[test]
+fn a_ratio_network_that_gives_one_answer_everywhere_is_not_called_converged() {
+    // Accuracy, pull and gradient norm of runs on `rings` and `gaussians`: one with lr_ratio 0.1, others at their ends.
+    let collapsed = [(0.5, 1.27e-20, 0.02), (0.5, 4.4e-10, 0.0175), (0.5, 1.9e-40, 7.5e-4)];
+    let alive = [(0.517, 7.2e-4, 0.087), (0.514, 2.2e-3, 0.13), (0.5, 6.7e-4, 0.11), (1.0, 0.0, 0.0), (0.0, 0.0, 0.5)];
+    for (is_collapsed, (accuracy, pull, norm)) in
+        collapsed.map(|values| (true, values)).into_iter().chain(alive.map(|values| (false, values)))
+    {
+        let mut charts = run(1000);
+        // Smoothing does not delay it.
+        charts.add(60_000, &values(&[("Ratio/accuracy", accuracy), ("Ratio/pull", pull), ("Grad/ratio", norm)]));
+        charts.set_accuracy(&[0.5; 16], [0.02, 80.0]);
+        assert_eq!(charts.collapsed(), is_collapsed, "accuracy {accuracy}, pull {pull}");
+        let harness = window(charts, vec2(1024.0, 200.0));
+        let words = chart(&harness, "Ratio accuracy by noise level").accesskit_node().label().unwrap();
+        assert_eq!(words.contains(COLLAPSED), is_collapsed, "{words}");
+        assert_eq!(words.contains("can't tell"), !is_collapsed, "{words}");
+    }
+    assert!(!run(1000).collapsed() && !Charts::new().collapsed());
+}
+
+#[test]
+fn the_quality_of_another_run_is_not_its_accuracy() {
+    let other = tempfile::tempdir().unwrap();
+    std::fs::write(other.path().join("stats.jsonl"), "{\"step\":50,\"Quality/fid_lenet\":9}\n").unwrap();
+    let mut charts = run(100);
+    charts.compare(other.path()).unwrap();
+    let harness = window(charts, vec2(1024.0, 200.0));
+    assert_eq!(chart(&harness, "Quality").accesskit_node().label().as_deref(), Some("Quality: no values yet"));
+}
+
 fn folder(lines: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let line = |i: u64| format!("{{\"step\":{},\"Loss/ratio\":{}}}\n", 50 * i, 1.0 / i as f64);

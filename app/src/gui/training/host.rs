@@ -16,7 +16,7 @@ use onestep_core::train::{TrainError, TrainingData};
 
 use super::distance::Distance;
 use super::look::look;
-use super::quality::Judge;
+use super::quality::{Judge, Quality};
 use super::screen::Screen;
 use super::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
 use crate::bench::{Peak, by_kernel};
@@ -64,6 +64,8 @@ struct Run {
     screen: Option<Screen>,
     half_width: f32,
     peak: Option<Peak>,
+    /// Step at which the quality was last added to the statistics.
+    noted: Option<u64>,
     /// Whether there is something to do without an order.
     moving: bool,
     /// Whether the window has not seen the present state.
@@ -290,6 +292,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         screen,
         half_width,
         peak: None,
+        noted: None,
         moving: true,
         changed: true,
         next_view: now,
@@ -351,7 +354,7 @@ impl Run {
                 self.show(link)?;
                 return Ok(ControlFlow::Break(()));
             }
-            self.measure(link)?;
+            self.measure()?;
             let limited = wish.share < 1.0;
             if limited || self.synced.elapsed() > AHEAD {
                 self.session.trainer().executor.sync()?;
@@ -370,13 +373,12 @@ impl Run {
     }
 
     /// A slice of the distance to the data, if it is time.
-    fn measure(&mut self, link: &Link) -> Result<(), SessionError> {
+    fn measure(&mut self) -> Result<(), SessionError> {
         let Some(distance) = self.distance.as_mut().filter(|distance| distance.is_due(&self.session)) else {
             return Ok(());
         };
         if let Some(value) = pollster::block_on(distance.slice(&mut self.session))? {
-            // As other numbers, it waits for the next view.
-            let _ = link.outbox.send(Report::Distance { step: self.session.iterations(), value });
+            self.session.measured([("Quality/fid_lenet".to_owned(), value)].into_iter().collect());
         }
         Ok(())
     }
@@ -389,6 +391,9 @@ impl Run {
         if let Some(screen) = &self.screen {
             screen.update(self.session.executor());
         }
+        if let Some(quality) = &view.quality {
+            self.note(quality);
+        }
         link.shared.view.put(view);
         // Without a delay, egui would draw two frames.
         link.shared.context.request_repaint_after(Duration::from_millis(1));
@@ -400,6 +405,18 @@ impl Run {
         self.next_view = Instant::now() + pause.clamp(VIEW_PERIOD, Duration::from_secs(1));
         self.changed = false;
         Ok(())
+    }
+
+    /// Adds the quality of points to the run's statistics: once per tick, and when the run has come to rest.
+    fn note(&mut self, quality: &Quality) {
+        let (step, tick) = (self.session.iterations(), self.session.trainer().config().tick);
+        let due = |noted: u64| step != noted && (!self.moving || step / tick != noted / tick);
+        if !self.noted.is_none_or(due) {
+            return;
+        }
+        self.noted = Some(step);
+        let modes = quality.modes.map(|(reached, _)| ("Quality/modes".to_owned(), reached as f64));
+        self.session.measured([("Quality/kl_grid".to_owned(), quality.kl)].into_iter().chain(modes).collect());
     }
 
     /// Times the kernels of one step of each kind.

@@ -73,13 +73,6 @@ pub enum Report {
     Profile(Vec<Profile>),
     /// For each sample the nearest training image.
     Nearest(Nearest),
-    /// Fréchet distance of the samples to the data, on the features of the built-in classifier.
-    Distance {
-        /// Step at which it was measured.
-        step: u64,
-        /// The smaller the better.
-        value: f64,
-    },
 }
 
 /// What is being done, and how far it is.

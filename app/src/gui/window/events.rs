@@ -3,7 +3,7 @@
 use eframe::egui::{self, Key, Modifiers, ViewportCommand};
 use onestep_core::session::Command;
 
-use super::Window;
+use super::{Closing, Window};
 use crate::gui::dialogs::Confirm;
 use crate::gui::run::State;
 
@@ -54,15 +54,25 @@ impl Window {
         }
     }
 
+    /// Closes without a question: the program was told to end. The training thread saves the run when the window is
+    /// gone, and the program waits for it.
+    pub fn leave(&mut self, context: &egui::Context) {
+        self.closing = Closing::AtOnce;
+        context.send_viewport_cmd(ViewportCommand::Close);
+    }
+
     /// A run that is open is saved before the window goes, or the person decides otherwise.
     pub(super) fn close(&mut self, context: &egui::Context) {
-        if self.closing && !self.run.is_open() {
+        if self.closing == Closing::AtOnce {
+            return;
+        }
+        if self.closing == Closing::WhenEnded && !self.run.is_open() {
             context.send_viewport_cmd(ViewportCommand::Close);
             return;
         }
         if context.input(|input| input.viewport().close_requested()) && self.run.is_open() {
             context.send_viewport_cmd(ViewportCommand::CancelClose);
-            if !self.closing {
+            if self.closing == Closing::Stays {
                 self.confirm = Some(Confirm::Close);
             }
         }

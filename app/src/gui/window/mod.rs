@@ -47,6 +47,17 @@ pub enum Tab {
     Machine,
 }
 
+/// Whether the window closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// It stays.
+    Stays,
+    /// As soon as the run has ended.
+    WhenEnded,
+    /// At once: the run is saved after that.
+    AtOnce,
+}
+
 /// What a window starts with.
 pub struct Options {
     /// Text as for `--device`.
@@ -85,8 +96,7 @@ pub struct Window {
     interrupted: Option<SavedRun>,
     /// The device that the window draws with.
     own_device: Option<WindowDevice>,
-    /// Whether the window closes as soon as the run is saved.
-    closing: bool,
+    closing: Closing,
     /// Messages of work that ends later.
     news: (Sender<String>, Receiver<String>),
     plots_rect: Option<egui::Rect>,
@@ -122,7 +132,7 @@ impl Window {
             saved,
             interrupted,
             own_device: window_device,
-            closing: false,
+            closing: Closing::Stays,
             news: channel(),
             plots_rect: None,
             lost: None,
@@ -232,6 +242,7 @@ impl Window {
             return;
         }
         self.slow.show(ui, theme);
+        read_outs::collapse(ui, &self.run, theme);
         if self.run.is_planar() || self.laboratory.drawing.is_some() {
             self.laboratory.switches(ui, &self.run, theme);
             read_outs::numbers(ui, &self.run);
@@ -247,10 +258,23 @@ impl Window {
         ui.horizontal(|ui| {
             let snapshot = self.run.snapshot.clone();
             let live = self.run.is_open();
-            let tip = "Saves a snapshot of the generator as it is now, and opens it.";
-            if ui.add_enabled(live, egui::Button::new("Take the run's generator")).on_hover_text(tip).clicked() {
-                self.run.training().tell(Command::Save);
-                self.run.explore_next = true;
+            // The run that is over has its last one, or, if it was gone on with and ended at once, a folder of them.
+            let folder = || self.run.opened.as_ref().and_then(|opened| opened.folder.clone());
+            let last = if live { None } else { snapshot.clone().or_else(folder) };
+            let tip = if live {
+                "Saves a snapshot of the generator as it is now, and opens it."
+            } else {
+                "Opens the last snapshot of the generator."
+            };
+            let take = ui.add_enabled(live || last.is_some(), egui::Button::new("Take the run's generator"));
+            if take.on_hover_text(tip).clicked() {
+                match last {
+                    Some(path) => self.explore.open(&path, ui.ctx()),
+                    None => {
+                        self.run.training().tell(Command::Save);
+                        self.run.explore_next = true;
+                    }
+                }
             }
             if let (true, Some(snapshot)) = (std::mem::take(&mut self.run.explore_now), snapshot) {
                 self.explore.open(&snapshot, ui.ctx());
@@ -356,11 +380,13 @@ impl Window {
                 Some(Confirmed::Stay) => self.confirm = None,
                 Some(Confirmed::Save) => {
                     self.confirm = None;
-                    self.closing = true;
+                    self.closing = Closing::WhenEnded;
                     self.run.end(true);
                 }
                 Some(Confirmed::Discard) => {
-                    self.closing = self.confirm.take() == Some(Confirm::Close);
+                    if self.confirm.take() == Some(Confirm::Close) {
+                        self.closing = Closing::WhenEnded;
+                    }
                     self.run.end(false);
                 }
             }

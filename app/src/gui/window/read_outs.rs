@@ -4,7 +4,9 @@ use eframe::egui;
 use onestep_core::eval::planar::LIVE_BINS;
 
 use super::Window;
+use crate::gui::plots::COLLAPSED;
 use crate::gui::run::Run;
+use crate::gui::theme::{Theme, background, lerp};
 
 impl Window {
     /// The newest message, the device and the memory.
@@ -51,6 +53,19 @@ pub(super) fn looks(ui: &mut egui::Ui) {
         });
         ui.ctx().set_zoom_factor(zoom);
     });
+}
+
+/// A warning while the ratio network says nothing: what looks like convergence is none.
+pub(super) fn collapse(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
+    if run.charts.collapsed() {
+        let fill = lerp(background(ui.visuals()), theme.alarm, 0.16);
+        let tip = "The generator has no gradient to follow, and such a network seldom comes back. Start anew, or go on \
+                   from an earlier checkpoint, with a lower learning rate for the ratio network (lr ratio).";
+        egui::Frame::new().fill(fill).corner_radius(4.0).inner_margin(4.0).show(ui, |ui| {
+            let text = egui::RichText::new(COLLAPSED).strong().color(theme.alarm);
+            ui.label(text).on_hover_text(tip);
+        });
+    }
 }
 
 /// Divergence, modes and updates, above the canvas.
