@@ -1,8 +1,12 @@
 // What the tests share: a browser per way of computing, and pages that may not complain.
 
+import assert from "node:assert/strict";
+
 import { chromium } from "playwright-core";
 
 export const URL_ = process.env.PAGE_URL ?? "http://localhost:8080/";
+/** Of all pixels, this many must be within one grey level of the native program's. */
+const SHARE = 0.999;
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 const QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -78,4 +82,29 @@ export function agreement(got, wanted) {
     }
   }
   return { share: close / all, worst };
+}
+
+/** Refuses pictures of another program that differ by more than rounding. */
+export function assertSamePictures(got, wanted) {
+  const { share, worst } = agreement(got, wanted);
+  assert.ok(share >= SHARE, `only ${100 * share} % of the pixels agree; the largest difference is ${worst} grey levels`);
+}
+
+/** A context in whose Worker this code runs first. */
+export async function withWorker(browser, code) {
+  const context = await browser.newContext({ serviceWorkers: "block" });
+  await context.route("**/worker.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: `${code}\n${await response.text()}` });
+  });
+  return context;
+}
+
+/** Closes a page that must not have complained, nor asked anybody else for anything. */
+export async function close(page, allowed = [], known = []) {
+  const strangers = page.requests.filter((url) => !url.startsWith(URL_) && !url.startsWith("blob:") && !known.includes(url));
+  const complaints = page.complaints.filter((text) => !allowed.some((pattern) => pattern.test(text)));
+  await page.context().close();
+  assert.deepEqual(strangers, [], "requests to third parties");
+  assert.deepEqual(complaints, [], "complaints in the console");
 }

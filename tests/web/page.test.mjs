@@ -6,12 +6,10 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { URL_, agreement, cut, launch, open, pixels, said } from "./browser.mjs";
+import { URL_, agreement, assertSamePictures, close, cut, launch, open, pixels, said, withWorker } from "./browser.mjs";
 import { ROOT, native } from "./native.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-/** Of all pixels, this many must be within one grey level of the native program's. */
-const SHARE = 0.999;
 /** The laboratory has learned when the divergence is this part of what it was. */
 const LEARNED = 0.7;
 /** Milliseconds for pages on a software adapter. */
@@ -21,11 +19,6 @@ const SLOW = 400_000;
 const CARD = `
   Object.defineProperty(GPUAdapter.prototype, "info", { get: () => ({ vendor: "Tests", description: "card" }) });
   Object.defineProperty(GPUAdapter.prototype, "isFallbackAdapter", { get: () => false });`;
-
-function assertSamePictures(got, wanted) {
-  const { share, worst } = agreement(got, wanted);
-  assert.ok(share >= SHARE, `only ${100 * share} % of the pixels agree; the largest difference is ${worst} grey levels`);
-}
 
 /** The candidates of a seed are ranked, and the first is the one that the native program keeps. */
 async function assertRanking(page, seed, candidates) {
@@ -37,16 +30,6 @@ async function assertRanking(page, seed, candidates) {
   assertSamePictures([(await pixels(page, "#ranking canvas")).grey], kept);
 }
 
-/** A context in whose Worker this code runs first. */
-async function withWorker(browser, code) {
-  const context = await browser.newContext({ serviceWorkers: "block" });
-  await context.route("**/worker.js", async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: `${code}\n${await response.text()}` });
-  });
-  return context;
-}
-
 /** Training lowers the divergence to `LEARNED` of what it was. */
 async function assertLearns(page, start) {
   const first = Number(await page.textContent("#lab-kl"));
@@ -54,32 +37,6 @@ async function assertLearns(page, start) {
   await start();
   await page.waitForFunction((wanted) => Number(document.getElementById("lab-kl").textContent) < wanted, LEARNED * first);
 }
-
-/** Closes a page that must not have complained, nor asked anybody else for anything. */
-async function close(page, allowed = [], known = []) {
-  const strangers = page.requests.filter((url) => !url.startsWith(URL_) && !url.startsWith("blob:") && !known.includes(url));
-  const complaints = page.complaints.filter((text) => !allowed.some((pattern) => pattern.test(text)));
-  await page.context().close();
-  assert.deepEqual(strangers, [], "requests to third parties");
-  assert.deepEqual(complaints, [], "complaints in the console");
-}
-
-describe("the state in the address", () => {
-  test("hash round trip: only what differs, clamped, unknown keys ignored", async () => {
-    const { parse, format } = await import(join(ROOT, "web/page/state.js"));
-    assert.equal(format(parse("")), "");
-    assert.equal(format(parse("#v=1&seed=43&n=8&view=lab")), "#v=1&view=lab&seed=43&n=8");
-    for (const hash of ["#v=1&view=plane&seed=7&x=0.25&y=1", "#v=1&data=rings&device=cpu&hide=seed,about"]) assert.equal(format(parse(hash)), hash);
-    assert.equal(parse("#n=1000000").n, 64);
-    assert.equal(parse("#n=-4").n, 1);
-    assert.equal(parse("#seed=99999999999").seed, 0xffff_ffff);
-    assert.equal(parse("#seed=x&nonsense=1&view=<script>").seed, 42);
-    assert.equal(parse("#view=<script>").view, "sample");
-    assert.equal(parse("#x=7&y=NaN").x, 1);
-    assert.equal(parse("#y=NaN").y, 0.5);
-    assert.deepEqual(parse("#hide=seed,body,lab").hide, ["seed", "lab"]);
-  });
-});
 
 describe("on WebGPU", () => {
   let browser;
@@ -278,7 +235,8 @@ describe("without WebGPU", () => {
     await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.5, { steps: 3 });
     await page.mouse.up();
     await page.waitForFunction(() => /6\d % across/.test(document.getElementById("plane-canvas").getAttribute("aria-label")));
-    assert.match(page.url(), /x=0\.6/);
+    // The address follows when the finger rests.
+    await page.waitForFunction(() => /x=0\.6/.test(location.hash));
     const { share } = agreement([(await pixels(page, "#plane-canvas")).grey], [corner]);
     assert.ok(share < 0.98, "the picture has changed");
     await close(page);
@@ -332,71 +290,6 @@ describe("without WebGPU", () => {
     await give("mine.safetensors", good);
     await page.waitForFunction(() => /mine\.safetensors/.test(document.getElementById("model-text").textContent));
     await close(page);
-  });
-
-  test("a model in the address is offered with its size", async () => {
-    const page = await open(browser, "?model=index.html#v=1&n=4&device=cpu");
-    await page.waitForSelector("#offer:not([hidden])");
-    assert.match(await page.textContent("#offer-text"), /index\.html from this site \(0\.\d+ MB\)/);
-    await said(page, /4 pictures/);
-    await page.click("#offer-load");
-    await said(page, /can't be used/);
-    await close(page);
-  });
-
-  test("after one visit the page works offline", async () => {
-    const context = await browser.newContext();
-    const page = await open(browser, "#v=1&n=4&device=cpu", { context });
-    await said(page, /4 pictures/);
-    await page.evaluate(async () => {
-      await navigator.serviceWorker.ready;
-    });
-    await page.waitForFunction(() => navigator.serviceWorker.controller);
-    await context.setOffline(true);
-    await page.goto("about:blank");
-    await page.goto(`${URL_}#v=1&n=4&seed=5&device=cpu`);
-    await said(page, /4 pictures from seed 5 on/);
-    await page.click("#tab-best");
-    await said(page, /16 candidates/);
-    await close(page, [/ERR_INTERNET_DISCONNECTED|Failed to load resource/]);
-  });
-
-  test("a browser that denies storage shows the page all the same", async () => {
-    const context = await browser.newContext();
-    await context.addInitScript(() => {
-      const denied = { get: () => { throw new DOMException("The operation is insecure.", "SecurityError"); } };
-      for (const name of ["caches", "localStorage", "sessionStorage", "indexedDB"]) Object.defineProperty(globalThis, name, denied);
-      Object.defineProperty(Navigator.prototype, "serviceWorker", denied);
-    });
-    const page = await open(browser, "#v=1&n=4&seed=42&device=cpu", { context });
-    await said(page, /4 pictures from seed 42/);
-    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "42-45"));
-    await close(page);
-  });
-
-  test("storage that is denied after the first visit does not stop the page", async () => {
-    const context = await browser.newContext();
-    const page = await open(browser, "#v=1&n=4&device=cpu", { context });
-    await said(page, /4 pictures/);
-    await page.waitForFunction(() => navigator.serviceWorker.controller);
-    await context.serviceWorkers()[0].evaluate(() => {
-      CacheStorage.prototype.open = () => Promise.reject(new DOMException("The operation is insecure.", "SecurityError"));
-    });
-    await page.reload();
-    await said(page, /4 pictures from seed 42/);
-    await close(page);
-  });
-
-  test("damaged weights are noticed", async () => {
-    const context = await browser.newContext({ serviceWorkers: "block" });
-    await context.route("**/models/mnist-generator*", async (route) => {
-      const response = await route.fetch();
-      const body = await response.body();
-      await route.fulfill({ response, body: body.subarray(0, body.length - 1000) });
-    });
-    const page = await open(browser, "#device=cpu", { context });
-    await said(page, /Something went wrong|damaged/);
-    await close(page, [/Service Worker registration blocked/]);
   });
 
   test("parts can be hidden, and the keyboard reaches everything", async () => {

@@ -5,43 +5,65 @@ import { MODELS } from "./models.js";
 /** A file larger than this is no model that a browser should load. */
 const MAX_BYTES = 200_000_000;
 
+/** As when a file of the weights does not come. */
+const NO_CODE = "The network gave nothing for the page's code. Check the connection and try again.";
+/** Errors after which a Worker is of no use: its code did not come, or stopped in the middle. */
+const GONE = ["Offline", "RuntimeError"];
+
 /** An error with a name that the page can tell apart. */
-function named(name, message) {
+export function named(name, message) {
   return Object.assign(new Error(message), { name });
 }
 
-/** A Worker whose methods are called by name. */
+/** A Worker whose methods are called by name. One that can't load its code, or has died, is given up: the next call
+ * starts another, in which nothing is open. */
 export class Remote {
-  #worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  #worker;
   #waiting = new Map();
   #next = 0;
 
-  constructor() {
-    this.#worker.addEventListener("message", ({ data: { id, result, error } }) => {
-      const { resolve, reject } = this.#waiting.get(id);
+  #start() {
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data: { id, result, error } }) => {
+      const call = this.#waiting.get(id);
+      if (!call) return;
+      if (GONE.includes(error?.name)) {
+        this.#giveUp(error.message);
+        return;
+      }
       this.#waiting.delete(id);
-      if (error) reject(named(error.name, error.message));
-      else resolve(result);
+      if (error) call.reject(named(error.name, error.message));
+      else call.resolve(result);
     });
-    this.#worker.addEventListener("error", (event) => {
-      const error = named("Failed", event.message || "the engine could not be loaded");
-      for (const { reject } of this.#waiting.values()) reject(error);
-      this.#waiting.clear();
+    worker.addEventListener("error", ({ message }) => {
+      if (worker === this.#worker) this.#giveUp(message);
     });
+    return worker;
+  }
+
+  /** A file that did not come is told without words. */
+  #giveUp(message) {
+    const error = message ? named("RuntimeError", message) : named("Offline", NO_CODE);
+    this.#worker.terminate();
+    this.#worker = undefined;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
   }
 
   call(method, ...args) {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
+      this.#worker ??= this.#start();
       this.#worker.postMessage({ id, method, args });
     });
   }
 
   /** Ends the Worker after what it has been asked, or as soon as it fails. */
   end() {
-    const terminate = () => this.#worker.terminate();
-    this.call("rest").then(terminate, terminate);
+    const worker = this.#worker;
+    const terminate = () => worker.terminate();
+    if (worker) this.call("rest").then(terminate, terminate);
   }
 }
 
@@ -55,6 +77,8 @@ export class Engine {
   /** Files by role, kept for a device that has to be opened again. */
   #files = new Map();
   #loading = new Map();
+  /** Whether the last download was. */
+  #damaged = false;
   #onDevice;
   #onProgress;
 
@@ -77,19 +101,35 @@ export class Engine {
 
   /** Opens the device if it is not open; `news` is what there is to say of it beside its choice. */
   #open(news) {
-    this.#opened ??= this.#remote.call("open", this.#prefer).then(async (choice) => {
-      const known = { ...choice, ...news };
-      if (!(await this.#meanwhile)) this.#onDevice(known);
-      return known;
-    });
+    this.#opened ??= this.#remote.call("open", this.#prefer).then(
+      async (choice) => {
+        const known = { ...choice, ...news };
+        if (!(await this.#meanwhile?.catch(() => {}))) this.#onDevice(known);
+        return known;
+      },
+      (error) => this.#forget(error),
+    );
     return this.#opened;
+  }
+
+  /** What was open is not any more: the next call opens it again. */
+  #forget(error) {
+    this.#opened = undefined;
+    this.#loading.clear();
+    throw error;
   }
 
   /** A call to the generator. A graphics card that was not asked for by name may take its time for the first one. */
   async #soon(method, ...args) {
     this.#meanwhile ??= this.#prefer === "auto" && !this.#opened ? this.#bridge(method, args) : Promise.resolve();
-    const quick = await this.#meanwhile;
-    if (quick) return quick.call(method, ...args);
+    try {
+      const quick = await this.#meanwhile;
+      if (quick) return await quick.call(method, ...args);
+    } catch (error) {
+      // What has failed may succeed the next time.
+      this.#meanwhile = undefined;
+      throw error;
+    }
     await this.need("generator");
     return this.#call(method, ...args);
   }
@@ -103,9 +143,7 @@ export class Engine {
       await quick.call("open", "cpu");
       await quick.call("load", name, bytes);
     } catch (error) {
-      // A download that failed may succeed the next time.
       quick.end();
-      this.#meanwhile = undefined;
       throw error;
     }
     this.#onDevice({ kind: "cpu", reason: "meanwhile" });
@@ -138,8 +176,12 @@ export class Engine {
     if (!this.#files.has(role)) {
       const { file, name, bytes, sha256 } = MODELS[role];
       const url = new URL(`../models/${file}`, import.meta.url);
-      const content = await unpack(await download(url, bytes, (share) => this.#onProgress(role, share)));
-      await check(content, sha256, name);
+      const onProgress = (share) => this.#onProgress(role, share);
+      // A damaged file may lie in the browser's cache, too.
+      const packed = await download(url, bytes, onProgress, { cache: this.#damaged ? "reload" : "default" });
+      const content = await unpack(packed).catch(() => packed);
+      this.#damaged = !(await intact(content, sha256));
+      if (this.#damaged) throw named("Integrity", `${name} was damaged on the way. Try again.`);
       this.#files.set(role, { name, bytes: content });
     }
     return this.#files.get(role);
@@ -175,12 +217,12 @@ export class Engine {
     return this.#call("judge", seeds);
   }
 
-  /** Steps the denoiser; `onStep` hears each state. */
+  /** Steps the denoiser; `onStep` hears each state, and says whether it wants another. */
   async teach(seeds, onStep) {
     await this.need("generator");
     await this.need("denoiser");
     const { steps, evaluations } = await this.#call("startTeacher", seeds);
-    for (let state; (state = await this.#call("advanceTeacher")); ) onStep(state, steps, evaluations);
+    for (let state; (state = await this.#call("advanceTeacher")); ) if (!onStep(state, steps, evaluations)) break;
   }
 
   /** Loses the device on purpose: for tests. */
@@ -197,6 +239,7 @@ export class Engine {
         if (attempt > 0) await this.#again(instead);
         return await this.#remote.call(method, ...args);
       } catch (error) {
+        if (GONE.includes(error.name)) this.#forget(error);
         const reason = { DeviceLost: "lost", Gpu: "failed", OutOfMemory: "memory", Canary: "canary" }[error.name];
         if (!reason || instead || attempt === 2) throw error;
         if (reason !== "lost" || attempt === 1) instead = { reason, detail: error.message };
@@ -215,26 +258,33 @@ export class Engine {
   }
 }
 
-/** The size of a file that somebody else serves, 0 if it does not say. */
-export async function remoteSize(url) {
-  const response = await fetch(url, { method: "HEAD", credentials: "omit" });
-  if (!response.ok) throw named("Offline", `The server answered ${response.status} for ${url}.`);
-  return Number(response.headers.get("content-length") ?? 0);
-}
-
-/** Bytes of a URL. `expected` (0 if unknown) is what progress is measured by. */
-export async function download(url, expected, onProgress) {
+/** What a server answers, if that is what was wanted. */
+async function ask(url, options) {
   let response;
   try {
-    response = await fetch(url, { credentials: "omit" });
+    response = await fetch(url, { credentials: "omit", ...options });
   } catch {
-    throw named("Offline", `The network gave nothing for ${url}. Check the connection and load the page again.`);
+    throw named("Offline", `The network gave nothing for ${url}. Check the connection and try again.`);
   }
   if (!response.ok) throw named("Offline", `The server answered ${response.status} for ${url}.`);
+  return response;
+}
+
+/** The size of a file on a server, 0 if it does not say. */
+export async function remoteSize(url) {
+  return Number((await ask(url, { method: "HEAD" })).headers.get("content-length"));
+}
+
+/** Bytes of a URL. Progress, which hears of the size, too, is measured by `expected`, or by what the server says. */
+export async function download(url, expected, onProgress, options) {
+  const response = await ask(url, options);
+  const size = expected || Number(response.headers.get("content-length"));
   const parts = [];
   let received = 0;
   for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(() => {
+      throw named("Offline", `The network broke off in the middle of ${url}. Check the connection and try again.`);
+    });
     if (done) break;
     parts.push(value);
     received += value.length;
@@ -242,7 +292,7 @@ export async function download(url, expected, onProgress) {
       await reader.cancel();
       throw named("BadModel", `It has more than ${MAX_BYTES / 1e6} MB, which is too much for a page.`);
     }
-    if (expected > 0) onProgress(Math.min(1, received / expected));
+    if (size > 0) onProgress(Math.min(1, received / size), size);
   }
   return new Blob(parts).arrayBuffer();
 }
@@ -261,10 +311,9 @@ async function unpack(bytes) {
   return new Response(stream).arrayBuffer();
 }
 
-/** Refuses weights that were damaged on the way. (Outside of secure pages browsers can't compute this.) */
-async function check(bytes, sha256, name) {
-  if (!globalThis.crypto?.subtle) return;
+/** Whether these are the weights that were meant. (Outside of secure pages browsers can't compute this.) */
+async function intact(bytes, sha256) {
+  if (!globalThis.crypto?.subtle) return true;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (hex !== sha256) throw named("Integrity", `${name} was damaged on the way. Load the page again.`);
+  return sha256 === Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

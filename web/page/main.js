@@ -1,8 +1,9 @@
 // The page: state in the hash, one view at a time, plain words for what goes wrong.
 
-import { Engine, download, read, remoteSize } from "./engine.js";
+import { Engine, read } from "./engine.js";
+import { offer } from "./offer.js";
 import { format, parse } from "./state.js";
-import { WHY_CPU, explain, megabytes } from "./words.js";
+import { WHY_CPU, explain, passes } from "./words.js";
 import { best } from "./views/best.js";
 import { lab } from "./views/lab.js";
 import { plane } from "./views/plane.js";
@@ -14,19 +15,30 @@ const text = (id, value) => {
   part(id).textContent = value;
 };
 
-/** What the views see of the page.
+/** What the views see of the page. Their words are shown with them, and so is a button for what failed and may go well
+ * the next time: it shows the view again.
  * @typedef {{state: import("./state.js").State, engine: Engine, part: (id: string) => HTMLElement,
  *   text: (id: string, value: string) => void, say: (words: string) => void,
  *   go: (change: object, options?: {replace?: boolean}) => void,
- *   attempt: (job: () => Promise<void>, onError?: () => void) => Promise<void>,
+ *   attempt: (job: () => Promise<void>, onError?: (error: Error) => void) => Promise<void>,
  *   showDevice: (choice: object) => void}} App */
 
 /** @type {App} */
-const app = { state: parse(location.hash), engine: undefined, part, text, say, go, attempt, showDevice };
+const app = { state: parse(location.hash), engine: undefined, part, text, go, showDevice };
+
+/** The last words of each view, and whether it is worth another try. */
+const told = {};
 
 /** One or two sentences in the live region. */
-function say(words) {
-  text("status", words);
+function say(view, words, again = false) {
+  told[view] = { words, again };
+  tell();
+}
+
+function tell() {
+  const { words, again } = told[app.state.view] ?? { words: "", again: false };
+  if (part("status").textContent !== words) text("status", words);
+  part("again").hidden = !again;
 }
 
 function note(words) {
@@ -43,27 +55,47 @@ function showDevice({ kind, name, reason, detail, again }) {
   part("device").title = meanwhile ? "The graphics card is being prepared." : "";
   const why = kind === "cpu" ? WHY_CPU[reason] ?? "" : "";
   note(reason === "failed" ? `${why}${detail}` : why);
-  if (again && kind === "gpu") say("The graphics card was lost for a moment; everything was set up again.");
+  if (again && kind === "gpu") say(app.state.view, "The graphics card was lost for a moment; everything was set up again.");
 }
 
-/** Runs a job of the engine; errors become words. */
-async function attempt(job, onError) {
+/** Runs a job of the engine for a view; errors become words. */
+async function attempt(view, job, onError) {
   try {
     await job();
   } catch (error) {
-    onError?.();
-    say(explain(error));
+    onError?.(error);
+    say(view, explain(error), passes(error));
   }
 }
 
-/** Changes the state; by default as a step that the back button undoes. */
+/** Milliseconds that nothing moves before the address follows. */
+const REST = 400;
+let resting;
+
+/** Changes the state and shows it; by default as a step that the back button undoes. With `replace` the address
+ * follows when things have come to rest: a finger moves more often than browsers let a page write there. */
 function go(change, { replace = false } = {}) {
-  const next = { ...app.state, ...change };
-  const hash = format(next);
-  const url = `${location.pathname}${location.search}${hash}`;
-  if (hash !== format(app.state)) history[replace ? "replaceState" : "pushState"](null, "", url);
-  app.state = parse(hash);
+  if (!replace) write();
+  app.state = parse(format({ ...app.state, ...change }));
+  clearTimeout(resting);
+  if (replace) resting = setTimeout(write, REST);
+  else write("pushState");
   return show();
+}
+
+/** Writes the state into the address. Safari refuses the 101st time in 30 s, Firefox the 201st in 10 s, by an error,
+ * and Chromium in silence: it is tried again. */
+function write(how = "replaceState") {
+  clearTimeout(resting);
+  const hash = format(app.state);
+  const differs = () => hash !== format(parse(location.hash));
+  if (!differs()) return;
+  try {
+    history[how](null, "", `${location.pathname}${location.search}${hash}`);
+  } catch {
+    // Too often.
+  }
+  if (differs()) resting = setTimeout(write, REST, how);
 }
 
 const views = { sample, plane, best, race, lab };
@@ -79,8 +111,10 @@ function show() {
     tab.tabIndex = chosen ? 0 : -1;
     part(tab.getAttribute("aria-controls")).hidden = !chosen;
   }
-  open[view] ??= views[view](app);
-  return attempt(() => open[view].show(app.state));
+  tell();
+  const own = { say: { value: say.bind(null, view) }, attempt: { value: attempt.bind(null, view) } };
+  open[view] ??= views[view](Object.create(app, own));
+  return attempt(view, () => open[view].show(app.state));
 }
 
 function tabs() {
@@ -123,10 +157,12 @@ async function use(name, bytes) {
   await go({ view: ["best", "race"].includes(app.state.view) ? "sample" : app.state.view });
 }
 
+const take = (file) => attempt(app.state.view, async () => use(file.name, await read(file)));
+
 function files() {
   part("file").addEventListener("change", ({ target }) => {
     const [file] = target.files;
-    if (file) attempt(async () => use(file.name, await read(file)));
+    if (file) take(file);
     target.value = "";
   });
   let depth = 0;
@@ -141,27 +177,8 @@ function files() {
     event.preventDefault();
     showDrop(-depth);
     const [file] = event.dataTransfer.files;
-    if (file) attempt(async () => use(file.name, await read(file)));
+    if (file) take(file);
   });
-}
-
-/** `?model=URL`: says what it is and how large before anything is downloaded. */
-async function offerModel() {
-  const address = new URLSearchParams(location.search).get("model");
-  if (!address) return;
-  const url = new URL(address, location.href);
-  if (url.origin !== location.origin && url.protocol !== "https:") throw new Error(`A model's address starts with https, not ${url.protocol}`);
-  const bytes = await remoteSize(url);
-  const name = decodeURIComponent(url.pathname.split("/").pop() || "model");
-  const from = url.origin === location.origin ? "this site" : url.host;
-  text("offer-text", `The address asks for the model ${name} from ${from} (${bytes ? megabytes(bytes) : "of unknown size"}).`);
-  part("offer").hidden = false;
-  part("offer-dismiss").addEventListener("click", () => (part("offer").hidden = true));
-  part("offer-load").addEventListener("click", () => attempt(async () => {
-    part("offer").hidden = true;
-    await use(name, await download(url, bytes, (share) => progress("generator", share)));
-    progress("generator", 1);
-  }));
 }
 
 /** How far a download is. */
@@ -172,23 +189,42 @@ function progress(role, share) {
   bar.firstElementChild.style.width = `${100 * share}%`;
 }
 
+/** Offline after this visit: a copy that is made when there is something to see, for both share the line. A browser
+ * that denies storage, by a rejection or on sight, shows the page all the same. */
+function keepCopy() {
+  try {
+    const { serviceWorker } = navigator;
+    serviceWorker?.addEventListener("controllerchange", () => {
+      // What was fetched by now went past it, and may be added; that costs nothing where browsers keep files.
+      if (navigator.connection?.saveData) return;
+      serviceWorker.controller?.postMessage(performance.getEntriesByType("resource").map(({ name }) => name));
+    });
+    serviceWorker?.register(new URL("../sw.js", import.meta.url)).catch(() => {});
+  } catch {
+    // Online only.
+  }
+}
+
 app.engine = new Engine(app.state.device, showDevice, progress);
 tabs();
 keys();
 files();
+part("again").addEventListener("click", async () => {
+  const [{ view }, trying] = [app.state, "Trying again."];
+  say(view, trying);
+  await show();
+  if (told[view].words === trying) say(view, "");
+});
 addEventListener("popstate", () => {
+  clearTimeout(resting);
   app.state = parse(location.hash);
   show();
 });
-show().then(() => document.documentElement.setAttribute("data-ready", ""));
-attempt(offerModel);
+show().then(() => {
+  document.documentElement.setAttribute("data-ready", "");
+  (globalThis.requestIdleCallback ?? setTimeout)(keepCopy);
+});
+offer(app, use, progress);
 
 // For tests, and for those who like to look: `onestep.lose()` takes the device away.
 globalThis.onestep = { lose: () => (app.state.view === "lab" ? open.lab.lose() : app.engine.lose()) };
-
-// Offline after this visit; a browser that denies storage, by a rejection or on sight, shows the page all the same.
-try {
-  navigator.serviceWorker?.register(new URL("../sw.js", import.meta.url)).catch(() => {});
-} catch {
-  // Online only.
-}

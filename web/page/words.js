@@ -26,7 +26,12 @@ const PLAIN = {
   NoData: "",
   Offline: "",
   Integrity: "",
+  RuntimeError: "The engine has stopped. ",
 };
+
+/** What may go well the next time. */
+const AGAIN = ["Offline", "Integrity", "RuntimeError"];
+export const passes = (error) => AGAIN.includes(error?.name);
 
 /** One sentence or two for an error of the engine. */
 export function explain(error) {

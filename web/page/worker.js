@@ -12,9 +12,14 @@ let lab;
 
 async function load() {
   if (bindings) return;
-  const loaded = await import(WebAssembly.validate(VECTORS) ? "./onestep.js" : "./onestep-scalar.js");
-  await loaded.default();
-  bindings = loaded;
+  try {
+    const loaded = await import(WebAssembly.validate(VECTORS) ? "./onestep.js" : "./onestep-scalar.js");
+    await loaded.default();
+    bindings = loaded;
+  } catch (error) {
+    // What did not come is a TypeError, and the browser would not ask for a script again in this Worker.
+    throw error.name === "TypeError" ? { name: "Offline", message: "" } : error;
+  }
 }
 
 /** Which device to use, and why not the graphics card. */

@@ -1,5 +1,6 @@
 // Choose: several candidates, ranked by the ratio network.
 
+import { newest } from "../newest.js";
 import { single } from "../paint.js";
 import { after } from "../state.js";
 import { ms } from "../words.js";
@@ -11,26 +12,18 @@ const digits = (score) => score.toFixed(2).replace(/^-0\.00$/, "0.00");
 export function best(app) {
   const ranking = app.part("ranking");
   const count = app.part("best");
-  let shown = "";
 
   const reroll = () => app.go({ seed: after(app.state.seed, 1) });
   app.part("best-reroll").addEventListener("click", reroll);
   count.addEventListener("change", () => app.go({ best: Number(count.value) }));
 
-  return {
-    keys: { r: reroll, R: reroll },
-    forget() {
-      shown = "";
-    },
-    async show(state) {
-      if (!Array.from(count.options).some((option) => Number(option.value) === state.best)) count.add(new Option(state.best));
-      count.value = state.best;
-      const wanted = `${state.seed} ${state.best}`;
-      if (wanted === shown) return;
+  const candidates = newest(
+    ({ seed, best }) => {
       // The candidates of seed s are s N to s N + N - 1, as `onestep sample --best-of N` takes them.
-      const first = (state.seed * state.best) % 2 ** 32;
-      const drawn = await app.engine.judge(Array.from({ length: state.best }, (_, i) => after(first, i)));
-      shown = wanted;
+      const first = (seed * best) % 2 ** 32;
+      return app.engine.judge(Array.from({ length: best }, (_, i) => after(first, i)));
+    },
+    (drawn) => {
       const order = Array.from(drawn.scores.keys()).sort((a, b) => drawn.scores[b] - drawn.scores[a]);
       ranking.replaceChildren(
         ...order.map((index, rank) => {
@@ -49,6 +42,16 @@ export function best(app) {
       app.text("best-mean", digits(mean));
       app.text("best-ms", ms(drawn.ms));
       app.say(`${drawn.count} candidates; the best scores ${digits(drawn.scores[order[0]])}, the mean ${digits(mean)}.`);
+    },
+  );
+
+  return {
+    keys: { r: reroll, R: reroll },
+    forget: candidates.forget,
+    show(state) {
+      if (!Array.from(count.options).some((option) => Number(option.value) === state.best)) count.add(new Option(state.best));
+      count.value = state.best;
+      return candidates.ask(`${state.seed} ${state.best}`, state);
     },
   };
 }

@@ -1,7 +1,7 @@
 // Laboratory: both networks learn on points in the plane, and everything can be seen.
 
 import { Remote } from "../engine.js";
-import { explain } from "../words.js";
+import { explain, passes } from "../words.js";
 
 /** Milliseconds of training between two looks. */
 const SLICE = 120;
@@ -10,6 +10,7 @@ const SHOWN = 1400;
 /** Every second point of the field has an arrow. */
 const STRIDE = 2;
 const SEED = 7;
+const DRAW = "Draw a shape on the square, with finger or mouse. Training starts from it.";
 
 /** @param {import("../main.js").App} app */
 export function lab(app) {
@@ -17,7 +18,7 @@ export function lab(app) {
   const plot = app.part("lab-plot");
   const play = app.part("lab-play");
   const sigma = app.part("lab-sigma");
-  let remote;
+  const remote = new Remote();
   let run; // {halfWidth, real} of the open run
   let seen; // the last look
   let divergences = [];
@@ -25,12 +26,18 @@ export function lab(app) {
   let busy = Promise.resolve();
   /** Vertices of the visitor's strokes, `x, y, x, y, ..`. */
   let strokes = [];
-  let opened = "";
+  let opened;
 
   /** One thing after another: a run is one object, and can do one thing at a time. */
   function queue(job) {
-    busy = busy.then(() => app.attempt(job, stop));
+    busy = busy.then(() => app.attempt(job, failed));
     return busy;
+  }
+
+  function failed(error) {
+    stop();
+    // The Worker took the run along; `show` opens it anew.
+    if (passes(error)) run = seen = opened = undefined;
   }
 
   function stop() {
@@ -39,16 +46,17 @@ export function lab(app) {
     play.setAttribute("aria-pressed", "false");
   }
 
+  const isBlank = () => app.state.data === "drawing" && strokes.length === 0;
+
   async function open() {
     const { data, device } = app.state;
-    if (data === "drawing" && strokes.length === 0) {
-      run = seen = undefined;
+    run = seen = undefined;
+    if (isBlank()) {
       opened = data;
       paint();
-      app.say("Draw a shape on the square, with finger or mouse. Training starts from it.");
+      app.say(DRAW);
       return;
     }
-    remote ??= new Remote();
     run = await remote.call("labOpen", device, data, Float32Array.from(strokes), SEED);
     app.showDevice(run);
     opened = data;
@@ -92,18 +100,16 @@ export function lab(app) {
     if (playing) {
       stop();
       // Said when the slice at hand is over, and the numbers stand still.
-      queue(async () => app.say(`Paused after ${seen.iterations} updates, divergence ${seen.kl.toFixed(2)}.`));
-      return;
-    }
-    if (!run) {
-      app.say("There is no data yet: draw a shape on the square.");
+      queue(async () => seen && app.say(`Paused after ${seen.iterations} updates, divergence ${seen.kl.toFixed(2)}.`));
       return;
     }
     playing = true;
-    app.say("Training.");
     play.firstChild.textContent = "Pause ";
     play.setAttribute("aria-pressed", "true");
     queue(async () => {
+      if (!run) await open();
+      if (isBlank()) return stop();
+      if (playing) app.say("Training.");
       try {
         await train();
       } catch (error) {
@@ -121,12 +127,12 @@ export function lab(app) {
   }
   const step = (network) => {
     stop();
-    if (run) {
-      queue(async () => {
-        report(await remote.call("labStep", network));
-        await look();
-      });
-    }
+    queue(async () => {
+      if (!run) await open();
+      if (isBlank()) return;
+      report(await remote.call("labStep", network));
+      await look();
+    });
   };
 
   play.addEventListener("click", toggle);
@@ -289,7 +295,7 @@ export function lab(app) {
     keys: { " ": toggle, r: reset, R: reset },
     forget() {},
     /** Loses the device on purpose: for tests. */
-    lose: () => remote?.call("lose"),
+    lose: () => remote.call("lose"),
     async show(state) {
       app.part("lab-data").value = state.data;
       canvas.classList.toggle("drawing", state.data === "drawing");

@@ -1,5 +1,6 @@
 // Morph: a plane of latents between four seeds, under a finger.
 
+import { newest } from "../newest.js";
 import { grid, single } from "../paint.js";
 import { after } from "../state.js";
 import { ms } from "../words.js";
@@ -14,7 +15,6 @@ export function plane(app) {
   const pad = app.part("pad");
   const handle = app.part("handle");
   const [across, down] = [app.part("plane-u"), app.part("plane-v")];
-  let mapped;
   let busy = false;
   let wanted;
 
@@ -41,6 +41,15 @@ export function plane(app) {
     }
   }
 
+  const all = newest(
+    ({ seed }) => app.engine.drawPlane(seed, cells.flat()),
+    (drawn, { seed }) => {
+      if (drawn.count === SIDE * SIDE) grid(map, drawn);
+      else single(map, drawn);
+      app.say(`A map of ${drawn.count} pictures between seeds ${seed} to ${after(seed, 3)}, in ${ms(drawn.ms)}.`);
+    },
+  );
+
   const place = (event) => {
     const box = pad.getBoundingClientRect();
     const x = toPlace((event.clientX - box.left) / box.width);
@@ -62,26 +71,14 @@ export function plane(app) {
 
   return {
     keys: { r: reroll, R: reroll },
-    forget() {
-      mapped = undefined;
-    },
+    forget: all.forget,
     async show(state) {
       [across.value, down.value] = [state.x, state.y];
       handle.style.left = `${100 * toShare(state.x)}%`;
       handle.style.top = `${100 * toShare(state.y)}%`;
       wanted = { seed: state.seed, x: state.x, y: state.y };
       await follow();
-      if (mapped === state.seed) return;
-      mapped = state.seed;
-      try {
-        const drawn = await app.engine.drawPlane(state.seed, cells.flat());
-        if (drawn.count === SIDE * SIDE) grid(map, drawn);
-        else single(map, drawn);
-        app.say(`A map of ${drawn.count} pictures between seeds ${state.seed} to ${after(state.seed, 3)}, in ${ms(drawn.ms)}.`);
-      } catch (error) {
-        mapped = undefined;
-        throw error;
-      }
+      await all.ask(state.seed, state);
     },
   };
 }

@@ -1,5 +1,6 @@
 // 1 against 35: the generator's one step beside the denoiser's many, from the same noise.
 
+import { newest } from "../newest.js";
 import { grid } from "../paint.js";
 import { after } from "../state.js";
 import { ms } from "../words.js";
@@ -10,9 +11,8 @@ const RACERS = 4;
 /** @param {import("../main.js").App} app */
 export function race(app) {
   const [one, many] = [app.part("race-one"), app.part("race-many")];
-  const [film, range] = [app.part("film"), app.part("film-range")];
+  const [film, range, button] = [app.part("film"), app.part("film-range"), app.part("race-go")];
   let states = [];
-  let running = false;
   let done;
 
   const evaluations = (count) => `${count} evaluation${count === 1 ? "" : "s"}`;
@@ -25,58 +25,64 @@ export function race(app) {
   }
   range.addEventListener("input", () => project(Number(range.value) - 1));
 
-  async function run() {
-    if (running) return;
-    running = true;
-    const button = app.part("race-go");
+  async function run({ seed }, wanted) {
     button.disabled = true;
+    button.textContent = "Race";
     film.hidden = true;
-    const { seed } = app.state;
     const seeds = Array.from({ length: RACERS }, (_, i) => after(seed, i));
     states = [];
     try {
       // Once for nothing: the first run of a batch size prepares its plan.
       await app.engine.draw(seeds);
       const drawn = await app.engine.draw(seeds);
+      if (!wanted()) return undefined;
+      done = undefined;
+      races.spoil();
       grid(one, drawn);
       app.text("race-one-count", evaluations(1));
       app.text("race-one-ms", ms(drawn.ms));
       let time = 0;
       await app.engine.teach(seeds, (state) => {
+        if (!wanted()) return false;
         states.push(state);
         time += state.ms;
         grid(many, state);
         app.text("race-many-count", evaluations(state.evaluations));
         app.text("race-many-ms", ms(time));
         app.text("race-ratio", `${(time / drawn.ms).toFixed(1)}×`);
+        return true;
       });
-      done = seed;
-      range.min = 1;
-      range.max = states.length;
-      range.value = states.length;
-      app.text("film-step", `${states.length} of ${states.length}`);
-      film.hidden = false;
-      const last = states[states.length - 1];
-      app.say(`One step took ${ms(drawn.ms)}, ${last.evaluations} evaluations took ${ms(time)}.`);
+      return { drawn, time };
     } finally {
       button.disabled = false;
-      button.textContent = done === app.state.seed ? "Race again, from other noise" : "Race";
-      running = false;
     }
   }
-  app.part("race-go").addEventListener("click", () => {
+
+  const races = newest(run, ({ drawn, time }, { seed }) => {
+    done = seed;
+    button.textContent = "Race again, from other noise";
+    range.min = 1;
+    range.max = states.length;
+    range.value = states.length;
+    app.text("film-step", `${states.length} of ${states.length}`);
+    film.hidden = false;
+    const last = states[states.length - 1];
+    app.say(`One step took ${ms(drawn.ms)}, ${last.evaluations} evaluations took ${ms(time)}.`);
+  });
+  const show = (state) => races.ask(state.seed, state);
+
+  button.addEventListener("click", () => {
     // The button stands for other noise once a race is over.
     if (done === app.state.seed) app.go({ seed: after(app.state.seed, RACERS) });
-    else app.attempt(run);
+    else app.attempt(() => show(app.state));
   });
 
   return {
     keys: {},
     forget() {
       done = undefined;
+      races.forget();
     },
-    async show(state) {
-      if (done !== state.seed) await run();
-    },
+    show,
   };
 }

@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::slim;
+use super::{script, slim};
 use crate::step;
 use crate::wasm::Toolchain;
 
@@ -92,9 +92,12 @@ pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
         collect(&source, "", &mut code)?;
     }
     for (name, bytes) in &mut code {
-        if matches!(Path::new(name).extension().and_then(|ending| ending.to_str()), Some("js" | "css")) {
-            *bytes = slim::text(str::from_utf8(bytes).with_context(|| format!("{name} is no text"))?).into_bytes();
-        }
+        let slim = match Path::new(name).extension().and_then(|ending| ending.to_str()) {
+            Some("js") => script::slim,
+            Some("css") => slim::style,
+            _ => continue,
+        };
+        *bytes = slim(str::from_utf8(bytes).with_context(|| format!("{name} is no text"))?).into_bytes();
     }
     let worker = code.remove(SERVICE_WORKER).context("the service worker is missing")?;
     code.insert("models.js".to_owned(), models(&dist, &mut sizes)?);
@@ -109,17 +112,20 @@ pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
         sizes.code.insert(name.clone(), gzip(bytes).len());
     }
 
-    let page = fs::read_to_string(step::root().join("index.html"))?;
+    let page = slim::html(&fs::read_to_string(step::root().join("index.html"))?);
     let page = page.replace(&format!("{SOURCES}/"), &format!("{code_folder}/"));
     write(&dist.join("index.html"), page.as_bytes())?;
     sizes.code.insert("index.html".to_owned(), gzip(page.as_bytes()).len());
 
-    let mut files: Vec<String> = vec!["./".to_owned()];
-    files.extend(code.keys().map(|name| format!("{code_folder}/{name}")));
-    files.extend(names(&dist.join("models"))?.into_iter().map(|name| format!("models/{name}")));
-    let version = short(&Sha256::digest(format!("{page}{files:?}")));
+    let mut files: Vec<String> = code.keys().map(|name| format!("{code_folder}/{name}")).collect();
+    let models = names(&dist.join("models"))?.into_iter().map(|name| format!("models/{name}"));
+    let (first, later): (Vec<_>, Vec<_>) = models.partition(|name| name.contains(MODELS[0].1));
+    files.extend(first);
     let worker = String::from_utf8(worker).context("the service worker is text")?;
-    let worker = worker.replace("__VERSION__", &version).replace("[\"__FILES__\"]", &json!(files).to_string());
+    let version = short(&Sha256::digest(format!("{page}{files:?}{later:?}{worker}")));
+    let worker = worker.replace("__VERSION__", &version).replace("__CODE__", &code_folder);
+    let worker = worker.replace("[\"__FILES__\"]", &json!(files).to_string());
+    let worker = worker.replace("[\"__LATER__\"]", &json!(later).to_string());
     write(&dist.join(SERVICE_WORKER), worker.as_bytes())?;
     sizes.code.insert(SERVICE_WORKER.to_owned(), gzip(worker.as_bytes()).len());
     Ok(sizes)
@@ -142,8 +148,7 @@ fn models(dist: &Path, sizes: &mut Sizes) -> Result<Vec<u8>> {
             json!({ "file": file, "name": format!("{name}.safetensors"), "bytes": packed.len(), "sha256": hex(&digest) }),
         );
     }
-    Ok(format!("// The weights, as `cargo xtask web` found them.\nexport const MODELS = {};\n", json!(table))
-        .into_bytes())
+    Ok(format!("export const MODELS={};\n", json!(table)).into_bytes())
 }
 
 /// Adds the files of a folder and those below, by their relative names.

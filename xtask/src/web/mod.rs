@@ -1,6 +1,6 @@
 //! `cargo xtask web`: everything that a visitor's browser loads, as static files in `web/dist`.
 //!
-//! [`build`] compiles the engine, [`slim`] takes out what only people need, [`dist`] lays the files out,
+//! [`build`] compiles the engine, [`slim`] and [`script`] take out what only people need, [`dist`] lays the files out,
 //! [`serve`] hands them to a browser on this machine, [`browser`] runs the tests in one and [`bench`] the
 //! benchmark, both on [`harness`].
 
@@ -9,6 +9,7 @@ mod browser;
 mod build;
 mod dist;
 mod harness;
+mod script;
 mod serve;
 mod slim;
 

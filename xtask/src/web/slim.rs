@@ -1,35 +1,38 @@
-//! What a browser does not need: comments and indentation of scripts and styles, and long names between the engine's
-//! script and its module. Whoever debugs looks into the sources.
+//! What a browser does not need: comments and indentation of the page and its styles (of scripts: `script.rs`), and long
+//! names in the engine's script and its module. Whoever debugs looks into the sources.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
 use walrus::Module;
 
-/// A script or style without lines that are comments as a whole, and without indentation. A text whose lines mean
-/// something to JavaScript (a template over several of them) comes back as it is.
-pub fn text(text: &str) -> String {
-    if text.lines().any(|line| line.matches('`').count() % 2 == 1) {
-        return text.to_owned();
-    }
+/// A style sheet without comments, indentation, and what spaces and line ends its punctuation makes needless. (A space
+/// before a colon may part selectors.)
+pub fn style(text: &str) -> String {
     let mut slim = String::with_capacity(text.len());
-    let mut in_comment = false;
-    for line in text.lines().map(str::trim) {
-        let starts = line.starts_with("/*");
-        // A comment before code on its line stays.
-        let whole = in_comment || (starts && line.find("*/").is_none_or(|end| end + 2 == line.len()));
-        if whole {
-            in_comment = !line.ends_with("*/");
-        } else if !line.is_empty() && !line.starts_with("//") {
-            slim.push_str(line);
-            slim.push('\n');
-        }
+    let mut rest = text;
+    while let Some(start) = rest.find("/*") {
+        slim.push_str(&rest[..start]);
+        rest = rest[start..].split_once("*/").map_or("", |(_, rest)| rest);
+    }
+    slim.push_str(rest);
+    let mut slim = html(&slim);
+    for (wide, narrow) in
+        [(" {", "{"), ("{\n", "{"), (";\n", ";"), ("}\n", "}"), (",\n", ","), (": ", ":"), (", ", ",")]
+    {
+        slim = slim.replace(wide, narrow);
     }
     slim
 }
 
+/// Lines without indentation, and no empty ones: nothing on the page shows more than one space.
+pub fn html(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).fold(String::new(), |slim, line| slim + line + "\n")
+}
+
 /// Short names for what a module and its script pass each other: wasm-bindgen's are long, and tell functions apart by
-/// hashes, which no compression makes smaller. What pages call keeps its name.
+/// hashes, which no compression makes smaller. What pages call keeps its name. The script's own functions and variables
+/// get short names as well, and sections that only tools read go.
 pub fn names(script: &str, module: &[u8]) -> Result<(String, Vec<u8>)> {
     let mut module = Module::from_buffer(module)?;
     let mut short: HashMap<String, String> = HashMap::new();
@@ -40,10 +43,21 @@ pub fn names(script: &str, module: &[u8]) -> Result<(String, Vec<u8>)> {
     for import in module.imports.iter_mut() {
         shorten(&mut import.name);
     }
-    // Closures have the names of their types.
-    for export in module.exports.iter_mut().filter(|export| export.name.contains("___")) {
+    // All but `memory`; closures have the names of their types.
+    for export in module.exports.iter_mut().filter(|export| export.name.contains('_')) {
         shorten(&mut export.name);
     }
+    for name in script.lines().filter_map(declared) {
+        let is_property = script.contains(&format!(".{name}")) || script.contains(&format!("{name}:"));
+        if !is_property {
+            shorten(&mut name.to_owned());
+        }
+    }
+    let sections: Vec<_> = module.customs.iter().map(|(id, _)| id).collect();
+    for section in sections {
+        module.customs.delete(section);
+    }
+    module.producers.clear();
     let mut renamed = String::with_capacity(script.len());
     let mut rest = script;
     let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
@@ -58,16 +72,21 @@ pub fn names(script: &str, module: &[u8]) -> Result<(String, Vec<u8>)> {
     Ok((renamed, module.emit_wasm()))
 }
 
+/// What a line declares at the top of a script that wasm-bindgen wrote, whose statements there are not indented.
+fn declared(line: &str) -> Option<&str> {
+    let rest = ["function ", "async function ", "let ", "const "].iter().find_map(|start| line.strip_prefix(start))?;
+    let name = &rest[..rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric())?];
+    (!name.is_empty()).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn comments_and_indentation_go_and_code_stays() {
-        let source = "// a\n/** b\n * c\n */\nlet x = 1; // d\n\n  /* e */ y();\n  /* f */\n  z(\"/*\");\n";
-        assert_eq!(text(source), "let x = 1; // d\n/* e */ y();\nz(\"/*\");\n");
-        let template = "  f(`a\n  // b`);\n";
-        assert_eq!(text(template), template);
+    fn a_style_keeps_its_selectors_and_values() {
+        let source = "/* a\n * b */\n.c :hover,\n.d > e {\n  font: 1rem/1.5 \"F G\", serif; /* h */\n}\n@media (x: 1px) and (y) {\n  i {\n    j: k;\n  }\n}\n";
+        assert_eq!(style(source), ".c :hover,.d > e{font:1rem/1.5 \"F G\",serif;}@media (x:1px) and (y){i{j:k;}}");
     }
 
     #[test]
@@ -78,9 +97,13 @@ mod tests {
         let (set, _) = module.add_import_func("./bg.js", "__wbg_get_fedcba9876543210", ty);
         module.exports.add("a___closure", get);
         module.exports.add("draw", set);
-        let script = "__wbg_get_0123456789abcdef: 1, __wbg_get_fedcba9876543210: wasm.a___closure(), wasm.draw(__wbg)";
+        let script = "__wbg_get_0123456789abcdef: 1, __wbg_get_fedcba9876543210: wasm.a___closure(), wasm.draw(__wbg)\n\
+            let Len = 0;\nconst draw = 1;\nfunction helper(a) {\n    const inner = Len;\n}\nhelper(inner)";
         let (script, module) = names(script, &module.emit_wasm()).unwrap();
-        assert_eq!(script, "_0: 1, _1: wasm._2(), wasm.draw(__wbg)");
+        let (bound, own) = script.split_once('\n').unwrap();
+        assert_eq!(bound, "_0: 1, _1: wasm._2(), wasm.draw(__wbg)");
+        // `draw` is what the module calls so, too.
+        assert_eq!(own, "let _3 = 0;\nconst draw = 1;\nfunction _4(a) {\n    const inner = _3;\n}\n_4(inner)");
         let module = Module::from_buffer(&module).unwrap();
         assert_eq!(module.imports.iter().map(|import| &*import.name).collect::<Vec<_>>(), ["_0", "_1"]);
         assert_eq!(module.exports.iter().map(|export| &*export.name).collect::<Vec<_>>(), ["_2", "draw"]);
