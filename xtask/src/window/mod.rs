@@ -188,7 +188,9 @@ impl Desk {
 
     /// The program, about to start in this folder: paths on the screen are those that anybody would see.
     fn program(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(step::target_dir().join("release/onestep"));
+        // As if none of its signals had been ignored, which they are where `nohup` runs the tests.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP,INT,TERM").arg(step::target_dir().join("release/onestep"));
         self.runtime.pass_on(&mut command);
         command.current_dir(&self.folder).args(args).stdout(Stdio::null()).stderr(Stdio::null());
         command
