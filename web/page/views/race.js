@@ -7,6 +7,8 @@ import { ms } from "../words.js";
 
 /** Pictures on each side. */
 const RACERS = 4;
+/** On the button when a race is over, also if the one that was to follow is given up before it begins. */
+const OVER = "Race again, from other noise";
 
 /** @param {import("../main.js").App} app */
 export function race(app) {
@@ -28,9 +30,7 @@ export function race(app) {
   async function run({ seed }, wanted) {
     button.disabled = true;
     button.textContent = "Race";
-    film.hidden = true;
     const seeds = Array.from({ length: RACERS }, (_, i) => after(seed, i));
-    states = [];
     try {
       // Once for nothing: the first run of a batch size prepares its plan.
       await app.engine.draw(seeds);
@@ -38,6 +38,8 @@ export function race(app) {
       if (!wanted()) return undefined;
       done = undefined;
       races.spoil();
+      film.hidden = true;
+      states = [];
       grid(one, drawn);
       app.text("race-one-count", evaluations(1));
       app.text("race-one-ms", ms(drawn.ms));
@@ -55,12 +57,13 @@ export function race(app) {
       return { drawn, time };
     } finally {
       button.disabled = false;
+      if (done !== undefined) button.textContent = OVER;
     }
   }
 
   const races = newest(run, ({ drawn, time }, { seed }) => {
     done = seed;
-    button.textContent = "Race again, from other noise";
+    button.textContent = OVER;
     range.min = 1;
     range.max = states.length;
     range.value = states.length;

@@ -8,13 +8,13 @@ use crate::summary::Summary;
 use crate::wasm::Toolchain;
 
 /// The page, driven by Playwright.
-const PAGE: &str = "page.test.mjs";
+const PAGE: [&str; 3] = ["page.test.mjs", "address.test.mjs", "visit.test.mjs"];
 /// ONNX files, which need no page.
 const ONNX: &str = "onnx.test.mjs";
 
 /// Whether a test here has this in its name: building the page for none takes minutes.
 pub fn has_test(filter: &str) -> bool {
-    [PAGE, ONNX].iter().any(|file| names(file, filter))
+    PAGE.iter().chain([&ONNX]).any(|file| names(file, filter))
 }
 
 fn names(file: &str, filter: &str) -> bool {
@@ -34,7 +34,7 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
     if wanted(ONNX) {
         summary.add(onnx(filter)?);
     }
-    if wanted(PAGE) {
+    if PAGE.iter().any(|file| wanted(file)) {
         // The plain way last: what it built stays in `web/dist`, as after `cargo xtask web`.
         for toolchain in Toolchain::ensure()?.into_iter().rev() {
             summary.add(page(toolchain, filter)?);
@@ -56,7 +56,11 @@ fn page(toolchain: Toolchain, filter: Option<&str>) -> Result<Summary> {
         return Ok(Summary { failed: 1, ..Summary::default() });
     }
     let server = serve::Server::start(&dist::folder(), 0)?;
-    run(PAGE, filter, &[("PAGE_URL", &server.url()), ("SHADERS", &shaders.display().to_string())])
+    let mut summary = Summary::default();
+    for file in PAGE.into_iter().filter(|file| filter.is_none_or(|filter| names(file, filter))) {
+        summary.add(run(file, filter, &[("PAGE_URL", &server.url()), ("SHADERS", &shaders.display().to_string())])?);
+    }
+    Ok(summary)
 }
 
 /// Runs one file of tests, and counts them.

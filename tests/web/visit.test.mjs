@@ -1,0 +1,136 @@
+// What a visit fetches, keeps and survives: the offline copy, downloads that fail, models from elsewhere.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { URL_, launch, open, said } from "./browser.mjs";
+import { built, serve, version } from "./server.mjs";
+
+let browser;
+const hosts = [];
+before(async () => {
+  browser = await launch({ webgpu: false });
+});
+after(async () => {
+  await browser.close();
+  await Promise.all(hosts.map((host) => host.close()));
+});
+
+/** A host of these files, until the tests are over. */
+async function hosted(files) {
+  const host = await serve(files);
+  hosts.push(host);
+  return host;
+}
+
+/** A page of a host of one's own, in a context that keeps service workers. */
+async function visit(host) {
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(60_000);
+  await page.goto(host.url);
+  await said(page, /16 pictures/);
+  return page;
+}
+
+/** Waits for the copy of a version; its files. */
+function copyOf(page, name) {
+  return page.evaluate(async (name) => {
+    for (;;) {
+      for (const key of await caches.keys()) {
+        const cache = await caches.open(key);
+        const index = await (await cache.match("./"))?.text();
+        const active = (await navigator.serviceWorker.getRegistration())?.active;
+        if (active?.state === "activated" && index?.includes(name)) return (await cache.keys()).map(({ url }) => url);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }, name);
+}
+
+describe("the offline copy", () => {
+  test("it waits for the first picture, and leaves out what this browser or visit does not need", async () => {
+    const host = await hosted(built());
+    const page = await visit(host);
+    const files = await copyOf(page, "code-");
+    const at = (end) => host.log.findIndex((path) => path.endsWith(end));
+    assert.ok(at("sw.js") > at("_bg.wasm") && at("sw.js") > host.log.findIndex((path) => /generator/.test(path)), host.log.join(" "));
+    assert.equal(files.filter((file) => file.endsWith("_bg.wasm")).length, 1, "one of the two modules");
+    assert.ok(!files.some((file) => /denoiser|ratio/.test(file)), `weights of tabs that were not opened: ${files}`);
+    assert.ok(files.some((file) => /generator/.test(file)));
+    await page.context().close();
+  });
+
+  test("an update is kept whole although the page is kept by the browser, and draws without a network", async () => {
+    const files = built();
+    const host = await hosted(files);
+    const page = await visit(host);
+    await copyOf(page, "code-");
+    host.files = version(files, "bbbb00000000");
+    await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
+    await copyOf(page, "code-bbbb00000000");
+    await page.context().setOffline(true);
+    await page.reload();
+    await said(page, /16 pictures/);
+    await page.context().close();
+  });
+
+  test("a host that still hands out the old page gets no copy of two versions", async () => {
+    const files = built();
+    const host = await hosted(files);
+    const page = await visit(host);
+    await copyOf(page, "code-");
+    host.files = version(files, "cccc00000000").set("index.html", files.get("index.html"));
+    await page.evaluate(async () => {
+      const registration = await navigator.serviceWorker.getRegistration();
+      const done = new Promise((resolve) => {
+        registration.addEventListener("updatefound", () => {
+          registration.installing.addEventListener("statechange", ({ target }) => target.state === "redundant" && resolve());
+        });
+      });
+      await registration.update();
+      await done;
+    });
+    await page.context().setOffline(true);
+    await page.reload();
+    await said(page, /16 pictures/);
+    await page.context().close();
+  });
+});
+
+describe("downloads", () => {
+  for (const file of ["worker.js", "onestep_bg.wasm"]) {
+    test(`${file} that does not come is told in plain words, and can be tried again`, async () => {
+      const context = await browser.newContext({ serviceWorkers: "block" });
+      let fails = true;
+      await context.route(`**/${file}`, (route) => (fails ? route.abort() : route.continue()));
+      const page = await open(browser, "", { context });
+      await said(page, /Check the connection and try again/);
+      fails = false;
+      await page.click("#again");
+      await said(page, /16 pictures/);
+      assert.ok(await page.isHidden("#again"));
+      await context.close();
+    });
+  }
+});
+
+describe("a model from the address", () => {
+  test("a bad one is told where the offer stands, and stays there", async () => {
+    for (const [address, words] of [["http://example.com/a.safetensors", /starts with https:/], ["nothing-here.bin", /nothing-here\.bin/]]) {
+      const page = await open(browser, `?model=${encodeURIComponent(address)}`, { serviceWorkers: "block" });
+      await said(page, /16 pictures/);
+      await page.waitForFunction(() => document.getElementById("offer-text").textContent !== "");
+      assert.match(await page.textContent("#offer-text"), words);
+      assert.ok(await page.isVisible("#offer"));
+      await page.context().close();
+    }
+  });
+
+  test("its host is named, and asked for nothing before the visitor agrees", async () => {
+    const page = await open(browser, `?model=${encodeURIComponent("https://models.example/a.safetensors")}`, { serviceWorkers: "block" });
+    await said(page, /16 pictures/);
+    assert.match(await page.textContent("#offer-text"), /models\.example/);
+    assert.deepEqual(page.requests.filter((url) => !url.startsWith(URL_) && !url.startsWith("blob:")), []);
+    await page.context().close();
+  });
+});
