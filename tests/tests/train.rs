@@ -264,6 +264,28 @@ fn settings_that_a_resume_changes_survive_the_next_one() {
 }
 
 #[test]
+fn a_run_that_goes_back_to_an_older_checkpoint_has_another_future() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::default();
+    let start = Start::New { preset: String::new(), config: Box::new(short(20)), transfer: None };
+    let mut session = open(start, load(&short(20)), folder.path(), &events);
+    // A change at 8, after the checkpoint at 5; another one at 12, after the last checkpoint.
+    advance_to(&mut session, 0, 13);
+    drop(session);
+    let run = only_run(folder.path());
+    let back = resume(&run.join("checkpoints/state-000005"), Overrides::default());
+    let mut session = open(back, load(&short(20)), folder.path(), &events);
+    // Up to a checkpoint of the new future, and on from there as anybody would.
+    advance_to(&mut session, 100, 11);
+    assert_eq!(session.trainer().config().lr_ratio, short(20).lr_ratio);
+    drop(session);
+    let mut session = open(resume(&run, Overrides::default()), load(&short(20)), folder.path(), &events);
+    advance_to(&mut session, 100, 14);
+    let config = session.trainer().config();
+    assert_eq!((config.lr_ratio, config.divergence), (short(20).lr_ratio, short(20).divergence));
+}
+
+#[test]
 fn a_run_that_diverges_names_the_statistic_and_keeps_its_last_good_state() {
     let folder = tempfile::tempdir().unwrap();
     let start = Start::New { preset: String::new(), config: Box::new(short(2000)), transfer: None };
@@ -291,14 +313,17 @@ fn a_run_whose_rates_are_too_high_can_go_on_with_lower_ones() {
     let fast = Config { lr_ratio: 1.0, lr_generator: 1.0, clip: 0.0, batch: 8, steps: 3000, ..Config::default() };
     let config = Config { data: "gaussians".into(), warmup_steps: 0, width: 64, blocks: 3, ..fast };
     let start = Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
-    let mut session = open(start, load(&config), folder.path(), &Arc::default());
+    let events = Arc::default();
+    let mut session = open(start, load(&config), folder.path(), &events);
     let error = loop {
         match block_on(session.advance()) {
             Ok(flow) => assert_eq!(flow, Flow::Continue, "it did not diverge"),
             Err(error) => break error.to_string(),
         }
     };
-    assert!(error.contains("go on from the last checkpoint"), "{error}");
+    assert!(error.contains("lower the learning rate"), "{error}");
+    let names = |e: &Event| matches!(e, Event::Warning { message } if message.contains("checkpoints/state-000000"));
+    assert!(events.lock().unwrap().iter().any(names), "nobody was told what is left");
     drop(session);
     let calm = Overrides {
         lr_ratio: Some(1e-5),

@@ -24,15 +24,13 @@ export function version(files, name) {
 }
 
 /**
- * Serves `host.files`, which a test may replace; `host.log` has the paths that were asked for, `host.before` is waited
- * for before each answer.
+ * Serves `host.files`, which a test may replace; `host.log` has the paths that were asked for.
  */
 export async function serve(files) {
-  const host = { files, log: [], before: async () => {} };
-  const server = createServer(async (request, response) => {
+  const host = { files, log: [] };
+  const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname.slice(1)) || "index.html";
     host.log.push(path);
-    await host.before(path);
     const body = host.files.get(path);
     const hashed = /^(code-|models\/)/.test(path);
     response.writeHead(body ? 200 : 404, {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::SessionError;
-use super::folder::{RunFolder, meta, write_json};
+use super::folder::{RunFolder, meta, read_json, write_json};
 use crate::files::FileError;
 use crate::model::{ModelFile, ModelKind, Storage};
 use crate::nets::Tensor;
@@ -33,15 +33,11 @@ impl State {
     /// Reads `state.json` in a checkpoint's folder.
     pub fn read(checkpoint: &Path) -> Result<Self, SessionError> {
         let file = checkpoint.join("state.json");
-        let wrong = |problem: String| SessionError::Folder { path: file.display().to_string(), problem };
-        let text =
-            fs::read_to_string(&file).map_err(|e| wrong(format!("{e}; choose a checkpoint written by onestep")))?;
-        let state: Self = serde_json::from_str(&text)
-            .map_err(|e| wrong(format!("is damaged ({e}); resume an earlier checkpoint")))?;
+        let state: Self = read_json(&file, "resume an earlier checkpoint")?;
         if state.version != VERSION {
             let problem =
                 format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
-            return Err(wrong(problem));
+            return Err(SessionError::Folder { path: file.display().to_string(), problem });
         }
         Ok(state)
     }

@@ -202,6 +202,13 @@ fn picture(path: &Path, data: &TrainingData, values: &[f32]) -> Result<(), Sessi
     Ok(())
 }
 
+/// What a file of JSON holds; `fix` is what to do if it can't be read.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, fix: &str) -> Result<T, SessionError> {
+    let wrong = |problem| SessionError::Folder { path: path.display().to_string(), problem };
+    let text = fs::read_to_string(path).map_err(|e| wrong(format!("{e}; {fix}")))?;
+    serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged: {e}; {fix}")))
+}
+
 pub(super) fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), SessionError> {
     let text = serde_json::to_string_pretty(value).expect("JSON values have a text form");
     Ok(atomic_write(path, |file| writeln!(file, "{text}"))?)

@@ -32,6 +32,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::exec::Executor;
+#[cfg(feature = "native")]
+use crate::train::TrainError;
 use crate::train::method::{RING, Setup};
 use crate::train::{Averages, RatioField, StepKind, Trainer, TrainingData, latent, sample_batch};
 
@@ -160,6 +162,18 @@ impl Session {
     /// checkpoint stays the last: networks that give such numbers are no good state, although an update with such a
     /// gradient changes no weights.
     pub async fn advance(&mut self) -> Result<Flow, SessionError> {
+        let flow = self.advance_unguarded().await;
+        #[cfg(feature = "native")]
+        if let (Err(SessionError::Train(TrainError::NonFinite { .. })), Some(folder)) = (&flow, &self.folder)
+            && let Ok(kept) = request::latest_checkpoint(folder.path())
+        {
+            let message = format!("the last good state is {}; --resume goes on from there", kept.display());
+            self.tell(Event::Warning { message });
+        }
+        flow
+    }
+
+    async fn advance_unguarded(&mut self) -> Result<Flow, SessionError> {
         if self.announced.is_none() {
             self.announce_start();
             #[cfg(feature = "native")]

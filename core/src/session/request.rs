@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::checkpoint::{self, State};
+use super::folder::read_json;
 use super::settings::{Change, RunSettings, Transfer};
 use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
@@ -53,11 +54,6 @@ fn wrong(path: &Path, problem: impl Into<String>) -> SessionError {
     SessionError::Folder { path: path.display().to_string(), problem: problem.into() }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path, fix: &str) -> Result<T, SessionError> {
-    let text = fs::read_to_string(path).map_err(|e| wrong(path, format!("{e}; {fix}")))?;
-    serde_json::from_str(&text).map_err(|e| wrong(path, format!("is damaged: {e}; {fix}")))
-}
-
 /// The run folder and checkpoint folder that `path` means.
 fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
     let fix = "choose the folder of a run, such as runs/00000-mnist-diffratio-b64";
@@ -77,7 +73,8 @@ fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
     Ok((run, checkpoint))
 }
 
-fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
+/// The checkpoint that `latest.json` names.
+pub(super) fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
     let latest: Latest = read_json(&run.join("latest.json"), "the run has no complete checkpoint yet; start it anew")?;
     if latest.checkpoint.contains(['/', '\\']) {
         return Err(wrong(&run.join("latest.json"), "names a folder elsewhere; choose a checkpoint's folder instead"));
@@ -117,6 +114,8 @@ struct Resumption {
     to_come: Vec<Change>,
     /// What is changed now.
     wanted: Vec<Change>,
+    /// Whether it goes back to a checkpoint that is not the last, and so to another future.
+    rewinds: bool,
 }
 
 impl Resumption {
@@ -127,8 +126,8 @@ impl Resumption {
         let step = state.step();
         let begin = settings.changes.partition_point(|change| change.step < step);
         let mut to_come = settings.changes.split_off(begin);
-        // Whoever goes back to an older checkpoint wants another future.
-        if latest_checkpoint(&run).is_ok_and(|latest| latest.file_name() != checkpoint.file_name()) {
+        let rewinds = latest_checkpoint(&run).is_ok_and(|latest| latest.file_name() != checkpoint.file_name());
+        if rewinds {
             to_come.retain(|change| change.step == step);
         }
         let saved = state.config.unwrap_or_else(|| settings.config.clone());
@@ -150,7 +149,7 @@ impl Resumption {
         let differs = |knob: &&&str| before.text_of(knob) != changed.text_of(knob);
         let wanted = named.iter().filter(differs);
         let wanted = wanted.map(|knob| Change { step, knob: (*knob).to_owned(), value: changed.text_of(knob) });
-        Ok(Self { wanted: wanted.collect(), run, checkpoint, step, saved, settings, to_come })
+        Ok(Self { wanted: wanted.collect(), run, checkpoint, step, saved, settings, to_come, rewinds })
     }
 
     /// The settings with which it goes on.
@@ -205,7 +204,12 @@ impl Session {
                 let mut session = Self::new(executor, Setup { config: found.saved, ..setup }, data, sink, clock)?;
                 session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)?;
                 session.saved_at = Some(session.iterations());
-                session.folder = Some(RunFolder::open(&found.run, found.settings)?);
+                let folder = RunFolder::open(&found.run, found.settings)?;
+                if found.rewinds {
+                    // The old future must not come back when the new one is gone on with.
+                    folder.save_changes(&found.to_come)?;
+                }
+                session.folder = Some(folder);
                 session.to_come = found.to_come.into();
                 session.make_changes();
                 for change in found.wanted {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::write_json;
+use super::folder::{read_json, write_json};
 use super::{Event, Session, SessionError};
 use crate::data::hash_file;
 use crate::files::FileError;
@@ -60,10 +60,7 @@ pub(super) struct RunSettings {
 impl RunSettings {
     /// Those of the run in this folder.
     pub fn read(run: &Path) -> Result<Self, SessionError> {
-        let path = run.join("config.json");
-        let wrong = |problem: String| SessionError::Folder { path: path.display().to_string(), problem };
-        let text = fs::read_to_string(&path).map_err(|e| wrong(format!("{e}; choose another run")))?;
-        serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged: {e}; choose another run")))
+        read_json(&run.join("config.json"), "choose another run")
     }
 
     /// Replaces the file.

@@ -54,9 +54,7 @@ pub enum TrainError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Loss or gradient is not a number any more.
-    #[error(
-        "{statistic} became {value} at {network} update {update}{cause}; lower the learning rate or set --clip, and go on from the last checkpoint"
-    )]
+    #[error("{statistic} became {value} at {network} update {update}{cause}; lower the learning rate or set --clip")]
     NonFinite {
         /// Which statistic showed it.
         statistic: &'static str,

@@ -12,8 +12,10 @@ use onestep::gui::egui::{self, Key, Modifiers, ViewportCommand};
 use onestep::gui::run::State;
 use onestep::gui::window::Window;
 use onestep_core::data::write_npy_u8;
-use onestep_core::session::{End, Start};
-use onestep_core::train::{Config, Preset};
+use onestep_core::exec::Executor;
+use onestep_core::exec::cpu::CpuExecutor;
+use onestep_core::session::{End, Flow, Request, Session, Start};
+use onestep_core::train::{Config, Divergence, Preset, TrainingData};
 use tempfile::TempDir;
 
 use harness::{
@@ -390,6 +392,43 @@ fn a_run_that_is_over_can_be_trained_longer() {
     click(&mut gui, "Train longer");
     until(&mut gui, "it goes on", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == 6 && o.config.steps == 12));
     until(&mut gui, "it comes to its end again", |w| w.ended(End::Finished) && iterations(w) == 12);
+}
+
+/// What the window changed is in the checkpoint, and in all that comes after it: the bits are those of a run that had
+/// these settings from its start, and was never stopped.
+#[test]
+fn a_run_that_was_changed_and_trained_longer_equals_one_that_began_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let tiny = Config { batch: 128, width: 16, blocks: 2, ratio_steps: 1, tick: 5, cooldown: 0.0, ..preset };
+    let config = Config { steps: 6, ..tiny.clone() };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    type_number(&mut gui, "lr ratio", "0.004");
+    press(&mut gui, Key::Enter);
+    click(&mut gui, "divergence");
+    click(&mut gui, "js");
+    until(&mut gui, "both are set", |w| {
+        let config = w.run.view.as_ref().map(|view| (view.config.lr_ratio, view.config.divergence.name()));
+        config == Some((0.004, "js"))
+    });
+    click(&mut gui, "Play");
+    until(&mut gui, "it comes to its end", |w| w.ended(End::Finished));
+    click(&mut gui, "Train longer");
+    until(&mut gui, "it comes to its end again", |w| w.ended(End::Finished) && iterations(w) == 12);
+    let changed = std::fs::read(checkpoints(state(&gui)).join("state-000012/state.safetensors")).unwrap();
+
+    let config = Config { steps: 12, lr_ratio: 0.004, divergence: Divergence::Js, ..tiny };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config.clone()), transfer: None };
+    let request = Request { start, outdir: Some(folder.path().join("whole")) };
+    let data = TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    let executor = Executor::Cpu(CpuExecutor::new());
+    let mut session = Session::open(&request, executor, data, Box::new(|_| ()), Box::new(|| Duration::ZERO)).unwrap();
+    while pollster::block_on(session.advance()).unwrap() != Flow::End {}
+    let whole = session.folder().expect("it has one").join("checkpoints/state-000012/state.safetensors");
+    assert!(changed == std::fs::read(whole).unwrap(), "the run in the window has other weights");
 }
 
 #[test]

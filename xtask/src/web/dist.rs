@@ -20,12 +20,11 @@ use crate::step;
 use crate::wasm::Toolchain;
 
 /// Largest code that a visitor loads: HTML, style, scripts and one module, gzipped. A prebuilt standard library was
-/// built for speed and has the words of all its panics; one from source is built small. A fiftieth above what was
-/// measured: 294,788 and 249,951.
+/// built for speed and has the words of all its panics; one from source is built small. Measured: 294,788 and 249,547.
 const fn code_bytes(toolchain: Toolchain) -> usize {
     match toolchain {
         Toolchain::Plain => 300_000,
-        Toolchain::Debian => 255_000,
+        Toolchain::Debian => 250_000,
     }
 }
 /// Largest weights, as they are sent.
