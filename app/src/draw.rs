@@ -16,16 +16,22 @@ pub fn open_model(path: &Path) -> anyhow::Result<ModelFile> {
     let file = if path.is_dir() { newest_snapshot(path)? } else { path.to_path_buf() };
     let model = ModelFile::open(&file)?;
     let is = match model.meta.kind {
-        ModelKind::Generator => {
+        ModelKind::Generator | ModelKind::Denoiser => {
             // Weights that do not fit are the file's fault: say so before a device is opened.
             model.own_parameters()?;
             return Ok(model);
         }
-        ModelKind::Denoiser => "a denoiser from a warm-up",
         ModelKind::Ratio => "a ratio network",
         ModelKind::State => "the state of a run",
     };
     Err(bad_input!("{}: is {is}, not a generator; give a file like snapshots/generator-000500.safetensors", model.name))
+}
+
+/// Draws in so many levels instead of those that the file says.
+pub fn set_steps(model: &mut ModelFile, steps: Option<u32>) {
+    if let Some(steps) = steps {
+        model.meta.draw = model.meta.draw.with_levels(steps as usize);
+    }
 }
 
 fn newest_snapshot(folder: &Path) -> anyhow::Result<PathBuf> {
@@ -50,11 +56,19 @@ pub fn open_generator(executor: &mut Executor, model: &ModelFile) -> anyhow::Res
     Ok(generator)
 }
 
-/// The samples of any number of seeds, one after the other.
-pub fn draw(generator: &mut Generator, executor: &mut Executor, seeds: &[u32]) -> anyhow::Result<Vec<f32>> {
+/// The samples of any number of seeds, one after the other. `classes` has that of each for a model with classes, and
+/// nothing for another.
+pub fn draw(
+    generator: &mut Generator,
+    executor: &mut Executor,
+    seeds: &[u32],
+    classes: &[u32],
+) -> anyhow::Result<Vec<f32>> {
     let mut samples = Vec::with_capacity(seeds.len() * generator.width());
+    let mut classes = classes.iter().copied();
     for seeds in seeds.chunks(generator.rows()) {
-        match pollster::block_on(generator.draw_seeds(executor, seeds)) {
+        let classes: Vec<u32> = classes.by_ref().take(seeds.len()).collect();
+        match pollster::block_on(generator.draw_seeds_of(executor, seeds, &classes)) {
             Ok(drawn) => samples.extend(drawn),
             Err(SamplingError::NotFinite { index, value }) => {
                 anyhow::bail!("seed {} gives {value}; the model has diverged", seeds[index])

@@ -34,7 +34,8 @@ pub enum Format {
     /// safetensors with 32-bit floating-point weights
     F32,
     /// ONNX of any batch size for other runtimes: `latent` f32, N x C x H x W (or N x 2) and standard
-    /// normal, to `sample` of the same shape in the data's range, -1 to 1 for images
+    /// normal, to `sample` of the same shape in the data's range, -1 to 1 for images; with K classes also
+    /// `label` f32, N x K and one-hot
     Onnx,
 }
 
@@ -56,6 +57,13 @@ pub fn save(model: &ModelFile, format: Format, out: &Path) -> anyhow::Result<()>
         Format::F16 => model.save(out, Storage::F16)?,
         Format::F32 => model.save(out, Storage::F32)?,
         Format::Onnx => {
+            let evaluations = model.meta.draw.evaluations();
+            if evaluations > 1 {
+                return Err(bad_input!(
+                    "{}: is drawn from in {evaluations} evaluations, and an ONNX file holds one; give a one-step generator",
+                    model.name
+                ));
+            }
             let bytes = onnx::export(model).before_work()?;
             atomic_write(out, |file| file.write_all(&bytes))?;
         }

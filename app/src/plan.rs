@@ -1,10 +1,13 @@
 //! `onestep plan`: what a run will launch, as tables. Needs no device.
 
+use anyhow::Context;
+use onestep_core::graph::Graph;
+use onestep_core::nets::sampler;
 use onestep_core::plan::Plan;
-use onestep_core::train::method::{Setup, StepKind, store_len};
-use onestep_core::train::{Config, sample_batch};
+use onestep_core::train::{Config, Recipe, Setup, sample_batch, store_len};
 use serde::Serialize;
 
+use crate::exit::bad_input;
 use crate::output::{bytes, print, print_json};
 use crate::settings::{SettingsArgs, setup_without_download};
 
@@ -12,9 +15,9 @@ use crate::settings::{SettingsArgs, setup_without_download};
 #[derive(clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
-    /// Only the plan of this kind of step.
-    #[arg(long, value_enum, value_name = "KIND")]
-    step: Option<Step>,
+    /// Only the plan of this update (the method's own names, such as `generator`), or of `sample`.
+    #[arg(long, value_name = "UPDATE")]
+    step: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -22,30 +25,27 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
-/// Plans of a run.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Step {
-    /// Denoising, before the distillation.
-    Warmup,
-    /// An update of the ratio network.
-    Ratio,
-    /// An update of the generator.
-    Generator,
-    /// A batch of samples.
-    Sample,
+/// A plan of a run.
+pub struct Planned {
+    plan: Plan,
+    /// How often the run makes this step, if its number of steps is what ends it.
+    runs: u64,
 }
+
+/// Name of the plan that draws samples.
+const SAMPLE: &str = "sample";
 
 /// Prints the plans.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let (setup, _) = setup_without_download(args.settings.resolve()?)?;
-    let plans: Vec<(Step, Plan)> = match args.step {
-        Some(step) => vec![(step, plan(&setup, step)?)],
+    let plans = match &args.step {
+        Some(step) => vec![one(&setup, step)?],
         None => plans(&setup)?,
     };
     if args.json {
         return print_report(&setup, &plans);
     }
-    for (_, plan) in &plans {
+    for Planned { plan, .. } in &plans {
         print(format_args!("{plan}\n"))?;
     }
     if args.step.is_none() {
@@ -55,56 +55,67 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Prints the plans as JSON.
-pub fn print_report(setup: &Setup, plans: &[(Step, Plan)]) -> anyhow::Result<()> {
+pub fn print_report(setup: &Setup, plans: &[Planned]) -> anyhow::Result<()> {
     print_json(&report(setup, plans))
 }
 
 /// Every plan that the run needs.
-pub fn plans(setup: &Setup) -> anyhow::Result<Vec<(Step, Plan)>> {
-    let warmup = (setup.config.warmup_steps > 0).then_some(Step::Warmup);
-    let steps = warmup.into_iter().chain([Step::Ratio, Step::Generator, Step::Sample]);
-    steps.map(|step| Ok((step, plan(setup, step)?))).collect()
+pub fn plans(setup: &Setup) -> anyhow::Result<Vec<Planned>> {
+    let recipe = setup.recipe();
+    let names = recipe.updates().into_iter().map(|update| update.name).chain([SAMPLE]);
+    names.map(|name| plan(setup, &recipe, name)).collect()
 }
 
-fn plan(setup: &Setup, step: Step) -> anyhow::Result<Plan> {
-    let kind = match step {
-        Step::Warmup => StepKind::Warmup,
-        Step::Ratio => StepKind::Ratio,
-        Step::Generator => StepKind::Generator,
-        Step::Sample => return Ok(setup.sampler("grid", "generator.ema", sample_batch(&setup.data))?),
+fn one(setup: &Setup, name: &str) -> anyhow::Result<Planned> {
+    let recipe = setup.recipe();
+    if name != SAMPLE && recipe.update(name).is_none() {
+        let known: Vec<&str> = recipe.updates().iter().map(|update| update.name).chain([SAMPLE]).collect();
+        return Err(bad_input!("--step {name}: {} has no such step; it has {}", setup.config.method, known.join(", ")));
+    }
+    plan(setup, &recipe, name)
+}
+
+fn plan(setup: &Setup, recipe: &Recipe, name: &str) -> anyhow::Result<Planned> {
+    let plan = if name == SAMPLE {
+        let network = recipe.drawn();
+        let params = format!("{}.{}", network.name, network.best());
+        let batch = sample_batch(&setup.data);
+        sampler(&Graph::new(), &network.net, setup.config.sigma_init, "grid", &params, batch).build()?
+    } else {
+        recipe.update(name).context("no such step")?.plan(setup, recipe)?
     };
-    Ok(setup.plan(kind)?)
+    Ok(Planned { plan, runs: runs(&setup.config, recipe, name) })
 }
 
 /// How often the run makes this step, if its number of steps is what ends it.
-fn times(config: &Config, step: Step) -> u64 {
-    match step {
-        Step::Warmup => config.warmup_steps,
-        Step::Ratio => config.steps * u64::from(config.ratio_steps),
-        Step::Generator => config.steps,
-        Step::Sample => (config.warmup_steps + config.steps) / config.snap,
+fn runs(config: &Config, recipe: &Recipe, name: &str) -> u64 {
+    let turns = recipe.phases.iter().map(|phase| phase.length.of(config));
+    if name == SAMPLE {
+        return turns.sum::<u64>() / config.snap;
     }
+    let each = recipe.phases.iter().map(|phase| {
+        let in_turn = phase.turn.iter().filter(|(_, update)| update.name == name);
+        in_turn.map(|(count, _)| count.of(config)).sum::<u64>()
+    });
+    turns.zip(each).map(|(turns, each)| turns * each).sum()
 }
 
-/// Bytes of what outlives a step: data, parameters, gradients, moments, averages.
-fn store_bytes(setup: &Setup) -> u64 {
-    let layouts = [setup.network.generator_layout(), setup.network.ratio_layout()];
-    let networks: usize = layouts.iter().map(|layout| 5 * store_len(layout.len)).sum();
-    4 * (setup.data.store_len() + networks) as u64
+/// Bytes of what outlives a step: data, and the stores of the networks.
+fn store_bytes(setup: &Setup, recipe: &Recipe) -> u64 {
+    let of = |network: &onestep_core::train::Network| network.stores().len() * store_len(network.layout().len);
+    4 * (setup.data.store_len() + recipe.networks.iter().map(of).sum::<usize>()) as u64
 }
 
 /// The run in a few lines.
-pub fn summary(setup: &Setup, plans: &[(Step, Plan)]) -> String {
-    let [generator, ratio] =
-        [setup.network.generator_layout(), setup.network.ratio_layout()].map(|layout| layout.parameters());
+pub fn summary(setup: &Setup, plans: &[Planned]) -> String {
+    let recipe = setup.recipe();
     let mut lines = vec![format!(
         "{:<16} {:>8} {:>10} {:>10} {:>12} {:>10}",
         "plan", "launches", "GFLOP", "MB moved", "MB scratch", "runs"
     )];
     let mut total = 0.0;
-    for (step, plan) in plans {
-        let times = times(&setup.config, *step);
-        total += plan.flops() as f64 * times as f64;
+    for Planned { plan, runs } in plans {
+        total += plan.flops() as f64 * *runs as f64;
         lines.push(format!(
             "{:<16} {:>8} {:>10.3} {:>10.1} {:>12.1} {:>10}",
             plan.name,
@@ -112,19 +123,27 @@ pub fn summary(setup: &Setup, plans: &[(Step, Plan)]) -> String {
             plan.flops() as f64 * 1e-9,
             plan.bytes() as f64 * 1e-6,
             plan.scratch_bytes() as f64 * 1e-6,
-            times,
+            runs,
         ));
     }
-    let scratch = plans.iter().map(|(_, plan)| plan.scratch_bytes()).max().unwrap_or(0);
+    let scratch = plans.iter().map(|planned| planned.plan.scratch_bytes()).max().unwrap_or(0);
     lines.push(format!(
         "whole run: {:.4} PFLOP; memory: {} that stay, {} scratch",
         total * 1e-15,
-        bytes(store_bytes(setup)),
+        bytes(store_bytes(setup, &recipe)),
         bytes(scratch)
     ));
+    let networks: Vec<String> = recipe
+        .networks
+        .iter()
+        .map(|network| format!("{}: {} parameters", network.name, network.layout().parameters()))
+        .collect();
     lines.push(format!(
-        "generator: {generator} parameters; ratio network: {ratio}; data: {} of shape {:?}, batch {}",
-        setup.data.rows, setup.data.shape, setup.config.batch
+        "{}; data: {} of shape {:?}, batch {}",
+        networks.join("; "),
+        setup.data.rows,
+        setup.data.shape,
+        setup.config.batch
     ));
     lines.join("\n")
 }
@@ -132,10 +151,15 @@ pub fn summary(setup: &Setup, plans: &[(Step, Plan)]) -> String {
 #[derive(Serialize)]
 struct Report<'a> {
     config: &'a Config,
-    generator_parameters: usize,
-    ratio_parameters: usize,
+    networks: Vec<NetworkReport>,
     store_bytes: u64,
     plans: Vec<PlanReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct NetworkReport {
+    name: &'static str,
+    parameters: usize,
 }
 
 #[derive(Serialize)]
@@ -159,13 +183,14 @@ struct LaunchReport<'a> {
     label: &'a str,
 }
 
-fn report<'a>(setup: &'a Setup, plans: &'a [(Step, Plan)]) -> Report<'a> {
-    let plan = |(step, plan): &'a (Step, Plan)| PlanReport {
+fn report<'a>(setup: &'a Setup, plans: &'a [Planned]) -> Report<'a> {
+    let recipe = setup.recipe();
+    let plan = |Planned { plan, runs }: &'a Planned| PlanReport {
         name: &plan.name,
         flops: plan.flops(),
         bytes: plan.bytes(),
         scratch_bytes: plan.scratch_bytes(),
-        runs: times(&setup.config, *step),
+        runs: *runs,
         launches: plan
             .launches
             .iter()
@@ -182,9 +207,12 @@ fn report<'a>(setup: &'a Setup, plans: &'a [(Step, Plan)]) -> Report<'a> {
     };
     Report {
         config: &setup.config,
-        generator_parameters: setup.network.generator_layout().parameters(),
-        ratio_parameters: setup.network.ratio_layout().parameters(),
-        store_bytes: store_bytes(setup),
+        networks: recipe
+            .networks
+            .iter()
+            .map(|network| NetworkReport { name: network.name, parameters: network.layout().parameters() })
+            .collect(),
+        store_bytes: store_bytes(setup, &recipe),
         plans: plans.iter().map(plan).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! `onestep sample`: images or points from a generator, each in one evaluation of its network.
+//! `onestep sample`: images or points from a generator.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,11 +9,11 @@ use onestep_core::sampling::{BestOf, Verifier};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
-use crate::draw::{draw, open_generator, open_model};
+use crate::draw::{draw, open_generator, open_model, set_steps};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json, progress};
 use crate::pictures::{Target, check_writable, grid, points, to_bytes};
-use crate::seeds::Seeds;
+use crate::seeds::{Classes, Seeds};
 use crate::verifier::open_ratio;
 
 /// Arguments of `onestep sample`.
@@ -26,6 +26,9 @@ pub struct Args {
     /// Which samples: the same seed always gives the same one.
     #[arg(long, value_name = "LIST", default_value = "0-63")]
     seeds: Seeds,
+    /// Which classes, in turn, such as 3 or 0-9; for a model that was trained with classes [default: all].
+    #[arg(long, value_name = "LIST")]
+    class: Option<Classes>,
     /// Where to: an array (.npy), a picture (.png), or a folder for one PNG per seed.
     #[arg(long, value_name = "DIR|FILE.npy|FILE.png")]
     out: Option<PathBuf>,
@@ -38,6 +41,9 @@ pub struct Args {
     /// The ratio network for --best-of [default: ratio-* beside the generator].
     #[arg(long, value_name = "FILE")]
     ratio: Option<PathBuf>,
+    /// Noise levels to walk through [default: as the model was trained for; one for most].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    steps: Option<u32>,
     /// Seeds per run of the network, at most 64 images or 4096 points; it changes the speed, never the samples.
     #[arg(long, value_name = "N", default_value_t = 65_536, hide_default_value = true,
         value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -58,7 +64,12 @@ struct Summary {
     secs: f64,
     samples_per_sec: f64,
     device: String,
+    /// Of the network, per sample.
+    evaluations: usize,
     files: Vec<PathBuf>,
+    /// The class of each sample, of a model with classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     best_of: Option<Scores>,
 }
@@ -73,10 +84,12 @@ struct Scores {
 
 /// Draws and writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let model = open_model(&args.model)?;
+    let mut model = open_model(&args.model)?;
+    set_steps(&mut model, args.steps);
     let seeds = &args.seeds.0[..];
     let target = args.out.as_deref().map(Target::parse).transpose()?;
     check(args, &model.meta, target.as_ref())?;
+    let classes = classes(args, &model)?;
     let ratio = (args.best_of > 1).then(|| open_ratio(args.ratio.as_deref(), &model)).transpose()?;
 
     let mut executor = device::open(&args.device, quiet)?;
@@ -87,7 +100,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (samples, scores) = if let Some(ratio) = &ratio {
         let verifier = Verifier::new(&mut executor, ratio, generator.rows())?;
         let mut best = BestOf { generator: &mut generator, verifier: &verifier, candidates: args.best_of, batch };
-        let kept = pollster::block_on(best.draw(&mut executor, seeds, &|n| bar.inc(n)))?;
+        let kept = pollster::block_on(best.draw_of(&mut executor, seeds, &classes, &|n| bar.inc(n)))?;
         let count = seeds.len() as f64;
         let scores = Scores {
             candidates: args.best_of,
@@ -97,8 +110,10 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         (kept.samples, Some(scores))
     } else {
         let mut samples = Vec::with_capacity(seeds.len() * generator.width());
+        let mut classes = classes.iter().copied();
         for seeds in seeds.chunks(batch) {
-            samples.extend(draw(&mut generator, &mut executor, seeds)?);
+            let classes: Vec<u32> = classes.by_ref().take(seeds.len()).collect();
+            samples.extend(draw(&mut generator, &mut executor, seeds, &classes)?);
             bar.inc(seeds.len() as u64);
         }
         (samples, None)
@@ -115,7 +130,9 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             secs,
             samples_per_sec: rate,
             device,
+            evaluations: model.meta.draw.evaluations(),
             files,
+            classes,
             best_of: scores,
         });
     }
@@ -130,6 +147,26 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         note(quiet, format_args!("wrote {}", file.display()));
     }
     Ok(())
+}
+
+/// The class of each sample; empty for a model without classes.
+fn classes(args: &Args, model: &ModelFile) -> anyhow::Result<Vec<u32>> {
+    let known = model.meta.network.classes();
+    let wanted = match &args.class {
+        Some(Classes(wanted)) if known == 0 => {
+            return Err(bad_input!(
+                "--class {}: {} has no classes; leave the flag out, or train a model with --classes",
+                wanted[0],
+                model.name
+            ));
+        }
+        Some(Classes(wanted)) => wanted.clone(),
+        None => (0..known as u32).collect(),
+    };
+    if let Some(other) = wanted.iter().find(|class| **class as usize >= known) {
+        return Err(bad_input!("--class {other}: {} has the classes 0 to {}", model.name, known - 1));
+    }
+    Ok(wanted.iter().copied().cycle().take(args.seeds.0.len()).collect())
 }
 
 fn is_points(meta: &ModelMeta) -> bool {

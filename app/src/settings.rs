@@ -1,5 +1,5 @@
 //! The settings of a run from all their sources, in one order: default, preset, config file,
-//! environment (`ONESTEP_LR_RATIO=1e-3`), flag. Later ones win.
+//! environment (`ONESTEP_LR_CRITIC=1e-3`), flag. Later ones win.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use onestep_core::data::{Density, Official, load_points};
-use onestep_core::train::method::Setup;
-use onestep_core::train::{Config, DataSpec, KNOBS, KnobError, Overrides, PRESETS, Preset, TrainingData};
+use onestep_core::train::{
+    Config, DataSpec, KNOBS, Knob, KnobError, Method, Overrides, PRESETS, Preset, Setup, TrainingData,
+};
 use serde::Deserialize;
 
 use crate::exit::bad_input;
@@ -49,11 +50,19 @@ impl SettingsArgs {
         let file = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
         let layers = [file, from_environment(|name| std::env::var_os(name))?, self.overrides.clone()];
         let preset = self.preset(&layers)?;
-        let mut config = preset.config();
+        let chosen = layers.iter().rev().find_map(|layer| layer.method);
+        let method = chosen.unwrap_or(preset.config().method).get();
+        let mut config = preset.config_for(method);
         for layer in &layers {
             config.apply(layer);
         }
         config.validate()?;
+        // The file of a run names every setting there is.
+        let [file, environment, flags] = &layers;
+        let whole = self.config.as_deref().is_some_and(is_saved_run);
+        for layer in [file, environment, flags].into_iter().skip(usize::from(whole)) {
+            refuse_foreign(method, layer)?;
+        }
         Ok((preset.name, config))
     }
 
@@ -65,6 +74,18 @@ impl SettingsArgs {
         });
         Preset::find(name)
             .ok_or_else(|| bad_input!("--preset {name}: there is no such preset; choose one of {}", preset_names()))
+    }
+}
+
+/// Settings that the method does not read, which would have no effect.
+fn refuse_foreign(method: &Method, layer: &Overrides) -> anyhow::Result<()> {
+    match layer.names().into_iter().find(|name| !method.reads(name)) {
+        None => Ok(()),
+        Some(name) => Err(bad_input!(
+            "{name} is no setting of the method {}; besides those of all methods it has {}",
+            method.name,
+            method.knobs.join(", ")
+        )),
     }
 }
 
@@ -116,6 +137,12 @@ pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
     })
 }
 
+/// Whether a file holds the settings of a run as onestep wrote them.
+fn is_saved_run(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object())
+}
+
 fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
     let start = span.map_or(0, |span| span.start.min(text.len()));
     text[..start].matches('\n').count() + 1
@@ -125,8 +152,11 @@ fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
 fn from_environment(get: impl Fn(&str) -> Option<OsString>) -> Result<Overrides, KnobError> {
     let mut overrides = Overrides::default();
     for knob in KNOBS {
-        let variable = variable(knob.name);
-        if let Some(value) = get(&variable).filter(|value| !value.is_empty()) {
+        let given = |name: &str| {
+            let variable = variable(name);
+            Some((get(&variable).filter(|value| !value.is_empty())?, variable))
+        };
+        if let Some((value, variable)) = given(knob.name).or_else(|| given(knob.old_name?)) {
             // What is not UTF-8 is no setting's value either, and is refused as such.
             overrides
                 .set(knob.name, &value.to_string_lossy())
@@ -156,7 +186,9 @@ fn without_effect(names: impl Iterator<Item = OsString>, resumes: bool) -> Vec<(
     let mut all: Vec<(String, &str)> = names
         .filter_map(|name| {
             let rest = name.strip_prefix("ONESTEP_")?;
-            let why = if KNOBS.iter().any(|knob| variable(knob.name) == name) {
+            let names_setting =
+                |knob: &Knob| [Some(knob.name), knob.old_name].iter().flatten().any(|n| variable(n) == name);
+            let why = if KNOBS.iter().any(names_setting) {
                 resumes.then_some("a resumed run keeps its settings; use a flag")?
             } else if OTHER_VARIABLES.contains(&rest) {
                 return None;
@@ -176,6 +208,7 @@ pub fn setup_without_download(config: Config) -> anyhow::Result<(Setup, Training
         Some(set) => official(set, &config),
         None => TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(()))?,
     };
+    data.check_classes(&config)?;
     let network = data.network(&config);
     network.validate().context("the settings give a network that cannot be built")?;
     Ok((Setup { network, data: data.spec.clone(), config }, data))
@@ -188,9 +221,10 @@ fn official(set: Official, config: &Config) -> TrainingData {
         Official::Cifar10 => (32, 3, 50_000),
     };
     let side = if config.resize > 0 { config.resize } else { side };
-    let spec = DataSpec { shape: vec![side, side, channels], rows, bytes: true };
+    let spec = DataSpec { shape: vec![side, side, channels], rows, bytes: true, classes: 10 };
     TrainingData {
         words: vec![0; spec.store_len()],
+        labels: vec![0; rows],
         spec,
         name: set.name().to_owned(),
         license: set.license().to_owned(),
@@ -226,8 +260,9 @@ mod tests {
         let one = |name: &'static str, value: &'static str| {
             from_environment(move |variable| (variable == name).then(|| value.into()))
         };
-        assert_eq!(one("ONESTEP_LR_RATIO", "0.25").unwrap().lr_ratio, Some(0.25));
-        assert_eq!(one("ONESTEP_LR_RATIO", "").unwrap(), Overrides::default());
+        assert_eq!(one("ONESTEP_LR_CRITIC", "0.25").unwrap().lr_critic, Some(0.25));
+        assert_eq!(one("ONESTEP_LR_RATIO", "0.25").unwrap().lr_critic, Some(0.25), "an old name");
+        assert_eq!(one("ONESTEP_LR_CRITIC", "").unwrap(), Overrides::default());
         let error = one("ONESTEP_BATCH", "many").unwrap_err().to_string();
         assert!(error.starts_with("ONESTEP_BATCH = many"), "{error}");
     }
@@ -235,12 +270,12 @@ mod tests {
     /// `ONESTEP_STEP=100` trained for 4,000 steps without a word.
     #[test]
     fn variables_without_effect_are_told_of() {
-        let names = ["ONESTEP_STEP", "ONESTEP_BATCH", "ONESTEP_LOG", "ONESTEP", "HOME", "ONESTEP_DEVICE"];
+        let names = ["ONESTEP_STEP", "ONESTEP_RATIO_STEPS", "ONESTEP_LOG", "ONESTEP", "HOME", "ONESTEP_DEVICE"];
         let told = |resumes| -> Vec<String> {
             without_effect(names.iter().map(OsString::from), resumes).into_iter().map(|(name, _)| name).collect()
         };
         assert_eq!(told(false), ["ONESTEP_DEVICE", "ONESTEP_STEP"]);
-        assert_eq!(told(true), ["ONESTEP_BATCH", "ONESTEP_DEVICE", "ONESTEP_STEP"]);
+        assert_eq!(told(true), ["ONESTEP_DEVICE", "ONESTEP_RATIO_STEPS", "ONESTEP_STEP"]);
     }
 
     #[test]

@@ -29,6 +29,13 @@ pub fn open_ratio(given: Option<&Path>, generator: &ModelFile) -> anyhow::Result
             ratio.name
         ));
     }
+    let (wanted, got) = (generator.meta.network.classes(), ratio.meta.network.classes());
+    if wanted != got {
+        return Err(bad_input!(
+            "{}: knows {got} classes, the generator {wanted}; take both files from one run",
+            ratio.name
+        ));
+    }
     ratio.own_parameters()?;
     Ok(ratio)
 }

@@ -1,6 +1,7 @@
 //! Generators of every kind with latents and the samples that they should give, for the test of ONNX
 //! files in a foreign runtime (`tests/web/onnx.test.mjs`): `onnx_cases FOLDER` writes into it, per case,
-//! `NAME.safetensors`, `NAME.latent.npy` and `NAME.sample.npy`, the arrays with the channels first.
+//! `NAME.safetensors`, `NAME.latent.npy`, `NAME.sample.npy` and, with classes, the one-hot `NAME.label.npy`, the arrays
+//! with the channels first.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +9,8 @@ use onestep_core::data::write_npy_f32;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta, Storage};
-use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig};
+use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig, cycle, latent};
 use onestep_core::sampling::Generator;
-use onestep_core::train::latent;
 
 /// Samples per case: an odd number, and more than one.
 const ROWS: u32 = 5;
@@ -31,12 +31,16 @@ fn main() {
         ..UnetConfig::tiny()
     };
     let wide = UnetConfig { width: Some(12), ..attention.clone() };
-    let points = MlpConfig { dim: 2, width: 24, depth: 3 };
+    let classes = UnetConfig { label_dim: 4, ..attention.clone() };
+    let points = MlpConfig { dim: 2, width: 24, depth: 3, label_dim: 0, two_times: false };
+    let modes = MlpConfig { label_dim: 8, ..points.clone() };
     write(&folder, "mnist", &ModelFile::open(shipped).expect("the shipped weights"));
     write(&folder, "attention", &random(NetworkConfig::Unet(attention), 80.0));
     write(&folder, "wide", &random(NetworkConfig::Unet(wide), 80.0));
     write(&folder, "adaptive", &random(NetworkConfig::Unet(adaptive), 80.0));
+    write(&folder, "classes", &random(NetworkConfig::Unet(classes), 80.0));
     write(&folder, "points", &random(NetworkConfig::Mlp(points), 1.0));
+    write(&folder, "modes", &random(NetworkConfig::Mlp(modes), 1.0));
 }
 
 /// A generator with weights away from the zeros that some layers start with.
@@ -54,7 +58,15 @@ fn write(folder: &Path, name: &str, model: &ModelFile) {
     let mut executor = Executor::Cpu(CpuExecutor::new());
     let mut generator = Generator::new(&mut executor, model, &[ROWS as usize]).expect("a model that fits");
     let latents: Vec<f32> = (0..ROWS).flat_map(|seed| latent(seed, generator.width())).collect();
-    let samples = pollster::block_on(generator.draw(&mut executor, &latents)).expect("finite samples");
+    let count = model.meta.network.classes();
+    let classes = if count > 0 { cycle(ROWS as usize, count) } else { Vec::new() };
+    let samples = generator.draw_classes(&mut executor, &latents, &classes);
+    let samples = pollster::block_on(samples).expect("finite samples");
+    if count > 0 {
+        let one_hot = |class: &u32| (0..count).map(|k| f32::from(u8::from(k == *class as usize))).collect::<Vec<_>>();
+        let labels: Vec<f32> = classes.iter().flat_map(one_hot).collect();
+        write_npy_f32(file("label.npy"), &[ROWS as usize, count], &labels).expect("a folder that can be written");
+    }
     for (what, values) in [("latent", latents), ("sample", samples)] {
         let (shape, values) = channels_first(&model.meta.data_shape, values);
         write_npy_f32(file(&format!("{what}.npy")), &shape, &values).expect("a folder that can be written");

@@ -92,7 +92,7 @@ fn unet() -> NetworkConfig {
 }
 
 fn mlp() -> NetworkConfig {
-    NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2 })
+    NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 0, two_times: false })
 }
 
 /// A generator and its ratio network with random weights, for which every pixel depends on every weight.
@@ -130,8 +130,8 @@ fn wrong_flags_and_settings_are_one_line_and_code_2() {
         ("train --batch many", &["many", "--batch"]),
         ("train --batch 0", &["batch", "2..=65536"]),
         ("train --batch 99999999999999999999", &["--batch"]),
-        ("train --lr-ratio nan", &["lr_ratio", "NaN"]),
-        ("train --lr-ratio -1", &["lr_ratio", "0..=1"]),
+        ("train --lr-critic nan", &["lr_critic", "NaN"]),
+        ("train --lr-critic -1", &["lr_critic", "0..=1"]),
         ("train --sigma-min 30", &["sigma_min", "sigma_max"]),
         ("train --divergence kl", &["kl", "--divergence"]),
         ("train --method vsd2", &["vsd2", "diffratio"]),
@@ -168,7 +168,8 @@ fn config_files_and_environment_are_layers_with_named_errors() {
     let variable = [("ONESTEP_BATCH", "48")];
     assert_eq!(setting(config(&["--config", "a.toml"], &variable), "batch"), 48);
     assert_eq!(setting(config(&["--config", "a.toml", "--batch", "16"], &variable), "batch"), 16);
-    assert_eq!(setting(config(&["--config", "a.toml"], &variable), "lr_ratio"), 0.5);
+    assert_eq!(setting(config(&["--config", "a.toml"], &variable), "lr_critic"), 0.5, "by its old name");
+    assert_eq!(setting(config(&["--ratio-steps", "3"], &[]), "critic_steps"), 3, "an old name of a flag");
 
     write("typo.toml", "batch = 32\nbach = 3\n");
     config(&["--config", "typo.toml"], &[]).fails(2, &["typo.toml", "line 2", "bach"]);
@@ -178,8 +179,8 @@ fn config_files_and_environment_are_layers_with_named_errors() {
     config(&["--config", "/dev/zero"], &[]).fails(2, &["/dev/zero", "longer than any file of settings"]);
     let mistyped = config(&[], &[("ONESTEP_STEP", "100")]);
     assert!(mistyped.stderr.contains("ONESTEP_STEP has no effect: there is no such setting"), "{}", mistyped.stderr);
-    write("nan.toml", "lr_ratio = nan");
-    config(&["--config", "nan.toml"], &[]).fails(2, &["lr_ratio", "NaN"]);
+    write("nan.toml", "lr_critic = nan");
+    config(&["--config", "nan.toml"], &[]).fails(2, &["lr_critic", "NaN"]);
     config(&[], &[("ONESTEP_BATCH", "many")]).fails(2, &["ONESTEP_BATCH", "many"]);
 }
 
@@ -241,7 +242,7 @@ fn a_batch_that_does_not_fit_leaves_no_folder() {
     write_npy_u8(folder.path().join("a.npy"), &[2, 8, 8, 1], &[9; 128]).unwrap();
     // 687 GB.
     let line = "train -q --device cpu --data a.npy --resize 512 --batch 65536 --width 4";
-    run(&folder, line).fails(2, &["warm-up step", "lower --batch"]);
+    run(&folder, line).fails(2, &["warmup step", "lower --batch"]);
     assert_eq!(names(folder.path()), ["a.npy"]);
 }
 
@@ -256,7 +257,7 @@ fn bad_model_files_are_refused_by_name() {
     let mut newer = good.clone();
     newer[format + 8] = b'2';
     std::fs::write(at("newer.safetensors"), newer).unwrap();
-    let wide = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 32, depth: 2 });
+    let wide = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 32, depth: 2, label_dim: 0, two_times: false });
     let mixed = ModelFile::open(at("generator-000001.safetensors")).unwrap();
     let mixed = ModelFile { meta: ModelMeta::new(ModelKind::Generator, wide), ..mixed };
     mixed.save(at("mixed.safetensors"), Storage::F32).unwrap();
@@ -292,6 +293,45 @@ fn bad_model_files_are_refused_by_name() {
     }
     std::fs::remove_file(at("ratio-000001.safetensors")).unwrap();
     run(&folder, &format!("{SAMPLE} -q --out a.npy --best-of 2")).fails(2, &["ratio-000001", "--ratio"]);
+}
+
+#[test]
+fn classes_are_asked_for_by_number() {
+    let folder = folder();
+    write_models(&folder, &mlp(), "gaussians8");
+    run(&folder, &format!("{SAMPLE} -q --out a.npy --class 3")).fails(2, &["--class 3", "has no classes"]);
+    write_models(
+        &folder,
+        &NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 8, two_times: false }),
+        "gaussians8",
+    );
+    for (class, words) in [("8", &["--class 8", "0 to 7"][..]), ("cat", &["`cat`", "0-9"]), ("2-12", &["--class 8"])] {
+        run(&folder, &format!("{SAMPLE} -q --out a.npy --class {class}")).fails(2, words);
+        assert!(!folder.path().join("a.npy").exists());
+    }
+    let drawn = |rest: &str| {
+        run(&folder, &format!("{SAMPLE} -q --out a.npy {rest}")).ok();
+        read_npy(folder.path().join("a.npy")).2
+    };
+    let (all, turn) = (drawn("--seeds 0-9"), drawn("--seeds 0-9 --class 0-7"));
+    assert!(all == turn, "without the flag all classes come in turn");
+    let alone = drawn("--seeds 9 --class 1");
+    assert_eq!(alone, all[9 * 8..], "a sample depends on its seed and its class alone");
+    assert_ne!(alone, drawn("--seeds 9 --class 2"));
+    let best = drawn("--seeds 0-9 --class 1 --best-of 2");
+    assert_eq!(best.len(), all.len());
+    let report = run(&folder, "eval --device cpu -q --json --model generator-000001.safetensors --num 100").ok();
+    assert!(report.contains("class_accuracy_100"), "{report}");
+}
+
+#[test]
+fn data_without_labels_have_no_classes() {
+    let folder = folder();
+    write_npy_u8(folder.path().join("a.npy"), &[4, 8, 8, 1], &[9; 256]).unwrap();
+    for line in ["train -q --device cpu --data a.npy --classes", "plan --data a.npy --classes 1"] {
+        run(&folder, line).fails(2, &["classes = 1", "no labels", "one folder per class"]);
+    }
+    assert_eq!(names(folder.path()), ["a.npy"]);
 }
 
 #[test]
@@ -430,8 +470,8 @@ impl Endless {
             let file = runs.flatten().next()?.path().join("stats.jsonl");
             Some(std::fs::read_to_string(file).ok()?.lines().count())
         };
-        let (start, before) = (Instant::now(), lines());
-        while lines() <= before.map(|n| n + 3) {
+        let (start, before) = (Instant::now(), lines().unwrap_or(0));
+        while lines().unwrap_or(0) <= before + 3 {
             assert!(self.child.try_wait().unwrap().is_none(), "the run has ended");
             assert!(start.elapsed() < Duration::from_mins(1), "training does not go on");
             std::thread::sleep(Duration::from_millis(20));

@@ -10,10 +10,9 @@ use onestep_core::eval::energy::energy_distance;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor, Limits};
-use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig};
+use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig, cycle, latent};
 use onestep_core::session::{Command, End, Event, Flow, Request, Session, Start};
-use onestep_core::train::method::{GENERATOR, RATIO, Setup};
-use onestep_core::train::{Config, DataSpec, Overrides, StepKind, Trainer, TrainingData, latent};
+use onestep_core::train::{Config, DataSpec, METHODS, MethodName, Overrides, Setup, Trainer, TrainingData};
 use onestep_tests::{Side, Tolerance, compare};
 use pollster::block_on;
 
@@ -34,39 +33,48 @@ fn gpu() -> Executor {
     ))
 }
 
-/// Grey images 8 pixels high.
-fn images(width: usize) -> (Setup, Vec<u32>) {
-    let network = NetworkConfig::Unet(UnetConfig { width: (width != 8).then_some(width), ..UnetConfig::tiny() });
-    let data = DataSpec { shape: vec![8, width, 1], rows: 40, bytes: true };
+/// Grey images 8 pixels high, of so many classes (0: none).
+fn images(width: usize, classes: usize) -> (Setup, Vec<u32>) {
+    let width_of = (width != 8).then_some(width);
+    let network = NetworkConfig::Unet(UnetConfig { width: width_of, label_dim: classes, ..UnetConfig::tiny() });
+    let data = DataSpec { shape: vec![8, width, 1], rows: 40, bytes: true, classes };
     let words = (0..data.store_len() as u32).map(|i| i.wrapping_mul(0x9E37_79B9)).collect();
     (Setup { network, data, config: Config { batch: 4, warmup_steps: 0, ..Config::default() } }, words)
 }
 
-/// Stores of both networks after a ratio step and a generator step.
-fn after_one_iteration(executor: Executor, width: usize) -> Vec<(String, Vec<f32>)> {
-    let (setup, data) = images(width);
+/// Gradients of every update of a method, each run once.
+fn gradients(executor: Executor, method: MethodName, width: usize, classes: usize) -> Vec<(String, Vec<f32>)> {
+    let (mut setup, data) = images(width, classes);
+    setup.config.method = method;
     let mut trainer = Trainer::new(executor, setup, &data).unwrap();
-    let mut stores = Vec::new();
-    for (network, kind) in [(RATIO, StepKind::Ratio), (GENERATOR, StepKind::Generator)] {
-        // Weights away from the zeros that some layers start with, so that every gradient counts.
-        let mut weights = block_on(trainer.weights(network, "param")).unwrap();
+    trainer.set_labels(&cycle(40, classes)).unwrap();
+    // Weights away from the zeros that some layers start with, so that every gradient counts.
+    for network in trainer.recipe().networks.clone() {
+        let mut weights = block_on(trainer.weights(network.name, "param")).unwrap();
         weights.iter_mut().enumerate().for_each(|(i, w)| *w += 0.05 * (i as f32 * 0.7).sin());
-        trainer.set_weights(network, &weights).unwrap();
-        trainer.step(kind).unwrap();
-        let len = trainer.layout(network).len;
-        stores.push((
-            format!("{network}.grad"),
-            block_on(trainer.executor.read(&format!("{network}.grad"), 0, len)).unwrap(),
-        ));
+        trainer.set_weights(network.name, &weights).unwrap();
+    }
+    let mut stores = Vec::new();
+    for update in trainer.recipe().updates() {
+        trainer.step(update.name).unwrap();
+        for network in update.declared(&trainer.setup, trainer.recipe()).updated {
+            let len = trainer.layout(network).len;
+            let values = block_on(trainer.executor.read(&format!("{network}.grad"), 0, len)).unwrap();
+            stores.push((format!("{method}, {}: {network}.grad", update.name), values));
+        }
     }
     stores
 }
 
 #[test]
-fn an_iteration_in_wgsl_matches_the_cpu_executor() {
-    // Squares, and images that are none.
-    for width in [8, 12] {
-        let (ours, theirs) = (after_one_iteration(gpu(), width), after_one_iteration(cpu(), width));
+fn every_update_in_wgsl_matches_the_cpu_executor() {
+    // Squares, images that are none, and images with classes.
+    for (method, width, classes) in
+        METHODS.iter().map(|method| (method, 8, 3)).chain([(&METHODS[0], 8, 0), (&METHODS[0], 12, 0)])
+    {
+        let run = |executor| gradients(executor, method.into(), width, classes);
+        let (ours, theirs) = (run(gpu()), run(cpu()));
+        assert!(!ours.is_empty(), "{} trains nothing", method.name);
         for ((name, got), (_, want)) in ours.iter().zip(&theirs) {
             compare(name, Side { name: "gpu", values: got }, Side { name: "cpu", values: want }, STEP).unwrap();
             assert!(want.iter().any(|g| g.abs() > 1e-4), "{name} is all but zero: the comparison proves nothing");
@@ -77,7 +85,7 @@ fn an_iteration_in_wgsl_matches_the_cpu_executor() {
 /// Distance of samples from a density after so many iterations.
 fn distance_after(executor: Executor, iterations: usize) -> f64 {
     let density = Density::Gaussians8;
-    let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 32, depth: 2 });
+    let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 32, depth: 2, label_dim: 0, two_times: false });
     let data = TrainingData::density(density, 1);
     let config = Config {
         batch: 128,
@@ -85,15 +93,15 @@ fn distance_after(executor: Executor, iterations: usize) -> f64 {
         sigma_init: 1.0,
         sigma_max: 5.0,
         lr_generator: 2e-3,
-        lr_ratio: 4e-3,
+        lr_critic: 4e-3,
         ema: 0.9,
         ..Config::default()
     };
     let setup = Setup { network, data: data.spec.clone(), config };
     let mut trainer = Trainer::new(executor, setup, &data.words).unwrap();
     for _ in 0..iterations {
-        trainer.step(StepKind::Ratio).unwrap();
-        trainer.step(StepKind::Generator).unwrap();
+        trainer.step("ratio").unwrap();
+        trainer.step("generator").unwrap();
     }
     let mut samples = Vec::new();
     for batch in 0..32 {
@@ -139,27 +147,38 @@ fn short(steps: u64) -> Config {
     Config { data, warmup_steps: 6, steps, cooldown: 0.0, snap: 5, tick: 4, ..small }
 }
 
-/// Everything that a checkpoint and a snapshot hold, bit for bit.
+/// Everything that a checkpoint and a snapshot hold, bit for bit, of every method; stopped in each phase.
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let events = Arc::default();
-    let new = |steps| Start::New { preset: String::new(), config: Box::new(short(steps)), transfer: None };
-    let whole = finish(open(new(20), load(&short(20)), &folder.path().join("whole"), &events), false);
-    let parts = folder.path().join("parts");
-    finish(open(new(9), load(&short(9)), &parts, &events), true);
-    let overrides = Overrides { steps: Some(20), ..Overrides::default() };
-    let resume = Start::Resume { path: parts.clone(), overrides: Box::new(overrides) };
-    let resumed = finish(open(resume, load(&short(20)), &parts, &events), false);
-    assert_ne!(whole, resumed);
-    assert_eq!(std::fs::read(&whole).unwrap(), std::fs::read(&resumed).unwrap(), "snapshots differ");
-    let state = |snapshot: &Path| {
-        let run = snapshot.parent().unwrap().parent().unwrap();
-        std::fs::read(run.join("checkpoints/state-000026/state.safetensors")).unwrap()
-    };
-    assert_eq!(state(&whole), state(&resumed), "states differ");
-    let ended = |e: &Event| matches!(e, Event::Done { end: End::Finished, .. });
-    assert_eq!(events.lock().unwrap().iter().filter(|e| ended(e)).count(), 3);
+    for method in METHODS {
+        let folder = tempfile::tempdir().unwrap();
+        let events = Arc::default();
+        let config = Config { method: method.into(), reflow_steps: 5, ..short(14) };
+        let start = || Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
+        let whole = finish(open(start(), load(&config), &folder.path().join("whole"), &events), false);
+        let parts = folder.path().join("parts");
+        let mut session = open(start(), load(&config), &parts, &events);
+        for stop in [3, 8, 13] {
+            while session.iterations() < stop {
+                assert_eq!(block_on(session.advance()).unwrap(), Flow::Continue);
+            }
+            session.handle(Command::Stop);
+            finish(session, false);
+            session = open(resume(&parts, Overrides::default()), load(&config), &parts, &events);
+            assert_eq!(session.iterations(), stop, "{}", method.name);
+        }
+        let resumed = finish(session, true);
+        assert_ne!(whole, resumed);
+        assert!(
+            std::fs::read(&whole).unwrap() == std::fs::read(&resumed).unwrap(),
+            "{}: snapshots differ",
+            method.name
+        );
+        let state = |outdir: &str| last_state(&only_run(&folder.path().join(outdir)));
+        assert!(state("whole") == state("parts"), "{}: states differ", method.name);
+        let ended = |e: &Event| matches!(e, Event::Done { end: End::Finished, .. });
+        assert_eq!(events.lock().unwrap().iter().filter(|e| ended(e)).count(), 2);
+    }
 }
 
 /// What the last checkpoint of a run holds, bit for bit.
@@ -181,7 +200,7 @@ fn advance_to(session: &mut Session, first: u64, iteration: u64) {
     while session.iterations() < iteration {
         match session.iterations() {
             at if at < first => {}
-            8 => set(session, "lr_ratio", "0.0123"),
+            8 => set(session, "lr_critic", "0.0123"),
             12 => set(session, "divergence", "js"),
             14 => set(session, "divergence", "reverse-kl"),
             _ => {}
@@ -219,10 +238,10 @@ fn settings_that_were_changed_survive_a_stop_and_a_kill() {
         events.lock().unwrap().clear();
         let mut session = open(resume(&run, Overrides::default()), load(&short(20)), &run, &events);
         advance_to(&mut session, at, 16);
-        assert_eq!(session.trainer().config().lr_ratio, 0.0123, "{name}");
+        assert_eq!(session.trainer().config().lr_critic, 0.0123, "{name}");
         finish(session, false);
         assert!(last_state(&run) == wanted, "{name}: another state than that of the run that was never stopped");
-        let told = |e: &&Event| matches!(e, Event::Changed { knob, .. } if knob == "lr_ratio");
+        let told = |e: &&Event| matches!(e, Event::Changed { knob, .. } if knob == "lr_critic");
         let told = events.lock().unwrap().iter().filter(told).count();
         assert_eq!(told, usize::from(name == "killed early"), "{name}: a change is told where it is made");
         let text = std::fs::read_to_string(run.join("config.json")).unwrap();
@@ -237,7 +256,7 @@ fn settings_that_a_resume_changes_survive_the_next_one() {
     let new = |steps| Start::New { preset: String::new(), config: Box::new(short(steps)), transfer: None };
     let go_on = || Overrides {
         steps: Some(20),
-        lr_ratio: Some(2e-3),
+        lr_critic: Some(2e-3),
         divergence: Some("js".parse().unwrap()),
         ..Overrides::default()
     };
@@ -277,12 +296,12 @@ fn a_run_that_goes_back_to_an_older_checkpoint_has_another_future() {
     let mut session = open(back, load(&short(20)), folder.path(), &events);
     // Up to a checkpoint of the new future, and on from there as anybody would.
     advance_to(&mut session, 100, 11);
-    assert_eq!(session.trainer().config().lr_ratio, short(20).lr_ratio);
+    assert_eq!(session.trainer().config().lr_critic, short(20).lr_critic);
     drop(session);
     let mut session = open(resume(&run, Overrides::default()), load(&short(20)), folder.path(), &events);
     advance_to(&mut session, 100, 14);
     let config = session.trainer().config();
-    assert_eq!((config.lr_ratio, config.divergence), (short(20).lr_ratio, short(20).divergence));
+    assert_eq!((config.lr_critic, config.divergence), (short(20).lr_critic, short(20).divergence));
 }
 
 #[test]
@@ -300,7 +319,7 @@ fn a_run_that_diverges_names_the_statistic_and_keeps_its_last_good_state() {
         }
     };
     assert!(error.contains("became") && error.contains("first in launch"), "{error}");
-    for network in [GENERATOR, RATIO] {
+    for network in ["generator", "ratio"] {
         let weights = block_on(session.trainer().weights(network, "param")).unwrap();
         assert!(weights.iter().all(|w| w.is_finite()), "a bad gradient changed the {network}");
     }
@@ -310,7 +329,7 @@ fn a_run_that_diverges_names_the_statistic_and_keeps_its_last_good_state() {
 #[test]
 fn a_run_whose_rates_are_too_high_can_go_on_with_lower_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let fast = Config { lr_ratio: 1.0, lr_generator: 1.0, clip: 0.0, batch: 8, steps: 3000, ..Config::default() };
+    let fast = Config { lr_critic: 1.0, lr_generator: 1.0, clip: 0.0, batch: 8, steps: 3000, ..Config::default() };
     let config = Config { data: "gaussians".into(), warmup_steps: 0, width: 64, blocks: 3, ..fast };
     let start = Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
     let events = Arc::default();
@@ -326,7 +345,7 @@ fn a_run_whose_rates_are_too_high_can_go_on_with_lower_ones() {
     assert!(events.lock().unwrap().iter().any(names), "nobody was told what is left");
     drop(session);
     let calm = Overrides {
-        lr_ratio: Some(1e-5),
+        lr_critic: Some(1e-5),
         lr_generator: Some(1e-5),
         clip: Some(1.0),
         steps: Some(200),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 
@@ -34,19 +34,23 @@ function assertClose(got, wanted, what) {
 }
 
 describe("ONNX files in onnxruntime", () => {
-  for (const name of ["mnist", "attention", "wide", "adaptive", "points"]) {
+  for (const name of ["mnist", "attention", "wide", "adaptive", "classes", "points", "modes"]) {
     test(`onnx: ${name} draws the same samples, one or five at a time`, async () => {
       const file = join(CASES, `${name}.onnx`);
       execFileSync(ONESTEP, ["export", "--quiet", "--format", "onnx", "--model", join(CASES, `${name}.safetensors`), "--out", file]);
       const session = await ort.InferenceSession.create(readFileSync(file));
-      assert.deepEqual([session.inputNames, session.outputNames], [["latent"], ["sample"]]);
+      const conditional = existsSync(join(CASES, `${name}.label.npy`));
+      const inputs = conditional ? ["latent", "label"] : ["latent"];
+      assert.deepEqual([session.inputNames, session.outputNames], [inputs, ["sample"]]);
       const latents = numpy(readFileSync(join(CASES, `${name}.latent.npy`)));
       const samples = numpy(readFileSync(join(CASES, `${name}.sample.npy`)));
+      const labels = conditional && numpy(readFileSync(join(CASES, `${name}.label.npy`)));
+      const given = (from, to) => ({ latent: rows(latents, from, to), ...(labels && { label: rows(labels, from, to) }) });
       for (const [from, to] of [[0, 5], [0, 1], [4, 5]]) {
-        const { sample } = await session.run({ latent: rows(latents, from, to) });
+        const { sample } = await session.run(given(from, to));
         assertClose(sample, rows(samples, from, to), `samples ${from} to ${to}`);
       }
-      const other = await session.run({ latent: rows(latents, 1, 2) });
+      const other = await session.run(given(1, 2));
       assert.throws(() => assertClose(other.sample, rows(samples, 0, 1), ""), "another latent gives another sample");
       await session.release();
     });

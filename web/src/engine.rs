@@ -4,9 +4,9 @@ use js_sys::Array;
 use onestep_core::exec::Executor;
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta};
 use onestep_core::nets::SIGMA_DATA;
-use onestep_core::sampling::{Generator, SamplingError, Teacher, Verifier, plane_latent};
+use onestep_core::nets::latent;
+use onestep_core::sampling::{Generator, SamplingError, Verifier, Walk, plane_latent};
 use onestep_core::session::scatter;
-use onestep_core::train::latent;
 use wasm_bindgen::prelude::*;
 
 use crate::{device, js};
@@ -28,7 +28,7 @@ pub struct Engine {
     executor: Executor,
     generator: Option<Generator>,
     verifier: Option<Verifier>,
-    teacher: Option<Teacher>,
+    teacher: Option<Walk>,
 }
 
 #[wasm_bindgen]
@@ -144,7 +144,7 @@ impl Engine {
                 self.generator = Some(if on_card { generator.with_witness(model)? } else { generator });
             }
             ModelKind::Ratio => self.verifier = Some(Verifier::new(executor, model, JUDGED)?),
-            ModelKind::Denoiser => self.teacher = Some(Teacher::new(executor, model, RACERS)?),
+            ModelKind::Denoiser => self.teacher = Some(Walk::of_model(executor, model, RACERS)?),
             ModelKind::State => {}
         }
         Ok(())

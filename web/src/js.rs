@@ -72,7 +72,7 @@ pub fn sampling_error(failure: SamplingError) -> JsValue {
         SamplingError::Model(_) => "BadModel",
         SamplingError::NotFinite { .. } => "Diverged",
         SamplingError::Canary { .. } => "Canary",
-        SamplingError::Plan(_) => "Failed",
+        SamplingError::Plan(_) | SamplingError::Class { .. } => "Failed",
     };
     error(name, &failure.to_string())
 }

@@ -7,8 +7,7 @@ use onestep_core::eval::planar::{Grid, LIVE_BINS, kl_grid};
 use onestep_core::exec::Executor;
 use onestep_core::sampling::canary;
 use onestep_core::session::{Command, Event, Flow, Session};
-use onestep_core::train::method::Setup;
-use onestep_core::train::{Config, Preset, StepKind, TrainingData};
+use onestep_core::train::{Config, Preset, Setup, TrainingData};
 use wasm_bindgen::prelude::*;
 
 use crate::{device, js};
@@ -120,10 +119,9 @@ impl Lab {
         Ok(self.take_statistics())
     }
 
-    /// One update of the network `ratio` or `generator`.
-    pub async fn step(&mut self, network: String) -> Result<JsValue, JsValue> {
-        let kind = if network == "ratio" { StepKind::Ratio } else { StepKind::Generator };
-        self.session.handle(Command::Step(kind));
+    /// One update, by its name.
+    pub async fn step(&mut self, update: String) -> Result<JsValue, JsValue> {
+        self.session.handle(Command::Step(update));
         self.session.advance().await.map_err(js::session_error)?;
         Ok(self.take_statistics())
     }
@@ -147,8 +145,8 @@ impl Lab {
         let kl = kl.map_err(|e| js::error("Diverged", &e.to_string()))?;
         Ok(js::object(&[
             ("samples", js::floats(&samples)),
-            ("logits", js::floats(&field.logits)),
-            ("slopes", js::floats(&field.slopes)),
+            ("logits", js::floats(&field.heights)),
+            ("slopes", js::floats(&field.arrows)),
             ("side", (FIELD as u32).into()),
             ("kl", kl.into()),
             ("iterations", self.iterations().into()),

@@ -9,9 +9,9 @@ mod roofline;
 use std::time::Instant;
 
 use onestep_core::exec::LaunchTime;
+use onestep_core::nets::latent;
 use onestep_core::plan::Plan;
-use onestep_core::train::method::StepKind;
-use onestep_core::train::{Trainer, latent, sample_batch};
+use onestep_core::train::{Trainer, sample_batch};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
@@ -78,15 +78,12 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     note(quiet, "measuring the device's peak");
     let peak = Peak::measure(&mut executor)?;
     let (batch, width) = (setup.config.batch, setup.data.width());
-    let mut kinds = vec![StepKind::Ratio, StepKind::Generator];
-    if setup.config.warmup_steps > 0 {
-        kinds.insert(0, StepKind::Warmup);
-    }
     let mut trainer = Trainer::new(executor, setup, &data.words)?;
+    trainer.set_labels(&data.labels)?;
     let mut steps = Vec::new();
-    for kind in kinds {
-        note(quiet, format_args!("timing the {kind:?} step").to_string().to_lowercase());
-        steps.push(step(&mut trainer, kind, args.repeat as usize, &peak)?);
+    for update in trainer.recipe().updates() {
+        note(quiet, format_args!("timing the {} step", update.name));
+        steps.push(step(&mut trainer, update.name, args.repeat as usize, &peak)?);
     }
     note(quiet, "timing a batch of samples");
     let drawn = sample_batch(&trainer.setup.data);
@@ -100,16 +97,16 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.json { print_json(&report) } else { print_tables(&report) }
 }
 
-fn step(trainer: &mut Trainer, kind: StepKind, repeat: usize, peak: &Peak) -> anyhow::Result<StepReport> {
+fn step(trainer: &mut Trainer, update: &str, repeat: usize, peak: &Peak) -> anyhow::Result<StepReport> {
     let secs = timed(repeat, || {
-        trainer.step(kind)?;
+        trainer.step(update)?;
         Ok(trainer.executor.sync()?)
     })?;
     let mut profiles = Vec::new();
     for _ in 0..PROFILES {
-        profiles.push(pollster::block_on(trainer.profile(kind))?);
+        profiles.push(pollster::block_on(trainer.profile(update))?);
     }
-    let Some(plan) = trainer.plan(kind) else { anyhow::bail!("a step has run without a plan") };
+    let Some(plan) = trainer.plan(update) else { anyhow::bail!("a step has run without a plan") };
     let batch = trainer.config().batch as f64;
     Ok(StepReport {
         name: plan.name.clone(),

@@ -8,17 +8,21 @@ mod points;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use onestep_core::data::{Density, Split};
 use onestep_core::eval::EvalError;
+use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::report::{Metric, MetricKind};
 use onestep_core::exec::Executor;
-use onestep_core::model::ModelFile;
+use onestep_core::model::{ModelFile, ModelMeta};
+use onestep_core::nets::cycle;
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
-use crate::draw::{draw, open_generator, open_model};
+use crate::draw::{draw, open_generator, open_model, set_steps};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json};
+use crate::pictures::to_bytes;
 use images::ImageReference;
 pub use points::PointReference;
 
@@ -42,6 +46,9 @@ pub struct Args {
     /// Samples to draw, from the seeds 0 to N-1 [default: 50000 points or 10000 images].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
     num: Option<u32>,
+    /// Noise levels to walk through [default: as the models were trained for].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    steps: Option<u32>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -66,23 +73,39 @@ enum Reference {
 
 /// Measures and prints.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let models = args.model.iter().map(|path| open_model(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut models = args.model.iter().map(|path| open_model(path)).collect::<Result<Vec<_>, _>>()?;
+    for model in &mut models {
+        set_steps(model, args.steps);
+    }
     let first = &models[0].meta;
     for model in &models[1..] {
         if model.meta.data_shape != first.data_shape {
             return Err(bad_input!("{}: makes other data than {}; compare like with like", model.name, models[0].name));
+        }
+        let (wanted, got) = (first.network.classes(), model.meta.network.classes());
+        if wanted != got {
+            let other = &models[0].name;
+            return Err(bad_input!("{}: has {got} classes, {other} {wanted}; compare like with like", model.name));
         }
     }
     let points = first.data_shape == [2];
     let num = args.num.map_or(if points { 50_000 } else { 10_000 }, |n| n as usize);
     let data = args.data.as_deref().unwrap_or(&first.dataset);
     let density = if points { Some(Density::parse(data).map_err(|_| no_density(data))?) } else { None };
-    let kinds = kinds(args, density)?;
+    let known = first.network.classes();
+    // The classifier reads digits.
+    let readable = known > 0
+        && match density {
+            Some(density) => density.classes() == known,
+            None => matches!(data, "mnist" | "mnist-10k") && Lenet::check_shape(&first.data_shape).is_ok(),
+        };
+    let kinds = kinds(args, density, readable)?;
+    let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
     let reference = if let Some(density) = density {
         Reference::Points(PointReference::new(density, num))
     } else if let [height, width, channels] = first.data_shape[..] {
         let shape = [height, width, channels];
-        Reference::Images(Box::new(ImageReference::load(data, args.split, shape, num, &kinds, quiet)?))
+        Reference::Images(Box::new(ImageReference::load(data, args.split, shape, num, &compared, quiet)?))
     } else {
         return Err(bad_input!("{}: there are no metrics for data of shape {:?}", models[0].name, first.data_shape));
     };
@@ -95,10 +118,11 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let (description, against, floor) = match &reference {
         Reference::Points(points) => (points.describe(), num, Vec::new()),
-        Reference::Images(images) => (images.describe(), images.count(), images.floor(&mut executor, &kinds)?),
+        Reference::Images(images) => (images.describe(), images.count(), images.floor(&mut executor, &compared)?),
     };
     let named = |(kind, values): (&MetricKind, &Vec<f64>)| -> Result<Metric, EvalError> {
-        Ok(Metric { against: Some(against), ..Metric::over_runs(*kind, values, num)? })
+        let against = (*kind != MetricKind::ClassAccuracy).then_some(against);
+        Ok(Metric { against, ..Metric::over_runs(*kind, values, num)? })
     };
     let metrics = kinds.iter().zip(&values).map(named).collect::<Result<Vec<_>, _>>()?;
     let metrics = [metrics, floor].concat();
@@ -112,12 +136,12 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 }
 
 /// The metrics that were asked for, or the usual ones.
-fn kinds(args: &Args, density: Option<Density>) -> anyhow::Result<Vec<MetricKind>> {
+fn kinds(args: &Args, density: Option<Density>, readable: bool) -> anyhow::Result<Vec<MetricKind>> {
     use MetricKind::{
-        Copies, CoverageLenet, DensityLenet, EnergyDistance, FidLenet, HighQuality, KlGrid, KlGridFloor, ModesReached,
-        PrecisionLenet, RecallLenet,
+        ClassAccuracy, Copies, CoverageLenet, DensityLenet, EnergyDistance, FidLenet, HighQuality, KlGrid, KlGridFloor,
+        ModesReached, PrecisionLenet, RecallLenet,
     };
-    let (usual, possible) = if let Some(density) = density {
+    let (mut usual, mut possible) = if let Some(density) = density {
         let mut all = vec![KlGrid, KlGridFloor, EnergyDistance];
         if density.modes().is_some() {
             all.extend([ModesReached, HighQuality]);
@@ -127,9 +151,15 @@ fn kinds(args: &Args, density: Option<Density>) -> anyhow::Result<Vec<MetricKind
         let usual = vec![FidLenet, PrecisionLenet, RecallLenet];
         (usual.clone(), [usual, vec![DensityLenet, CoverageLenet, Copies]].concat())
     };
+    if readable {
+        usual.push(ClassAccuracy);
+        possible.push(ClassAccuracy);
+    }
     if let Some(other) = args.metrics.iter().find(|kind| !possible.contains(kind)) {
         let names: Vec<&str> = possible.iter().map(|kind| kind.stem()).collect();
         let what = density.map_or("images", Density::name);
+        let what =
+            if *other == ClassAccuracy { "models without classes, or data whose classes it can't tell" } else { what };
         return Err(bad_input!("--metrics {}: not for {what}; choose from {}", other.stem(), names.join(", ")));
     }
     Ok(if args.metrics.is_empty() { usual } else { args.metrics.clone() })
@@ -149,9 +179,40 @@ fn measure(
 ) -> anyhow::Result<Vec<f64>> {
     let mut generator = open_generator(executor, model)?;
     let seeds: Vec<u32> = (0..num as u32).collect();
-    let samples = draw(&mut generator, executor, &seeds)?;
+    let known = model.meta.network.classes();
+    let classes = if known > 0 { cycle(num, known) } else { Vec::new() };
+    let samples = draw(&mut generator, executor, &seeds, &classes)?;
+    let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
+    let mut values = match reference {
+        Reference::Points(points) => points.measure(&samples, &compared)?,
+        Reference::Images(images) => images.measure(executor, &samples, model.meta.data_range, &compared)?,
+    }
+    .into_iter();
+    let value = |kind: &MetricKind| match kind {
+        MetricKind::ClassAccuracy => class_accuracy(executor, &samples, &classes, reference, &model.meta),
+        _ => values.next().context("every other metric has a value"),
+    };
+    kinds.iter().map(value).collect()
+}
+
+/// Share of samples that show the class that was asked for.
+fn class_accuracy(
+    executor: &mut Executor,
+    samples: &[f32],
+    classes: &[u32],
+    reference: &Reference,
+    meta: &ModelMeta,
+) -> anyhow::Result<f64> {
     match reference {
-        Reference::Points(points) => points.measure(&samples, kinds),
-        Reference::Images(images) => images.measure(executor, &samples, model.meta.data_range, kinds),
+        Reference::Points(points) => {
+            let shown = samples.as_chunks::<2>().0.iter().map(|point| points.density().nearest_class(*point));
+            let right = shown.zip(classes).filter(|(shown, class)| shown == *class).count();
+            Ok(right as f64 / classes.len() as f64)
+        }
+        Reference::Images(_) => {
+            let labels: Vec<u8> = classes.iter().map(|class| *class as u8).collect();
+            let images = to_bytes(samples, meta.data_range);
+            Ok(pollster::block_on(Lenet::embedded()?.accuracy(executor, &images, &labels))?)
+        }
     }
 }

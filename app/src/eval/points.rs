@@ -27,6 +27,11 @@ impl PointReference {
         Self { density, points, again }
     }
 
+    /// What the points are drawn from.
+    pub fn density(&self) -> Density {
+        self.density
+    }
+
     /// What the numbers refer to.
     pub fn describe(&self) -> String {
         let (name, count) = (self.density.name(), self.points.len());

@@ -1,8 +1,8 @@
 //! The bar at the top: what runs, how far it is, and the buttons that move it.
 
 use eframe::egui::{self, Button, ProgressBar, RichText};
-use onestep_core::session::{End, Phase};
-use onestep_core::train::{PRESETS, Preset, StepKind};
+use onestep_core::session::{Command, End};
+use onestep_core::train::{PRESETS, Preset};
 
 use super::run::{Run, State};
 
@@ -103,17 +103,20 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
     }
     let step =
         |ui: &mut egui::Ui, text: &str, tip: &str| ui.add_enabled(open, Button::new(text)).on_hover_text(tip).clicked();
-    if step(ui, "Step", "One ratio update and one generator update, then wait ( . ).") {
-        run.step_both();
+    let updates = run.phase().map(|phase| phase.turn.clone()).unwrap_or_default();
+    let turn: Vec<&str> = updates.iter().map(|(_, update)| update.name).collect();
+    if step(ui, "Step", &format!("One turn ({}), then wait ( . ).", turn.join(", "))) {
+        run.step(Command::Turn);
     }
-    if step(ui, "Ratio step", "The ratio network learns from one batch.") {
-        run.step(StepKind::Ratio);
+    for (_, update) in updates.iter().filter(|_| updates.len() > 1) {
+        if step(ui, &format!("{} step", capital(update.name)), &format!("{}.", capital(update.about))) {
+            run.step(Command::Step(update.name.to_owned()));
+        }
     }
-    if step(ui, "Generator step", "The generator follows the ratio's gradient once.") {
-        run.step(StepKind::Generator);
-    }
-    let slow = ui.add_enabled(open, Button::selectable(slow, "Slow motion"));
-    if slow.on_hover_text("Walk through the phases of a step.").clicked() {
+    let told = !super::slow::story(run).is_empty();
+    let slow = ui.add_enabled(open && told, Button::selectable(slow, "Slow motion"));
+    let slow = slow.on_disabled_hover_text("This method tells no story of a step.");
+    if slow.on_hover_text("Walk through the moments of a step.").clicked() {
         *ask = Some(Ask::Slow);
     }
     let begun = run.start_again().is_some();
@@ -158,14 +161,8 @@ fn progress(ui: &mut egui::Ui, run: &Run) {
         State::Failed(_) => "failed".to_owned(),
         State::Playing | State::Paused => {
             let Some(view) = &run.view else { return };
-            let warming_up = run.in_warmup();
-            let (step, steps) = if warming_up {
-                (view.counters.warmup, view.config.warmup_steps)
-            } else {
-                (view.counters.generator, view.config.steps)
-            };
-            let phase = if warming_up { Phase::Warmup } else { Phase::Distillation };
-            let name = if phase == Phase::Warmup { "warm-up" } else { "distillation" };
+            let (step, steps) = (view.counters.turn, view.length);
+            let name = run.phase().map_or("", |phase| phase.name);
             let share = step as f32 / steps.max(1) as f32;
             let rate = run.progress.map_or(0.0, |p| p.rate);
             let left = left(steps.saturating_sub(step), rate, run.state == State::Playing);
@@ -179,6 +176,12 @@ fn progress(ui: &mut egui::Ui, run: &Run) {
         }
     };
     ui.label(text);
+}
+
+/// The same words with a capital letter in front.
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Time that is left of a phase, in words.

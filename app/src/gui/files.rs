@@ -120,9 +120,9 @@ mod tests {
         std::fs::write(at("settings.toml"), "data = \"rings\"\nlr_ratio = 0.01\n").unwrap();
         let Meaning::Run(start) = meaning(&at("settings.toml")).unwrap() else { panic!("settings start a run") };
         let Start::New { preset, config, .. } = *start else { panic!("a new one") };
-        assert_eq!((preset.as_str(), config.lr_ratio, config.warmup_steps), ("rings", 0.01, 0));
+        assert_eq!((preset.as_str(), config.lr_critic, config.warmup_steps), ("rings", 0.01, 0));
         std::fs::write(at("wrong.toml"), "lr_ratio = -1\n").unwrap();
-        assert!(meaning(&at("wrong.toml")).unwrap_err().contains("lr_ratio"));
+        assert!(meaning(&at("wrong.toml")).unwrap_err().contains("lr_critic"));
         std::fs::write(at("bad.safetensors"), "nothing").unwrap();
         assert!(meaning(&at("bad.safetensors")).unwrap_err().contains("bad.safetensors"));
         std::fs::create_dir(at("pictures")).unwrap();

@@ -6,26 +6,31 @@ use std::collections::BTreeMap;
 
 use eframe::egui::{self, DragValue, Slider};
 use onestep_core::session::Start;
-use onestep_core::train::{Config, Divergence, KNOBS, Knob, Overrides, PRESETS, Preset};
+use onestep_core::train::{COMMON, Config, Divergence, KNOBS, Knob, METHODS, Method, Overrides, PRESETS, Preset};
 
 use super::run::Run;
 
 /// Groups of live settings, in the order of the panel.
-const GROUPS: &[(&str, &[&str])] = &[
-    ("Learning rates", &["lr_generator", "lr_ratio", "lr_warmup", "cooldown"]),
-    ("Method", &["divergence", "ratio_steps", "clip"]),
-    ("Optimizer", &["beta1", "beta2", "ema"]),
-    ("Length and files", &["steps", "duration", "minutes", "tick", "snap", "keep_last"]),
-];
+const GROUPS: [&str; 4] = ["Learning rates", "Method", "Optimizer", "Length and files"];
+
+/// The group of a live setting.
+fn group(knob: &Knob) -> &'static str {
+    match knob.name {
+        "beta1" | "beta2" | "ema" | "clip" => "Optimizer",
+        name if name.starts_with("lr_") || name == "cooldown" => "Learning rates",
+        name if COMMON.contains(&name) => "Length and files",
+        _ => "Method",
+    }
+}
 
 /// What a slider covers, within the bounds of the table; on a logarithmic scale or not.
-fn handy(knob: &str) -> Option<(f64, f64, bool)> {
-    match knob {
-        "lr_generator" | "lr_ratio" | "lr_warmup" => Some((1e-6, 1e-1, true)),
-        "ratio_steps" => Some((1.0, 10.0, false)),
-        "cooldown" | "beta1" => Some((0.0, 1.0, false)),
-        "beta2" | "ema" => Some((0.9, 0.9999, false)),
-        _ => None,
+fn handy(knob: &Knob) -> Option<(f64, f64, bool)> {
+    match (knob.name, knob.range?) {
+        (name, _) if name.starts_with("lr_") => Some((1e-6, 1e-1, true)),
+        ("beta2" | "ema", _) => Some((0.9, 0.9999, false)),
+        ("cooldown" | "beta1", _) => Some((0.0, 1.0, false)),
+        // A few times, or a share.
+        (_, (low, high)) => (high <= 100.0).then_some((low, high.min(10.0), false)),
     }
 }
 
@@ -33,6 +38,8 @@ fn handy(knob: &str) -> Option<(f64, f64, bool)> {
 pub struct Panel {
     /// Preset of the next run.
     preset: &'static str,
+    /// Method of the next run.
+    method: &'static Method,
     /// Preset of the run that was shown last: a new one becomes that of the next run.
     of_run: Option<&'static str>,
     /// What was typed for the next run in place of the preset's values, right or wrong, by setting.
@@ -41,7 +48,7 @@ pub struct Panel {
 
 impl Default for Panel {
     fn default() -> Self {
-        Self { preset: "gaussians", of_run: None, typed: BTreeMap::new() }
+        Self { preset: "gaussians", method: &METHODS[0], of_run: None, typed: BTreeMap::new() }
     }
 }
 
@@ -96,9 +103,29 @@ impl Panel {
             self.preset = chosen;
             self.typed.clear();
         }
-        let mut config = Preset::find(self.preset)?.config();
+        let label = ui.label("Method");
+        let mut method = self.method;
+        egui::ComboBox::from_id_salt("next method")
+            .selected_text(method.name)
+            .show_ui(ui, |ui| {
+                for other in METHODS {
+                    let tip = format!("{} ({})", other.about, other.paper);
+                    if ui.selectable_label(other.name == method.name, other.name).on_hover_text(tip).clicked() {
+                        method = other;
+                    }
+                }
+            })
+            .response
+            .labelled_by(label.id)
+            .on_hover_text(method.about);
+        if method.name != self.method.name {
+            self.method = method;
+            self.typed.retain(|name, _| method.reads(name));
+        }
+        let mut config = Preset::find(self.preset)?.config_for(method);
         egui::Grid::new("next").num_columns(2).striped(true).show(ui, |ui| {
-            for knob in KNOBS.iter().filter(|knob| !knob.live && knob.name != "method") {
+            let is_shown = |knob: &&Knob| !knob.is_live() && knob.name != "method" && method.reads(knob.name);
+            for knob in KNOBS.iter().filter(is_shown) {
                 let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
                 let usual = config.text_of(knob.name);
                 let mut text = self.typed.get(knob.name).unwrap_or(&usual).clone();
@@ -137,12 +164,18 @@ fn live(ui: &mut egui::Ui, run: &mut Run) {
         return;
     };
     let enabled = run.is_open();
-    for (group, names) in GROUPS {
+    let method = config.method.get();
+    for title in GROUPS {
+        let is_shown = |knob: &&Knob| knob.is_live() && group(knob) == title && method.reads(knob.name);
+        let knobs: Vec<&Knob> = KNOBS.iter().filter(is_shown).collect();
+        if knobs.is_empty() {
+            continue;
+        }
         ui.add_space(4.0);
-        ui.strong(*group);
+        ui.strong(title);
         ui.add_enabled_ui(enabled, |ui| {
-            egui::Grid::new(*group).num_columns(2).min_col_width(84.0).show(ui, |ui| {
-                for knob in names.iter().filter_map(|name| KNOBS.iter().find(|knob| knob.name == *name)) {
+            egui::Grid::new(title).num_columns(2).min_col_width(84.0).show(ui, |ui| {
+                for knob in knobs {
                     let before = config.text_of(knob.name);
                     let edit = edit(ui, knob, &config, &before);
                     if edit.began {
@@ -195,7 +228,7 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Edit {
     // A field counts as it is read when it is left, so it shows every digit; and half of a number is another number, so
     // it counts no sooner.
     let digits = |value: f64, _| (value as f32).to_string();
-    let response = if let Some((from, to, logarithmic)) = handy(knob.name) {
+    let response = if let Some((from, to, logarithmic)) = handy(knob) {
         ui.spacing_mut().slider_width = 80.0;
         let mut slider =
             Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Edits);
@@ -224,17 +257,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_live_setting_is_in_one_group() {
-        for knob in KNOBS {
-            let count = GROUPS.iter().flat_map(|(_, names)| *names).filter(|name| **name == knob.name).count();
-            assert_eq!(count, usize::from(knob.live), "{}", knob.name);
-        }
+    fn every_live_setting_is_in_a_group_that_is_shown() {
+        assert!(KNOBS.iter().filter(|knob| knob.is_live()).all(|knob| GROUPS.contains(&group(knob))));
     }
 
     #[test]
     fn handy_ranges_are_within_the_bounds() {
         for knob in KNOBS {
-            if let Some((from, to, _)) = handy(knob.name) {
+            if let Some((from, to, _)) = handy(knob) {
                 let (low, high) = knob.range.expect("a number");
                 assert!(low <= from && to <= high.max(1.0), "{}: {from}..{to}", knob.name);
             }

@@ -202,7 +202,7 @@ fn kernels(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
         ui.heading("Kernels");
         let button = ui.add_enabled(run.is_open(), egui::Button::new("Time the kernels"));
         let tip =
-            "Runs three steps of each kind with a clock around every launch, keeps the best times, and measures what the device can do at most.";
+            "Runs each update three times with a clock around every launch, keeps the best times, and measures what the device can do at most.";
         if button.on_hover_text(tip).clicked() {
             run.training().order(Order::Profile);
         }
@@ -212,8 +212,8 @@ fn kernels(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
     }
     for profile in &run.profiles {
         let total: f64 = profile.kernels.iter().map(|k| k.ms).sum();
-        ui.strong(format!("{:?} step: {total:.1} ms", profile.kind));
-        egui::Grid::new(format!("{:?}", profile.kind)).num_columns(6).striped(true).show(ui, |ui| {
+        ui.strong(format!("{} step: {total:.1} ms", profile.update));
+        egui::Grid::new(profile.update).num_columns(6).striped(true).show(ui, |ui| {
             for title in ["kernel", "launches", "ms", "GFLOP/s", "GB/s", "of the roofline"] {
                 ui.label(RichText::new(title).weak());
             }

@@ -1,4 +1,4 @@
-//! The 2-D laboratory: data, samples, ratio network and gradient as layers over one plane.
+//! The 2-D laboratory: data, samples and what the method shows, as layers over one plane.
 
 mod drawing;
 mod paint;
@@ -7,17 +7,17 @@ pub use drawing::Drawing;
 
 use eframe::egui::{self, Key, Rect, Sense, Vec2};
 use onestep_core::random::{normal, threefry2x32};
+use onestep_core::train::{Layer, Moment, Sight};
 
 use super::flow;
 use super::run::Run;
-use super::slow::Phase;
 use super::theme::Theme;
 use super::training::FIELD;
 use paint::Plane;
 
 /// Points that are drawn of each kind: more would be a blot.
 const POINTS: usize = 2000;
-/// Length of an arrow, as a share of the canvas, along which the log ratio rises by 1 per sigma.
+/// Length of an arrow, as a share of the canvas, along which the heights rise by 1 per sigma.
 const ARROW: f32 = 0.09;
 /// Length of a trail in slow motion, as a share of the canvas, and the move of a sample that is as long.
 const TRAIL: (f32, f32) = (0.09, 0.005);
@@ -30,10 +30,10 @@ pub struct Layers {
     pub data: bool,
     /// The generator's points.
     pub samples: bool,
-    /// The log density ratio as colours.
-    pub ratio: bool,
-    /// Where the gradient moves the samples.
-    pub gradient: bool,
+    /// The heights of the method's field as colours.
+    pub heights: bool,
+    /// Its arrows: where the samples are moved.
+    pub arrows: bool,
     /// The latent grid under the generator.
     pub map: bool,
     /// Both kinds of points with noise of the chosen level.
@@ -42,7 +42,7 @@ pub struct Layers {
 
 impl Default for Layers {
     fn default() -> Self {
-        Self { data: true, samples: true, ratio: true, gradient: true, map: false, noise: false }
+        Self { data: true, samples: true, heights: true, arrows: true, map: false, noise: false }
     }
 }
 
@@ -50,12 +50,12 @@ impl Default for Layers {
 pub struct Laboratory {
     /// What is shown.
     pub layers: Layers,
-    /// Noise level of the ratio network and of the noised points.
+    /// Noise level of the field and of the noised points.
     pub sigma: f32,
     /// A drawing that is being made.
     pub drawing: Option<Drawing>,
-    /// Samples before the last generator step, for slow motion.
-    before: Option<(u64, Vec<f32>)>,
+    /// Samples before the last step that moves them, for slow motion.
+    before: Option<(u32, Vec<f32>)>,
 }
 
 impl Default for Laboratory {
@@ -71,71 +71,65 @@ pub enum Ask {
 }
 
 impl Laboratory {
-    /// Remembers where the samples are, before a generator step in slow motion.
+    /// Remembers where the samples are, before a step in slow motion that moves them.
     pub fn remember(&mut self, run: &Run) {
-        self.before = run.view.as_ref().and_then(|view| Some((view.counters.generator, view.samples.clone()?)));
+        self.before = run.view.as_ref().and_then(|view| Some((view.counters.runs, view.samples.clone()?)));
     }
 
-    /// The layers that are shown now: all that the phase of slow motion is about, else what was chosen.
-    fn shown(&self, phase: Option<Phase>) -> Layers {
-        let none = Layers { data: false, samples: false, ratio: false, gradient: false, map: false, noise: false };
-        match phase {
+    /// The layers that are shown now: all that the moment of slow motion is about, else what was chosen; of a field only
+    /// if the method shows one.
+    fn shown(&self, run: &Run, moment: Option<Moment>) -> Layers {
+        let has = |layer: Layer| moment.is_some_and(|moment| moment.layers.contains(&layer));
+        let mut layers = match moment {
             None => self.layers,
-            Some(Phase::Data) => Layers { data: true, samples: true, ..none },
-            Some(Phase::Noise) => Layers { data: true, samples: true, noise: true, ..none },
-            Some(Phase::Ratio) => Layers { data: true, samples: true, noise: true, ratio: true, ..none },
-            Some(Phase::Gradient) => Layers { samples: true, ratio: true, gradient: true, ..none },
-            Some(Phase::Generator) => Layers { data: true, samples: true, ratio: true, ..none },
+            Some(_) => Layers {
+                data: has(Layer::Data),
+                samples: has(Layer::Samples),
+                heights: has(Layer::Heights),
+                arrows: has(Layer::Arrows),
+                map: false,
+                noise: has(Layer::Noise),
+            },
+        };
+        if field(run).is_none() {
+            (layers.heights, layers.arrows) = (false, false);
         }
+        layers
     }
 
-    /// What the ratio network should be asked: its level, if a layer needs it.
-    pub fn wanted(&self, phase: Option<Phase>) -> (Option<f32>, bool) {
-        let layers = self.shown(phase);
-        ((layers.ratio || layers.gradient).then_some(self.sigma), layers.map)
+    /// What the field should be asked: its level, if a layer needs it.
+    pub fn wanted(&self, run: &Run, moment: Option<Moment>) -> (Option<f32>, bool) {
+        let layers = self.shown(run, moment);
+        ((layers.heights || layers.arrows).then_some(self.sigma), layers.map)
     }
 
     /// The switches above the canvas.
     pub fn switches(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme) {
         ui.horizontal_wrapped(|ui| {
             let layers = &mut self.layers;
-            for (on, name, color, tip) in [
-                (&mut layers.data, "Data", theme.real, "Real points, which the generator should imitate."),
-                (
-                    &mut layers.samples,
-                    "Samples",
-                    theme.fake,
-                    "What the generator makes of random latents, in one step.",
-                ),
-                (
-                    &mut layers.ratio,
-                    "Ratio",
-                    theme.ratio,
-                    "Where the ratio network sees more data (blue) or more samples (orange).",
-                ),
-                (
-                    &mut layers.gradient,
-                    "Gradient",
-                    theme.gradient,
-                    "Where the gradient of the log ratio moves each sample.",
-                ),
-                (&mut layers.map, "Latent grid", theme.fake, "How the generator bends a square grid of latents."),
-                (
-                    &mut layers.noise,
-                    "Noised",
-                    theme.ratio,
-                    "Both kinds of points with noise of the level on the slider: what the ratio network is shown.",
-                ),
-            ] {
-                ui.checkbox(on, egui::RichText::new(name).color(color)).on_hover_text(tip);
+            ui.checkbox(&mut layers.data, egui::RichText::new("Data").color(theme.real))
+                .on_hover_text("Real points, which the samples should be like.");
+            ui.checkbox(&mut layers.samples, egui::RichText::new("Samples").color(theme.fake))
+                .on_hover_text("What the network makes of random latents.");
+            if let Some(sight) = field(run) {
+                ui.checkbox(&mut layers.heights, egui::RichText::new(sight.name).color(theme.ratio))
+                    .on_hover_text(sight.about);
+                ui.checkbox(&mut layers.arrows, egui::RichText::new("Gradient").color(theme.gradient))
+                    .on_hover_text("Where each sample is moved.");
             }
+            ui.checkbox(&mut layers.map, egui::RichText::new("Latent grid").color(theme.fake))
+                .on_hover_text("How the generator bends a square grid of latents.");
+            ui.checkbox(&mut layers.noise, egui::RichText::new("Noised").color(theme.ratio))
+                .on_hover_text("Both kinds of points with noise of the level on the slider.");
             ui.separator();
             let (low, high) = run.opened.as_ref().map_or((0.01, 2.0), |o| (o.config.sigma_min, o.config.sigma_max));
             self.sigma = self.sigma.clamp(low, high);
             let label = ui.label("Noise level");
             ui.add(egui::Slider::new(&mut self.sigma, low..=high).logarithmic(true).max_decimals(3))
                 .labelled_by(label.id)
-                .on_hover_text("The ratio network knows data from samples at every noise level; this one is shown.");
+                .on_hover_text(
+                    "Of the noised points, and of what the method shows: it is something else at every level.",
+                );
             if self.drawing.is_none() {
                 let draw =
                     ui.button("Draw data").on_hover_text("Draw your own distribution with the mouse, and train on it.");
@@ -147,12 +141,12 @@ impl Laboratory {
     }
 
     /// The canvas.
-    pub fn canvas(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme, phase: Option<Phase>) -> Option<Ask> {
+    pub fn canvas(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme, moment: Option<Moment>) -> Option<Ask> {
         let side = ui.available_size().min_elem().max(120.0);
         let left = (ui.available_width() - side) / 2.0;
         let mut ask = None;
         let beside = Rect::from_min_size(ui.cursor().min, Vec2::new(left, side));
-        flow::show(ui, beside, run, theme, phase);
+        flow::show(ui, beside, run, theme, moment);
         ui.horizontal(|ui| {
             ui.add_space(left.max(0.0));
             let (response, painter) = ui.allocate_painter(Vec2::splat(side), Sense::click_and_drag());
@@ -163,7 +157,7 @@ impl Laboratory {
                 drawing.draw(&response, &plane);
                 response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Canvas, true, "Drawing area"));
             } else {
-                self.paint(&plane, run, phase);
+                self.paint(&plane, run, moment);
                 let text = describe(run);
                 response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &text));
             }
@@ -198,12 +192,12 @@ impl Laboratory {
         points.map(Ask::Train)
     }
 
-    fn paint(&mut self, plane: &Plane<'_>, run: &Run, phase: Option<Phase>) {
+    fn paint(&mut self, plane: &Plane<'_>, run: &Run, moment: Option<Moment>) {
         let (Some(opened), Some(view)) = (&run.opened, &run.view) else { return plane.blank() };
-        let layers = self.shown(phase);
+        let layers = self.shown(run, moment);
         let theme = plane.theme;
         match &view.field {
-            Some((field, _)) if layers.ratio => plane.heat(&field.logits, FIELD),
+            Some((field, _)) if layers.heights => plane.heat(&field.heights, FIELD),
             _ => plane.blank(),
         }
         let samples = view.samples.as_deref().unwrap_or_default();
@@ -222,20 +216,25 @@ impl Laboratory {
         if layers.samples {
             plane.points(samples, POINTS, theme.fake, noise(2, level));
         }
-        if let (true, Some((field, sigma))) = (layers.gradient, &view.field) {
+        if let (true, Some((field, sigma))) = (layers.arrows, &view.field) {
             // Per sigma, since the ratio of finely noised data is steep everywhere.
-            plane.arrows(samples, &field.slopes, FIELD, ARROW * sigma, theme.gradient);
-            plane.key(ARROW, "log ratio rises by 1 per sigma", theme.gradient);
+            plane.arrows(samples, &field.arrows, FIELD, ARROW * sigma, theme.gradient);
+            plane.key(ARROW, "slope of 1 per sigma", theme.gradient);
         }
-        if phase == Some(Phase::Generator)
-            && let Some((update, before)) = &self.before
-            && view.counters.generator > *update
+        if moment.and_then(|moment| moment.update).is_some_and(|update| opened.declared.moves(update))
+            && let Some((runs, before)) = &self.before
+            && view.counters.runs > *runs
         {
             let (length, moved) = TRAIL;
             plane.trails(before, samples, length / moved, theme.gradient);
             plane.key(length, &format!("moved by {moved}"), theme.gradient);
         }
     }
+}
+
+/// What the method shows over the plane.
+fn field(run: &Run) -> Option<Sight> {
+    run.opened.as_ref()?.declared.recipe.field()
 }
 
 /// The canvas in words.

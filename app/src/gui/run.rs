@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use onestep_core::session::{Command, End, Event, Phase, Request, Start};
-use onestep_core::train::{Overrides, Preset, StepKind};
+use onestep_core::session::{Command, End, Event, Request, Start};
+use onestep_core::train::{Alarm, Overrides, Phase, Preset};
 
 use super::plots::Charts;
 use super::training::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
@@ -59,7 +59,7 @@ struct Drag {
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Where.
-    pub phase: Phase,
+    pub phase: &'static str,
     /// Steps done of this phase.
     pub step: u64,
     /// Steps of this phase in all.
@@ -121,6 +121,8 @@ pub struct Run {
     pub explore_now: bool,
     changes: Vec<Change>,
     undone: Vec<Change>,
+    /// The phase that the session has told of last.
+    heard: Option<&'static str>,
     /// The last drag of a setting, until its mark is complete.
     drag: Option<Drag>,
     /// The start that was asked for, until it is there.
@@ -156,6 +158,7 @@ impl Run {
             explore_now: false,
             changes: Vec::new(),
             undone: Vec::new(),
+            heard: None,
             drag: None,
             asked: None,
             last_start: None,
@@ -232,27 +235,22 @@ impl Run {
         if self.state == State::Playing { self.pause() } else { self.play() }
     }
 
-    /// One step of this kind, while the run waits.
-    pub fn step(&mut self, kind: StepKind) {
+    /// Makes some of the run's steps, while it waits: one update, or a turn of all.
+    pub fn step(&mut self, command: Command) {
         if self.is_open() {
             self.pause();
-            self.training.tell(Command::Step(kind));
+            self.training.tell(command);
         }
     }
 
-    /// What the run would do next: a step of the warm-up, or a ratio update and a generator update.
-    pub fn step_both(&mut self) {
-        if self.in_warmup() {
-            self.step(StepKind::Warmup);
-        } else {
-            self.step(StepKind::Ratio);
-            self.step(StepKind::Generator);
-        }
+    /// The phase that the run is in.
+    pub fn phase(&self) -> Option<&Phase> {
+        self.opened.as_ref()?.declared.recipe.phases.get(self.view.as_ref()?.counters.phase)
     }
 
-    /// Whether the run is still in its warm-up.
-    pub fn in_warmup(&self) -> bool {
-        self.view.as_ref().is_some_and(|v| v.counters.warmup < v.config.warmup_steps && v.counters.generator == 0)
+    /// What the method says that the run's numbers mean, if they mean that it has failed.
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.charts.alarm()
     }
 
     /// Saves and ends, or ends without saving.
@@ -392,13 +390,14 @@ impl Run {
         self.state = if opened.play { State::Playing } else { State::Paused };
         self.view = None;
         self.progress = None;
-        self.charts.clear();
+        self.charts.declare(&opened.declared);
         self.history.clear();
         self.messages.clear();
         self.profiles.clear();
         self.nearest = None;
         self.changes.clear();
         self.undone.clear();
+        self.heard = None;
         self.drag = None;
         self.snapshot = None;
         self.saved_at = (opened.resumed_at > 0).then_some(opened.resumed_at);
@@ -412,7 +411,7 @@ impl Run {
     }
 
     fn see(&mut self, view: View) {
-        self.charts.set_accuracy(&view.accuracy, [view.config.sigma_min, view.config.sigma_max]);
+        self.charts.set_levels(&view.levels, [view.config.sigma_min, view.config.sigma_max]);
         if let Some(samples) = &view.samples {
             let newer = self.history.back().is_none_or(|last| last.step < view.step);
             if newer && self.wants_history() {
@@ -470,9 +469,10 @@ impl Run {
                 self.state = State::Ended(end);
             }
             Event::Phase { phase } => {
-                let step = self.view.as_ref().map_or(0, |view| view.step);
-                if phase == Phase::Distillation && step > 0 {
-                    self.charts.mark(step, "distillation begins".into());
+                // A run that goes on says first where it is.
+                if self.heard.replace(phase).is_some_and(|before| before != phase) {
+                    let step = self.view.as_ref().map_or(0, |view| view.step);
+                    self.charts.mark(step, format!("{phase} begins"));
                 }
             }
             Event::Changed { step, elapsed_secs, knob, before, after } => {

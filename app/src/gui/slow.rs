@@ -1,94 +1,50 @@
-//! Slow motion: one training step, phase by phase.
+//! Slow motion: one turn, moment by moment, as the method tells it.
 //!
-//! The session is paused meanwhile; the phases that compute send it single steps.
+//! The session is paused meanwhile; the moments that compute send it single steps.
 
 use std::time::Duration;
 
 use eframe::egui;
 use onestep_core::session::Command;
-use onestep_core::train::StepKind;
+use onestep_core::train::Moment;
 
 use super::plane::Laboratory;
 use super::run::Run;
 use super::theme::Theme;
 
-/// A phase of a training step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Real points and samples, side by side.
-    Data,
-    /// Both get noise of the same level.
-    Noise,
-    /// The ratio network learns to tell them apart.
-    Ratio,
-    /// Its gradient says where samples should go.
-    Gradient,
-    /// The generator follows.
-    Generator,
-}
-
-impl Phase {
-    /// In their order.
-    pub const ALL: [Self; 5] = [Self::Data, Self::Noise, Self::Ratio, Self::Gradient, Self::Generator];
-
-    /// Name on the flow.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Data => "Data",
-            Self::Noise => "Noise",
-            Self::Ratio => "Ratio",
-            Self::Gradient => "Gradient",
-            Self::Generator => "Generator",
-        }
-    }
-
-    /// What happens, in a sentence.
-    pub fn about(self) -> &'static str {
-        match self {
-            Self::Data => "A batch of real data, and as many samples, each made in one step from a random latent.",
-            Self::Noise => "Both get noise of the same random level.",
-            Self::Ratio => {
-                "The ratio network learns to tell noised data from noised samples: its logit is the log density ratio."
-            }
-            Self::Gradient => "The gradient of the log ratio at each sample points to where data are more likely.",
-            Self::Generator => {
-                "The generator's weights change so that its samples follow the gradient. (The moves are drawn larger than they are.)"
-            }
-        }
-    }
-
-    fn color(self, theme: &Theme) -> egui::Color32 {
-        match self {
-            Self::Data => theme.real,
-            Self::Noise | Self::Ratio => theme.ratio,
-            Self::Gradient => theme.gradient,
-            Self::Generator => theme.fake,
-        }
-    }
-}
-
 /// Where slow motion is.
 #[derive(Default)]
 pub struct SlowMotion {
+    /// Which moment of the story, and since when.
     at: Option<(usize, f64)>,
-    /// Seconds that a phase is shown; 0 is read as the default.
+    /// Seconds that a moment is shown; 0 is read as the default.
     secs: f32,
 }
 
-/// Seconds of a phase, unless chosen otherwise.
+/// Seconds of a moment, unless chosen otherwise.
 const DEFAULT_SECS: f32 = 1.5;
 
+/// The story of the run that is open.
+pub fn story(run: &Run) -> &[Moment] {
+    run.opened.as_ref().map_or(&[], |opened| &opened.declared.recipe.story)
+}
+
 impl SlowMotion {
-    /// The phase that is shown, if slow motion is on.
-    pub fn phase(&self) -> Option<Phase> {
-        self.at.map(|(phase, _)| Phase::ALL[phase])
+    /// Whether slow motion is on.
+    pub fn is_on(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// The moment that is shown, if slow motion is on.
+    pub fn moment(&self, run: &Run) -> Option<Moment> {
+        self.at.and_then(|(moment, _)| story(run).get(moment).copied())
     }
 
     /// Turns it on or off.
     pub fn toggle(&mut self, run: &mut Run, now: f64) {
         self.at = match self.at {
             Some(_) => None,
-            None if run.is_open() => {
+            None if run.is_open() && !story(run).is_empty() => {
                 run.pause();
                 Some((0, now))
             }
@@ -96,10 +52,11 @@ impl SlowMotion {
         };
     }
 
-    /// Goes to the next phase when it is time. Call it once a frame.
+    /// Goes to the next moment when it is time. Call it once a frame.
     pub fn update(&mut self, run: &mut Run, laboratory: &mut Laboratory, context: &egui::Context) {
-        let Some((phase, since)) = self.at else { return };
-        if run.state != super::run::State::Paused {
+        let Some((moment, since)) = self.at else { return };
+        let moments = story(run).len();
+        if run.state != super::run::State::Paused || moments == 0 {
             // Somebody pressed play, or the run is over.
             self.at = None;
             return;
@@ -111,51 +68,52 @@ impl SlowMotion {
             context.request_repaint_after(Duration::from_secs_f64(left));
             return;
         }
-        self.enter((phase + 1) % Phase::ALL.len(), now, run, laboratory);
+        self.at = Some(((moment + 1) % moments, now));
+        if let Some(moment) = self.moment(run) {
+            make_steps(&moment, run, laboratory);
+        }
         context.request_repaint();
     }
 
-    fn enter(&mut self, phase: usize, now: f64, run: &mut Run, laboratory: &mut Laboratory) {
-        self.at = Some((phase, now));
-        let warming_up = run.in_warmup();
-        match Phase::ALL[phase] {
-            // The warm-up has no ratio network yet: its only step is the denoiser's.
-            Phase::Generator if warming_up => run.step(StepKind::Warmup),
-            Phase::Ratio if !warming_up => {
-                let updates = run.view.as_ref().map_or(1, |view| view.config.ratio_steps);
-                for _ in 0..updates {
-                    run.training().tell(Command::Step(StepKind::Ratio));
-                }
-            }
-            Phase::Generator => {
-                laboratory.remember(run);
-                run.step(StepKind::Generator);
-            }
-            _ => {}
-        }
-    }
-
-    /// The flow, with the present phase marked.
-    pub fn show(&mut self, ui: &mut egui::Ui, theme: &Theme) {
-        let Some(current) = self.phase() else { return };
+    /// The story, with the present moment marked.
+    pub fn show(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme) {
+        let Some(current) = self.moment(run) else { return };
         ui.horizontal_wrapped(|ui| {
-            for phase in Phase::ALL {
-                if phase != Phase::Data {
+            for (number, moment) in story(run).iter().enumerate() {
+                if number > 0 {
                     ui.label(">");
                 }
-                let mut text = egui::RichText::new(phase.name()).color(phase.color(theme));
-                if phase == current {
-                    text = text.strong().background_color(phase.color(theme).gamma_multiply(0.25));
+                let color = theme.subject(moment.subject);
+                let mut text = egui::RichText::new(moment.name).color(color);
+                if moment.name == current.name {
+                    text = text.strong().background_color(color.gamma_multiply(0.25));
                 }
-                ui.label(text).on_hover_text(phase.about());
+                ui.label(text).on_hover_text(moment.about);
             }
             ui.separator();
             if self.secs == 0.0 {
                 self.secs = DEFAULT_SECS;
             }
-            let label = ui.label("Seconds per phase");
+            let label = ui.label("Seconds per moment");
             ui.add(egui::Slider::new(&mut self.secs, 0.3..=6.0).max_decimals(1)).labelled_by(label.id);
         });
-        ui.label(current.about());
+        ui.label(current.about);
+    }
+}
+
+/// Makes the update of a moment as often as a turn of this phase does. A phase that leaves it out makes a turn of its
+/// own instead where the samples are to move: a warm-up has no critic yet.
+fn make_steps(moment: &Moment, run: &mut Run, laboratory: &mut Laboratory) {
+    let (Some(update), Some(opened), Some(phase)) = (moment.update, &run.opened, run.phase()) else { return };
+    let moves = opened.declared.moves(update);
+    let count = phase.turn.iter().find(|(_, other)| other.name == update);
+    let count = count.map(|(count, _)| count.of(&opened.config));
+    if moves {
+        laboratory.remember(run);
+    }
+    match count {
+        Some(count) => (0..count).for_each(|_| run.step(Command::Step(update.to_owned()))),
+        None if moves => run.step(Command::Turn),
+        None => {}
     }
 }

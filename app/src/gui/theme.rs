@@ -4,6 +4,7 @@
 //! vision; the page uses the same ones.
 
 use eframe::egui::{self, Color32};
+use onestep_core::train::Subject;
 
 /// Colours of the roles on the current background.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,16 @@ impl Theme {
                 canvas: Color32::from_rgb(0xfb, 0xfb, 0xfa),
                 dark: false,
             }
+        }
+    }
+
+    /// The colour of what something is about.
+    pub fn subject(&self, subject: Subject) -> Color32 {
+        match subject {
+            Subject::Real => self.real,
+            Subject::Fake => self.fake,
+            Subject::Critic => self.ratio,
+            Subject::Pull => self.gradient,
         }
     }
 

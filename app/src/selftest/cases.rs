@@ -178,7 +178,7 @@ pub fn run(executor: &mut Executor) -> Vec<Outcome> {
 /// Checks the gradients of whole tiny networks.
 pub fn networks(executor: &mut Executor) -> Vec<Outcome> {
     let unet = UnetConfig { model_channels: 4, channel_mult_emb: 2, ..UnetConfig::tiny() };
-    let mlp = MlpConfig { dim: 2, width: 16, depth: 2 };
+    let mlp = MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 0, two_times: false };
     [("mlp", NetworkConfig::Mlp(mlp)), ("unet", NetworkConfig::Unet(unet))]
         .into_iter()
         .map(|(kind, network)| {
@@ -188,7 +188,7 @@ pub fn networks(executor: &mut Executor) -> Vec<Outcome> {
             let shape: Vec<usize> = [3].into_iter().chain(network.data_shape()).collect();
             let x = input(&graph, "a", &shape);
             let sigma = graph.uniform(2, &[3]) + 0.1;
-            let loss = (network.denoiser(&params, x, sigma) - input(&graph, "b", &shape)).square().mean_all();
+            let loss = (network.denoiser(&params, x, sigma, None) - input(&graph, "b", &shape)).square().mean_all();
             let variables: Vec<Var<'_>> = params.all().into_iter().map(|(_, variable)| variable).collect();
             let wanted = graph.grad(loss, &variables);
             check(executor, &name, &graph, &wanted, 2e-4, None).unwrap_or_else(|error| Outcome::failed(name, &error))

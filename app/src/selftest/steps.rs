@@ -6,8 +6,8 @@
 use onestep_core::data::Density;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
-use onestep_core::train::method::{Setup, StepKind};
-use onestep_core::train::{Config, Trainer, TrainingData, latent};
+use onestep_core::nets::latent;
+use onestep_core::train::{Config, METHODS, Method, MethodName, Setup, Trainer, TrainingData};
 
 use super::{Outcome, read};
 
@@ -16,34 +16,46 @@ const SAMPLES: u32 = 32;
 /// Different orders of sums, carried through a network forward and backward; 1e-6 is usual.
 const TOLERANCE: f64 = 1e-4;
 
-/// One step of each kind, then samples: gradients and samples are compared.
-pub fn run(executor: Executor) -> Vec<Outcome> {
-    check(executor).unwrap_or_else(|error| vec![Outcome::failed("training steps", &error)])
+/// Every update of every method once, then samples: gradients and samples are compared.
+pub fn run(mut executor: Executor) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for method in METHODS {
+        match check(executor, method, &mut outcomes) {
+            Ok(given_back) => executor = given_back,
+            Err(error) => {
+                outcomes.push(Outcome::failed(format!("training steps of {}", method.name), &error));
+                return outcomes;
+            }
+        }
+    }
+    outcomes
 }
 
-fn check(executor: Executor) -> anyhow::Result<Vec<Outcome>> {
-    let mut device = trainer(executor)?;
-    let mut cpu = trainer(Executor::Cpu(CpuExecutor::new()))?;
-    let mut outcomes = Vec::new();
-    for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] {
-        device.step(kind)?;
-        cpu.step(kind)?;
-        let store = format!("{}.grad", kind.network());
-        let len = cpu.layout(kind.network()).len;
-        let [got, want] = [&device, &cpu].map(|trainer| read(&trainer.executor, &store, len));
-        outcomes.push(compare(format!("{kind:?} step: gradient"), &got?, &want?));
+fn check(executor: Executor, method: &'static Method, outcomes: &mut Vec<Outcome>) -> anyhow::Result<Executor> {
+    let mut device = trainer(executor, method)?;
+    let mut cpu = trainer(Executor::Cpu(CpuExecutor::new()), method)?;
+    for update in cpu.recipe().updates() {
+        device.step(update.name)?;
+        cpu.step(update.name)?;
+        for network in update.declared(&cpu.setup, cpu.recipe()).updated {
+            let store = format!("{network}.grad");
+            let len = cpu.layout(network).len;
+            let [got, want] = [&device, &cpu].map(|trainer| read(&trainer.executor, &store, len));
+            let what = format!("{}, {} step: gradient of {network}", method.name, update.name);
+            outcomes.push(compare(what, &got?, &want?));
+        }
         // The next step starts from the same weights on both sides.
-        for network in ["generator", "ratio"] {
-            let weights = pollster::block_on(cpu.weights(network, "param"))?;
-            device.executor.write(&format!("{network}.param"), 0, &weights)?;
-            let average = pollster::block_on(cpu.weights(network, "ema"))?;
-            device.executor.write(&format!("{network}.ema"), 0, &average)?;
+        for network in &cpu.recipe().networks {
+            for store in network.state() {
+                let weights = pollster::block_on(cpu.weights(network.name, store))?;
+                device.executor.write(&format!("{}.{store}", network.name), 0, &weights)?;
+            }
         }
     }
     let latents: Vec<f32> = (0..SAMPLES).flat_map(|seed| latent(seed, 2)).collect();
     let (got, want) = (pollster::block_on(device.sample(&latents))?, pollster::block_on(cpu.sample(&latents))?);
-    outcomes.push(compare("samples".to_owned(), &got, &want));
-    Ok(outcomes)
+    outcomes.push(compare(format!("{}, samples", method.name), &got, &want));
+    Ok(device.executor)
 }
 
 fn compare(what: String, got: &[f32], want: &[f32]) -> Outcome {
@@ -51,8 +63,9 @@ fn compare(what: String, got: &[f32], want: &[f32]) -> Outcome {
     Outcome::compare(what, got, &want, TOLERANCE)
 }
 
-fn trainer(executor: Executor) -> anyhow::Result<Trainer> {
-    let config = Config { batch: 32, width: 16, blocks: 2, sigma_init: 1.0, r1: 0.1, ..Config::default() };
+fn trainer(executor: Executor, method: &'static Method) -> anyhow::Result<Trainer> {
+    let method = MethodName::from(method);
+    let config = Config { method, batch: 32, width: 16, blocks: 2, sigma_init: 1.0, r1: 0.1, ..Config::default() };
     let data = TrainingData::density(Density::Gaussians8, 1);
     let network = data.network(&config);
     network.validate()?;

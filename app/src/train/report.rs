@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use onestep_core::session::{End, Event, Phase};
+use onestep_core::session::{End, Event};
 use onestep_core::train::Config;
 
 use crate::output::note;
@@ -21,7 +21,7 @@ pub struct Reporter {
     limit_secs: Option<f64>,
     bar: Option<ProgressBar>,
     /// Step, steps and rate of the last progress event.
-    last: Option<(Phase, u64, u64, f64, f64)>,
+    last: Option<(&'static str, u64, u64, f64, f64)>,
     /// Whether stdout has failed.
     unread: Cell<bool>,
 }
@@ -46,18 +46,10 @@ impl Reporter {
             return self.print(&serde_json::to_string(event).unwrap_or_default());
         }
         match event {
-            Event::Started {
-                folder,
-                device: _,
-                data,
-                transfer,
-                generator_parameters,
-                ratio_parameters,
-                resumed_at,
-            } => {
-                self.line(&format!(
-                    "data: {data}; generator {generator_parameters} parameters, ratio network {ratio_parameters}"
-                ));
+            Event::Started { folder, device: _, data, transfer, networks, resumed_at } => {
+                let networks: Vec<String> =
+                    networks.iter().map(|(name, parameters)| format!("{name} {parameters} parameters")).collect();
+                self.line(&format!("data: {data}; {}", networks.join(", ")));
                 if let Some(transfer) = transfer {
                     self.line(&format!("first weights: {}", transfer.display()));
                 }
@@ -68,11 +60,11 @@ impl Reporter {
                     self.line(&format!("resumed at step {resumed_at}"));
                 }
             }
-            Event::Phase { phase } => self.line(&format!("phase: {}", name(*phase))),
+            Event::Phase { phase } => self.line(&format!("phase: {phase}")),
             Event::Progress { phase, step, steps, elapsed_secs, rate, .. } => {
                 self.last = Some((*phase, *step, *steps, *elapsed_secs, *rate));
                 if let Some(bar) = &self.bar {
-                    bar.set_prefix(name(*phase));
+                    bar.set_prefix(*phase);
                     bar.set_length(*steps);
                     bar.set_position(*step);
                     bar.set_message(self.rate());
@@ -143,20 +135,14 @@ impl Reporter {
     /// Without a bar, each line says it.
     fn plain_rate(&self) -> String {
         let Some((phase, ..)) = self.last.filter(|_| self.bar.is_none()) else { return String::new() };
-        format!("  ({}, {})", name(phase), self.rate())
-    }
-}
-
-fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Warmup => "warm-up",
-        Phase::Distillation => "distillation",
+        format!("  ({phase}, {})", self.rate())
     }
 }
 
 /// The numbers that say how training goes; all of them are in the run's stats.jsonl.
 fn statistics<'a>(step: u64, values: impl Iterator<Item = (&'a String, &'a f64)>) -> String {
-    let shown = |name: &str| ["Loss/", "Grad/", "Ratio/accuracy"].iter().any(|group| name.starts_with(group));
+    let shown =
+        |name: &str| ["Loss/", "Grad/"].iter().any(|group| name.starts_with(group)) || name.ends_with("/accuracy");
     let shown = values.filter(|(name, _)| shown(name));
     shown.fold(format!("step {step}"), |line, (name, value)| format!("{line}  {name} {value:.4}"))
 }

@@ -94,15 +94,48 @@ impl Density {
 
     /// Points `start` to `start + n` of the sequence of `seed`, N x 2.
     pub fn sample_range(&self, start: usize, n: usize, seed: u64) -> Vec<[f32; 2]> {
-        let key = [seed as u32, (seed >> 32) as u32 ^ STREAM];
-        let points = (start..start + n).map(|i| {
-            let draws = Draws { key, index: i as u32 };
-            self.draw(&draws).map(|v| v as f32)
-        });
-        points.collect()
+        self.drawn(start, n, seed).map(|(point, _)| point).collect()
     }
 
-    fn draw(self, draws: &Draws) -> [f64; 2] {
+    /// The points of [`Density::sample`], and the class of each: which bump, field, moon, blade or ring it was drawn
+    /// from, or which half of the spiral.
+    pub fn sample_with_classes(&self, n: usize, seed: u64) -> (Vec<[f32; 2]>, Vec<u32>) {
+        self.drawn(0, n, seed).unzip()
+    }
+
+    fn drawn(self, start: usize, n: usize, seed: u64) -> impl Iterator<Item = ([f32; 2], u32)> {
+        let key = [seed as u32, (seed >> 32) as u32 ^ STREAM];
+        (start..start + n).map(move |i| {
+            let (point, class) = self.draw(&Draws { key, index: i as u32 });
+            (point.map(|v| v as f32), class)
+        })
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Gaussians8 | Self::Checkerboard => 8,
+            Self::TwoMoons | Self::SwissRoll => 2,
+            Self::Pinwheel => shapes::BLADES,
+            Self::Rings => 3,
+        }
+    }
+
+    /// The class whose points are nearest to `x`.
+    pub fn nearest_class(&self, x: [f32; 2]) -> u32 {
+        let x = x.map(f64::from);
+        match self {
+            Self::Gaussians8 => nearest(&shapes::gaussian_centres(), x) as u32,
+            Self::Checkerboard => nearest(&shapes::field_centres(), x) as u32,
+            Self::Pinwheel => shapes::nearest_blade(x),
+            Self::Rings => shapes::nearest_ring(x),
+            Self::TwoMoons => curve::two_moons().nearest_half(x),
+            Self::SwissRoll => curve::swiss_roll().nearest_half(x),
+        }
+    }
+
+    /// A point, and its class.
+    fn draw(self, draws: &Draws) -> ([f64; 2], u32) {
         match self {
             Self::Gaussians8 => shapes::draw_gaussians(draws),
             Self::Checkerboard => shapes::draw_checkerboard(draws),
@@ -155,6 +188,12 @@ impl Density {
             Self::Pinwheel => 1.75,
         }
     }
+}
+
+/// Which of `places` is nearest to `x`.
+fn nearest(places: &[[f64; 2]], x: [f64; 2]) -> usize {
+    let square = |place: &[f64; 2]| (x[0] - place[0]).powi(2) + (x[1] - place[1]).powi(2);
+    (0..places.len()).min_by(|a, b| square(&places[*a]).total_cmp(&square(&places[*b]))).unwrap_or(0)
 }
 
 /// Logarithm of a sum of exponentials; minus infinity for nothing.

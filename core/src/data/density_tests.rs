@@ -37,6 +37,32 @@ fn seed_decides_and_longer_samples_begin_with_shorter_ones() {
 }
 
 #[test]
+fn classes_are_the_parts_that_points_were_drawn_from() {
+    let n = 20_000;
+    for &density in Density::ALL {
+        let (points, classes) = density.sample_with_classes(n, 4);
+        assert_eq!(points, density.sample(n, 4), "{density:?}");
+        let mut full = vec![0; density.classes()];
+        for class in &classes {
+            full[*class as usize] += 1;
+        }
+        // Rings are filled by their length, the others evenly.
+        let share = |k: usize| match density {
+            Density::Rings => (k as f64 + 1.0) / 6.0,
+            _ => 1.0 / full.len() as f64,
+        };
+        for (k, count) in full.iter().enumerate() {
+            let expected = share(k) * f64::from(n as u32);
+            assert!((f64::from(*count) - expected).abs() < 5.0 * expected.sqrt(), "{density:?}: {full:?}");
+        }
+        let right = points.iter().zip(&classes).filter(|(x, class)| density.nearest_class(**x) == **class).count();
+        // The blades meet in the middle, and the halves of the spiral in a point.
+        let most = if matches!(density, Density::Pinwheel | Density::SwissRoll) { 0.99 } else { 0.998 };
+        assert!(right as f64 >= most * f64::from(n as u32), "{density:?}: {right} of {n}");
+    }
+}
+
+#[test]
 fn mean_is_0_and_standard_deviation_is_sigma_data() {
     let n = 200_000;
     for &density in Density::ALL {

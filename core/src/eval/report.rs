@@ -34,11 +34,14 @@ pub enum MetricKind {
     HighQuality,
     /// Share of samples for which [`super::nearest::Neighbour::is_copy`] holds.
     Copies,
+    /// Share of samples that show the class that was asked for: of digits, as [`super::lenet::Lenet`] reads them; of
+    /// points, by the nearest part of their density.
+    ClassAccuracy,
 }
 
 impl MetricKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FidLenet,
         Self::PrecisionLenet,
         Self::RecallLenet,
@@ -50,6 +53,7 @@ impl MetricKind {
         Self::ModesReached,
         Self::HighQuality,
         Self::Copies,
+        Self::ClassAccuracy,
     ];
 
     /// Those of images of 28 x 28, which [`super::images::evaluate_images`] measures.
@@ -76,6 +80,7 @@ impl MetricKind {
             Self::ModesReached => "modes_reached",
             Self::HighQuality => "high_quality",
             Self::Copies => "copies",
+            Self::ClassAccuracy => "class_accuracy",
         }
     }
 }

@@ -74,6 +74,16 @@ impl Executor {
         both!(self, e => e.prepare(plan))
     }
 
+    /// Drops a plan, which must not be run again.
+    pub fn release(&mut self, plan: PlanId) {
+        both!(self, e => e.release(plan));
+    }
+
+    /// Plans that are prepared.
+    pub fn plan_count(&self) -> usize {
+        both!(self, e => e.plan_count())
+    }
+
     /// Runs a plan; on a GPU this only submits the work.
     pub fn run(&mut self, plan: PlanId, args: &RunArgs<'_>) -> Result<(), ExecError> {
         both!(self, e => e.run(plan, args))

@@ -6,8 +6,10 @@
 pub mod cpu;
 mod executor;
 pub mod gpu;
+mod plans;
 
 pub use executor::Executor;
+use plans::Plans;
 
 /// Numbers that a run passes to its plan.
 #[derive(Clone, Copy, Debug)]

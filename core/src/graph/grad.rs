@@ -47,6 +47,19 @@ impl Graph {
         wrt.iter().map(|w| cotangents.get(w.id).copied().flatten().unwrap_or_else(|| zero(w))).collect()
     }
 
+    /// Jacobian-vector product: how `y` changes along the tangents `(x, v)`, each of the shape of its variable, which are
+    /// taken as independent of each other.
+    ///
+    /// A vector-Jacobian product is linear in its cotangent; its own product with the tangents gives this one. The
+    /// cotangent drops out, so no plan reads the store that stands for it.
+    pub fn jvp<'g>(&'g self, y: Var<'g>, tangents: &[(Var<'g>, Var<'g>)]) -> Var<'g> {
+        let cotangent = self.input("jvp", 0, &y.shape());
+        let variables: Vec<_> = tangents.iter().map(|(x, _)| *x).collect();
+        let pulled = self.vjp(&[(y, cotangent)], &variables);
+        let pairs: Vec<_> = pulled.into_iter().zip(tangents).map(|(pulled, (_, v))| (pulled, *v)).collect();
+        self.vjp(&pairs, &[cotangent])[0]
+    }
+
     /// Which of the first `end` nodes depend on one of `wrt` through differentiable operators.
     fn depends_on(&self, wrt: &[Var<'_>], end: usize) -> Vec<bool> {
         let nodes = self.nodes();

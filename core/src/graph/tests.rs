@@ -145,6 +145,33 @@ fn r1_penalty_gradient_matches_finite_differences() {
     });
 }
 
+/// Along a tangent of each variable, through every kind of operator that a network has; and the cotangent of the two
+/// products that it is made of is nowhere read.
+#[test]
+fn jacobian_vector_products_match_finite_differences() {
+    let shapes: &[&[usize]] = &[&[2, 2, 2, 2], &[3, 3, 2, 4], &[2], &[2, 2, 2, 2], &[2]];
+    let graph = Graph::new();
+    let x: Vec<_> = shapes.iter().enumerate().map(|(i, shape)| graph.input(&format!("x{i}"), 0, shape)).collect();
+    fn whole<'g>(image: Var<'g>, weights: Var<'g>, time: Var<'g>) -> Var<'g> {
+        let scale = time.exp().reshape(&[2, 1, 1, 1]);
+        let h = (image * scale).conv2d(weights).reshape(&[2, 4, 2, 2]).normalize(&[1, 3], 1e-5);
+        h.silu().mean(&[2]) + time.sin().reshape(&[2, 1, 1, 1])
+    }
+    let net = |image, time| whole(image, x[1], time);
+    let y = net(x[0], x[2]);
+    let slope = graph.jvp(y, &[(x[0], x[3]), (x[2], x[4])]);
+    graph.check().unwrap();
+    let step = 1e-4;
+    let at = |sign: f32| net(x[0] + x[3] * (sign * step), x[2] + x[4] * (sign * step));
+    let difference = (at(1.0) - at(-1.0)) * (0.5 / step);
+    let out = evaluate(&graph, &feed(shapes), &[slope, difference]);
+    let largest = out[0].iter().fold(0.0_f64, |most, s| most.max(s.abs()));
+    assert!(largest > 0.1, "a slope of {largest} proves nothing");
+    for (slope, difference) in out[0].iter().zip(&out[1]) {
+        assert!((slope - difference).abs() < 1e-5 * largest, "{slope}, by differences {difference}");
+    }
+}
+
 #[test]
 fn detach_stops_the_gradient() {
     let graph = Graph::new();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::ModelProblem;
 use crate::json::FromJson;
 use crate::names::named;
-use crate::nets::{NetworkConfig, SIGMA_DATA};
+use crate::nets::{Draw, NetworkConfig, SIGMA_DATA};
 
 /// Name and major version of the format.
 pub const FORMAT: &str = "onestep/1";
@@ -42,6 +42,8 @@ pub struct ModelMeta {
     pub network: NetworkConfig,
     /// Noise level at which the generator is evaluated.
     pub sigma_init: f32,
+    /// How samples are drawn from it; files say so only where it is not the usual way ([`usual_draw`]).
+    pub draw: Draw,
     /// Sizes of one data point: `[H, W, C]` or `[D]`.
     pub data_shape: Vec<usize>,
     /// Numbers that mean black and white; for points, the range that plots show.
@@ -66,6 +68,7 @@ impl ModelMeta {
             data_shape: network.data_shape(),
             network,
             sigma_init: 80.0,
+            draw: usual_draw(kind, 80.0),
             data_range: [-1.0, 1.0],
             step: 0,
             seed: 0,
@@ -77,7 +80,8 @@ impl ModelMeta {
 
     /// Keys and values of the header, in order.
     pub(crate) fn entries(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let unusual = self.draw != usual_draw(self.kind, self.sigma_init);
+        let mut entries = vec![
             ("format", FORMAT.to_owned()),
             ("kind", self.kind.name().to_owned()),
             ("network", json(&self.network)),
@@ -90,7 +94,16 @@ impl ModelMeta {
             ("dataset", self.dataset.clone()),
             ("license", self.license.clone()),
             ("created_by", self.created_by.clone()),
-        ]
+        ];
+        if unusual {
+            entries.push(("draw", json(&self.draw)));
+        }
+        // A model without classes is written as it was before there were such.
+        let classes = self.network.classes();
+        if classes > 0 {
+            entries.push(("classes", classes.to_string()));
+        }
+        entries
     }
 
     /// The metadata of a header; refuses other formats, and networks that cannot be built.
@@ -99,9 +112,16 @@ impl ModelMeta {
         check_format(entries.get("format"))?;
         let network = entries.with("network", "the settings of a network", NetworkConfig::from_json)?;
         network.validate()?;
+        let kind = entries.one("kind", "generator, denoiser, ratio or state", |text| text.parse().ok())?;
+        let sigma_init = entries.one("sigma_init", "a positive number", positive)?;
+        let draw = match entries.get("draw") {
+            Some(_) => entries.with("draw", "how samples are drawn", Draw::from_json)?,
+            None => usual_draw(kind, sigma_init),
+        };
         let meta = Self {
-            kind: entries.one("kind", "generator, denoiser, ratio or state", |text| text.parse().ok())?,
-            sigma_init: entries.one("sigma_init", "a positive number", positive)?,
+            kind,
+            sigma_init,
+            draw,
             data_shape: entries.with("data_shape", "a list of sizes", Vec::from_text)?,
             data_range: entries.with("data_range", "two numbers", <[f32; 2]>::from_text)?,
             step: entries.one("step", "a whole number", |text| text.parse().ok())?,
@@ -118,11 +138,21 @@ impl ModelMeta {
         if meta.data_shape != meta.network.data_shape() {
             return Err(entries.wrong("data_shape", &format!("{:?}, as in the network,", meta.network.data_shape())));
         }
+        let classes = meta.network.classes();
+        if entries.get("classes").unwrap_or("0") != classes.to_string() {
+            return Err(entries.wrong("classes", &format!("{classes}, as in the network,")));
+        }
         // The networks are preconditioned for this one number.
         let sigma_data = |text: &str| positive(text).filter(|sigma| *sigma == SIGMA_DATA);
         entries.one("sigma_data", &SIGMA_DATA.to_string(), sigma_data)?;
         Ok(meta)
     }
+}
+
+/// How samples are drawn from a model whose file does not say so: from a denoiser in 35 evaluations, the number that
+/// Karras et al. 2022 report for small images, else in one.
+pub fn usual_draw(kind: ModelKind, sigma_init: f32) -> Draw {
+    if kind == ModelKind::Denoiser { Draw::heun(18, sigma_init) } else { Draw::once(sigma_init) }
 }
 
 fn json(value: &impl Serialize) -> String {

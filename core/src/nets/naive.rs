@@ -129,12 +129,19 @@ impl Naive<'_> {
         if has("qkv.weight") { self.attention(name, &x).plus(&x, 0.5f64.sqrt()) } else { x }
     }
 
-    /// The network's output for one image `[H, W, C]`, channels last as in the graph.
-    pub fn run(&self, pixels: &[f64], noise: f64) -> Vec<f64> {
+    /// The network's output for one image `[H, W, C]`, channels last as in the graph, of this class.
+    pub fn run(&self, pixels: &[f64], noise: f64, class: Option<usize>) -> Vec<f64> {
         let UnetConfig { resolution, width, channels, model_channels, channel_mult, num_blocks, .. } = self.config;
         let half = model_channels / 2;
         let angle = |i: usize| noise * 10000f64.powf(-(i as f64) / (half - 1) as f64);
         let sines = (0..half).map(|i| angle(i).sin()).chain((0..half).map(|i| angle(i).cos())).collect::<Vec<_>>();
+        let mut sines = sines;
+        if self.config.label_dim > 0 {
+            let count = self.config.label_dim;
+            let label = |k| if class == Some(k) { (count as f64).sqrt() } else { 0.0 };
+            let label = self.linear("map_label", &(0..count).map(label).collect::<Vec<_>>());
+            sines.iter_mut().zip(label).for_each(|(x, y)| *x += y);
+        }
         let layer = |name: &str, x: &[f64]| self.linear(name, x).into_iter().map(silu).collect::<Vec<_>>();
         let embedding = layer("map_layer1", &layer("map_layer0", &sines));
 

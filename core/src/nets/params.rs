@@ -4,6 +4,9 @@
 //! computation, the offsets of all parameters ([`ParamLayout`]) and their variables. Running it
 //! again with another store (an average, a frozen copy) gives the same offsets.
 //!
+//! An adapter is a network of its own over the weights of another: [`Params::adapter`] gives the same functions
+//! `W + s L R` for each weight `W` of the other, and only `L` and `R` are its parameters.
+//!
 //! Invariant: the first use of a name fixes its place; every later use must agree with it.
 
 use litemap::LiteMap;
@@ -17,23 +20,47 @@ use crate::plan::SLOT_ALIGN;
 pub struct Params<'g> {
     graph: &'g Graph,
     store: String,
+    adapts: Option<Base>,
     state: RefCell<State<'g>>,
+}
+
+/// What an adapter is on.
+struct Base {
+    /// Store of the weights.
+    store: String,
+    /// Largest rank of a change.
+    rank: usize,
 }
 
 #[derive(Default)]
 struct State<'g> {
     specs: Vec<ParamSpec>,
-    /// Variables by the name of their first part.
-    known: LiteMap<String, usize>,
+    /// What functions over the parameters see, by the name of their first part.
+    known: LiteMap<String, Var<'g>>,
     /// Offset and variable, in order of first use.
     variables: Vec<(usize, Var<'g>)>,
     len: usize,
+    /// Elements of an adapter's base that have their place.
+    base_len: usize,
 }
+
+/// Factor of an adapter's product: alpha / rank in the words of Hu et al. 2021 (arXiv 2106.09685), where it is free;
+/// here for every rank as in `SwiftBrush` (arXiv 2312.05239), 108 / 64.
+const ADAPTER_SCALE: f32 = 1.6875;
 
 impl<'g> Params<'g> {
     /// Parameters that live in `store`, such as `generator.param`.
     pub fn new(graph: &'g Graph, store: &str) -> Self {
-        Self { graph, store: store.to_owned(), state: RefCell::default() }
+        Self { graph, store: store.to_owned(), adapts: None, state: RefCell::default() }
+    }
+
+    /// A low-rank adapter (`LoRA`, Hu et al. 2021, arXiv 2106.09685), whose parameters live in `store`, on the weights in
+    /// the store `base`. A weight `W` of two axes or more counts as a matrix with the last axis as its columns;
+    /// `W + s L R` is used in its place, with `L [rows, rank]` and `R [rank, columns]`. One of the two starts at zero,
+    /// so that the adapter starts as what it is on. Vectors are the base's own.
+    pub fn adapter(graph: &'g Graph, store: &str, base: &str, rank: usize) -> Self {
+        let adapts = Some(Base { store: base.to_owned(), rank });
+        Self { graph, store: store.to_owned(), adapts, state: RefCell::default() }
     }
 
     /// The graph that the variables belong to.
@@ -55,27 +82,70 @@ impl<'g> Params<'g> {
         let mut shape = vec![parts.iter().map(|(_, rows)| rows).sum()];
         shape.extend(rest);
         let mut state = self.state.borrow_mut();
-        if let Some(&index) = state.known.get(&parts[0].0) {
-            let (_, var) = state.variables[index];
+        if let Some(&var) = state.known.get(&parts[0].0) {
             assert_eq!(var.shape(), shape, "parameter `{}` was first used with another shape", parts[0].0);
             return var;
         }
-        let offset = state.len;
-        let var = self.graph.input(&self.store, offset, &shape);
-        let index = state.variables.len();
-        state.variables.push((offset, var));
-        let mut at = offset;
-        for (name, rows) in parts {
-            let mut shape = vec![*rows];
-            shape.extend(rest);
-            let len = shape.iter().product::<usize>();
-            let before = state.known.insert(name.clone(), index);
+        let var = match &self.adapts {
+            Some(base) => {
+                let weight = self.graph.input(&base.store, state.base_len, &shape);
+                state.base_len = (state.base_len + weight.len()).next_multiple_of(SLOT_ALIGN);
+                if shape.len() < 2 { weight } else { self.adapted(&mut state, &parts[0].0, weight, base.rank, disk) }
+            }
+            None => {
+                let mut at = state.len;
+                let var = self.place(&mut state, &shape);
+                for (name, rows) in parts {
+                    let mut shape = vec![*rows];
+                    shape.extend(rest);
+                    let len = shape.iter().product::<usize>();
+                    state.specs.push(ParamSpec { name: name.clone(), shape, offset: at, init, disk });
+                    at += len;
+                }
+                var
+            }
+        };
+        for (name, _) in parts {
+            let before = state.known.insert(name.clone(), var);
             assert!(before.is_none(), "parameter `{name}` has two places");
-            state.specs.push(ParamSpec { name: name.clone(), shape, offset: at, init, disk });
-            at += len;
         }
-        state.len = at.next_multiple_of(SLOT_ALIGN);
         var
+    }
+
+    /// The next place in the store.
+    fn place(&self, state: &mut State<'g>, shape: &[usize]) -> Var<'g> {
+        let var = self.graph.input(&self.store, state.len, shape);
+        state.variables.push((state.len, var));
+        state.len = (state.len + var.len()).next_multiple_of(SLOT_ALIGN);
+        var
+    }
+
+    /// `W + s L R`. A convolution's `L` is a convolution to `rank` channels, its `R` one of 1 x 1 from there.
+    fn adapted(&self, state: &mut State<'g>, name: &str, weight: Var<'g>, rank: usize, disk: DiskLayout) -> Var<'g> {
+        let shape = weight.shape();
+        let columns = shape[shape.len() - 1];
+        let rows = weight.len() / columns;
+        let rank = rank.min(rows).min(columns);
+        let mut left = shape.clone();
+        left[shape.len() - 1] = rank;
+        let mut right = vec![1; shape.len()];
+        right[shape.len() - 2..].copy_from_slice(&[rank, columns]);
+        // The factor that reads the layer's input is random, the other zero.
+        let (random, zero) = (Init::KaimingNormal(1.0), Init::Zeros);
+        let (inits, disk) = match disk {
+            DiskLayout::Linear | DiskLayout::Vector => ([zero, random], DiskLayout::Linear),
+            DiskLayout::Conv | DiskLayout::QkvConv | DiskLayout::QkvVector => ([random, zero], DiskLayout::Conv),
+        };
+        let mut factor = |suffix: &str, shape: &[usize], init| {
+            let offset = state.len;
+            let var = self.place(state, shape);
+            let name = format!("{name}.{suffix}");
+            state.specs.push(ParamSpec { name, shape: shape.to_vec(), offset, init, disk });
+            var
+        };
+        let left = factor("adapter_left", &left, inits[0]).reshape(&[rows, rank]);
+        let right = factor("adapter_right", &right, inits[1]).reshape(&[rank, columns]);
+        self.graph.scope(name, || weight + (left.matmul(right) * ADAPTER_SCALE).reshape(&shape))
     }
 
     /// Every variable with its offset in the store, in order of first use. A trainer
@@ -94,6 +164,9 @@ impl<'g> Params<'g> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::reference::evaluate;
+    use crate::nets::testing::{assert_close, check_gradient, feed, values};
+    use crate::nets::{MlpConfig, NetworkConfig, UnetConfig};
 
     #[test]
     fn offsets_are_aligned_and_names_are_found_again() {
@@ -113,6 +186,50 @@ mod tests {
             [("a", 0, &[3, 5]), ("b", 64, &[2, 7]), ("c", 78, &[3, 7]), ("d", 128, &[70])];
         assert_eq!(offsets, wanted);
         assert_eq!((layout.len, layout.parameters()), (256, 15 + 35 + 70));
+    }
+
+    /// A perceptron and a U-Net, and the denoiser of each by plain and by adapted weights.
+    fn adapted(check: impl for<'g> Fn(&'g Graph, ParamLayout, &Params<'g>, Var<'g>, Var<'g>)) {
+        let mlp = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 6, depth: 2, label_dim: 0, two_times: false });
+        for network in [mlp, NetworkConfig::Unet(UnetConfig::tiny())] {
+            let graph = Graph::new();
+            let shape: Vec<usize> = std::iter::once(2).chain(network.data_shape()).collect();
+            let (x, sigma) = (graph.input("x", 0, &shape), graph.full(0.7, &[1]));
+            let adapter = Params::adapter(&graph, "p", "base", 3);
+            let plain = network.denoiser(&Params::new(&graph, "base"), x, sigma, None);
+            let other = network.denoiser(&adapter, x, sigma, None);
+            assert_eq!(adapter.layout(), network.adapter_layout(3));
+            check(&graph, network.generator_layout(), &adapter, plain, other);
+        }
+    }
+
+    #[test]
+    fn an_adapter_starts_as_what_it_is_on_and_leaves_it() {
+        adapted(|graph, base, adapter, plain, other| {
+            let layout = adapter.layout();
+            assert!(layout.specs.iter().all(|spec| spec.shape.len() >= 2), "vectors are not adapted");
+            let first: Vec<f64> = layout.initial(5).into_iter().map(f64::from).collect();
+            assert!(first.iter().filter(|v| **v != 0.0).count() * 8 > layout.parameters(), "one factor is random");
+            let (base, data) = (values(2, base.len), values(3, plain.len()));
+            let at = |p: &[f64]| evaluate(graph, &feed(&[("x", &data), ("base", &base), ("p", p)]), &[plain, other]);
+            let [plain, other] = at(&first).try_into().unwrap();
+            assert_close(&other, &plain, 1e-14);
+            let [_, moved] = at(&values(4, layout.len)).try_into().unwrap();
+            assert!(moved.iter().zip(&plain).any(|(a, b)| (a - b).abs() > 1e-3), "the adapter has no effect");
+            let tensors = layout.to_tensors("", &layout.initial(5));
+            assert_eq!(layout.from_tensors("", &tensors).unwrap(), layout.initial(5));
+        });
+    }
+
+    #[test]
+    fn gradients_of_adapters_match_finite_differences() {
+        adapted(|graph, base, adapter, plain, other| {
+            let loss = (other - plain.detach() * 0.5).square().mean_all();
+            let (p, base, data) = (values(1, adapter.layout().len), values(2, base.len), values(3, plain.len()));
+            let feed = feed(&[("p", &p), ("base", &base), ("x", &data)]);
+            let wrt: Vec<_> = adapter.all().into_iter().map(|(offset, var)| ("p", offset, var)).collect();
+            check_gradient(graph, &feed, loss, &wrt, 2);
+        });
     }
 
     #[test]

@@ -7,21 +7,21 @@
 
 use super::layers::{INIT_ZERO, group_norm, linear};
 use super::unet::{EPS, encode, shifts};
-use super::{Params, UnetConfig};
+use super::{Params, Time, UnetConfig};
 use crate::graph::Var;
 
-/// The logit `[B]` of images `x [B, H, W, C]` at `noise [N]` (N is B or 1): the encoder, and a
+/// The logit `[B]` of images `x [B, H, W, C]` at a time of N entries (N is B or 1): the encoder, and a
 /// linear function of its normalised features at every place: where a stroke is matters.
 pub fn ratio<'g>(
     params: &Params<'g>,
     config: &UnetConfig,
     x: Var<'g>,
-    noise: Var<'g>,
+    time: Time<'g>,
     labels: Option<Var<'g>>,
 ) -> Var<'g> {
     let encoder = config.encoder();
     let blocks: Vec<_> = encoder.iter().collect();
-    let mut shifts = shifts(params, config, &blocks, noise, labels).into_iter();
+    let mut shifts = shifts(params, config, &blocks, time, labels).into_iter();
     let outputs = encode(params, config, &encoder, x, &mut shifts);
     let features = group_norm(params, "head_norm", outputs[outputs.len() - 1], EPS).silu();
     let batch = features.shape()[0];
@@ -41,11 +41,26 @@ mod tests {
     }
 
     #[test]
+    fn gradient_with_classes_matches_finite_differences() {
+        let config = UnetConfig { label_dim: 3, ..tiny() };
+        let graph = Graph::new();
+        let params = Params::new(&graph, "p");
+        let (x, labels) = (graph.input("x", 0, &[2, 8, 8, 1]), graph.input("labels", 0, &[2, 3]));
+        let logit = ratio(&params, &config, x, Time::at(graph.input("noise", 0, &[1])), Some(labels));
+        let loss = logit.softplus().mean_all();
+        let (p, data) = (values(1, params.layout().len), values(2, x.len()));
+        let feed = feed(&[("p", &p), ("x", &data), ("noise", &[0.7]), ("labels", &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0])]);
+        let mut wrt = vec![("x", 0, x), ("labels", 0, labels)];
+        wrt.extend(params.all().into_iter().take(4).map(|(offset, var)| ("p", offset, var)));
+        check_gradient(&graph, &feed, loss, &wrt, 6);
+    }
+
+    #[test]
     fn gradient_matches_finite_differences() {
         let graph = Graph::new();
         let params = Params::new(&graph, "p");
         let x = graph.input("x", 0, &[2, 8, 8, 1]);
-        let logit = ratio(&params, &tiny(), x, graph.input("noise", 0, &[2]), None);
+        let logit = ratio(&params, &tiny(), x, Time::at(graph.input("noise", 0, &[2])), None);
         assert_eq!(logit.shape(), [2]);
         let loss = logit.softplus().mean_all();
         let (p, data) = (values(1, params.layout().len), values(2, x.len()));

@@ -31,6 +31,17 @@ pub fn heun_step<'g>(
     x + (n - s) * (slope + corrected) * 0.5
 }
 
+/// One step of Euler's method: one evaluation.
+pub fn euler_step<'g>(
+    denoiser: impl Fn(Var<'g>, Var<'g>) -> Var<'g>,
+    x: Var<'g>,
+    sigma: Var<'g>,
+    next: Var<'g>,
+) -> Var<'g> {
+    let clean = denoiser(x, sigma.reshape(&[1]));
+    clean + (next / sigma) * (x - clean)
+}
+
 /// The last step, from `sigma` (one number) to 0. Euler's method gives the denoiser's output.
 pub fn last_step<'g>(denoiser: impl Fn(Var<'g>, Var<'g>) -> Var<'g>, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
     denoiser(x, sigma.reshape(&[1]))

@@ -4,11 +4,12 @@
 //! depends on the noise level alone has the batch of the noise, 1 if it is one level for all
 //! images: the embedding costs nothing then.
 
-use super::Params;
+use super::labels::embed_label;
 use super::layers::{
     INIT, INIT_ZERO, attention, conv, group_norm, linear, linears, patchify, positional_embedding, unpatchify,
 };
 use super::unet_config::{Block, Resample, UnetConfig};
+use super::{Params, Time};
 use crate::graph::{Var, concat};
 
 /// Added to a group's variance.
@@ -16,18 +17,18 @@ pub(crate) const EPS: f32 = 1e-6;
 /// Keeps the variance of a sum of two: `sqrt(1 / 2)`.
 pub(crate) const SKIP_SCALE: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
-/// The network F of images `x [B, H, W, C]` and `noise [N]` (N is B, or 1 for all images), with
+/// The network F of images `x [B, H, W, C]` and a time of N entries (N is B, or 1 for all images), with
 /// one-hot `labels [B, K]` or `[1, K]` if it is conditional (none: no class): `[B, H, W, C]`.
 pub fn unet<'g>(
     params: &Params<'g>,
     config: &UnetConfig,
     x: Var<'g>,
-    noise: Var<'g>,
+    time: Time<'g>,
     labels: Option<Var<'g>>,
 ) -> Var<'g> {
     let (encoder, decoder) = (config.encoder(), config.decoder());
     let blocks: Vec<&Block> = encoder.iter().chain(&decoder).collect();
-    let mut shifts = shifts(params, config, &blocks, noise, labels).into_iter();
+    let mut shifts = shifts(params, config, &blocks, time, labels).into_iter();
     let mut skips = encode(params, config, &encoder, x, &mut shifts);
     let mut x = skips[skips.len() - 1];
     for (block, shift) in decoder.iter().zip(shifts) {
@@ -62,20 +63,22 @@ pub(super) fn encode<'g>(
     outputs
 }
 
-/// What the noise level and the label say to each of `blocks`: `[N, Co]`, or `[N, 2 Co]` with
+/// What the time and the label say to each of `blocks`: `[N, Co]`, or `[N, 2 Co]` with
 /// adaptive scale. The embedding is computed once, and all blocks' affine layers as one product.
 pub(super) fn shifts<'g>(
     params: &Params<'g>,
     config: &UnetConfig,
     blocks: &[&Block],
-    noise: Var<'g>,
+    time: Time<'g>,
     labels: Option<Var<'g>>,
 ) -> Vec<Var<'g>> {
-    let mut embedding = params.graph().scope("map_noise", || positional_embedding(noise, config.model_channels));
-    if config.label_dim > 0 {
-        let labels = labels.unwrap_or_else(|| params.graph().full(0.0, &[1, config.label_dim]));
-        let scaled = labels * (config.label_dim as f32).sqrt();
-        embedding = embedding + linear(params, "map_label", scaled, config.model_channels, INIT);
+    let waves = |x| params.graph().scope("map_noise", || positional_embedding(x, config.model_channels));
+    let mut embedding = waves(time.noise);
+    if config.two_times {
+        embedding = embedding + linear(params, "map_gap", waves(time.gap_or_none()), config.model_channels, INIT_ZERO);
+    }
+    if let Some(label) = embed_label(params, config.label_dim, labels, config.model_channels) {
+        embedding = embedding + label;
     }
     let embedding = linear(params, "map_layer0", embedding, config.emb_channels(), INIT).silu();
     let embedding = linear(params, "map_layer1", embedding, config.emb_channels(), INIT).silu();
@@ -127,6 +130,7 @@ mod tests {
     use crate::graph::Graph;
     use crate::graph::reference::evaluate;
     use crate::nets::naive::Naive;
+    use crate::nets::one_hot;
     use crate::nets::testing::{assert_close, check_gradient, feed, values};
 
     fn tiny() -> UnetConfig {
@@ -146,7 +150,7 @@ mod tests {
         let graph = Graph::new();
         let params = Params::new(&graph, "p");
         let x = graph.input("x", 0, &[1, config.resolution, config.resolution, config.channels]);
-        let y = unet(&params, config, x, graph.input("noise", 0, &[1]), None);
+        let y = unet(&params, config, x, Time::at(graph.input("noise", 0, &[1])), None);
         graph.check().unwrap();
         assert_eq!(y.shape(), x.shape());
         params.layout().specs.into_iter().map(|s| (s.name, s.disk.disk_shape(&s.shape))).collect()
@@ -222,19 +226,23 @@ mod tests {
         let heads = UnetConfig { channels_per_head: Some(4), adaptive_scale: true, num_blocks: 2, ..tiny() };
         let wide = UnetConfig { width: Some(6), ..heads.clone() };
         let tall = UnetConfig { resolution: 8, width: Some(2), attn_resolutions: vec![4], ..tiny() };
-        for config in [tiny(), heads, wide, tall] {
+        let classes = UnetConfig { label_dim: 3, ..tiny() };
+        for config in [tiny(), heads, wide, tall, classes] {
             let graph = Graph::new();
             let params = Params::new(&graph, "p");
             let [height, width] = config.image_size();
             let x = graph.input("x", 0, &[2, height, width, 2]);
-            let y = unet(&params, &config, x, graph.input("noise", 0, &[2]), None);
+            let labels = (config.label_dim > 0).then(|| one_hot(graph.input("class", 0, &[2]), config.label_dim));
+            let y = unet(&params, &config, x, Time::at(graph.input("noise", 0, &[2])), labels);
             let layout = params.layout();
             let (p, data, noise) = (values(1, layout.len), values(2, x.len()), [0.7, -0.4]);
-            let got = evaluate(&graph, &feed(&[("p", &p), ("x", &data), ("noise", &noise)]), &[y]).remove(0);
+            // The second image is of no class.
+            let stores: [(&str, &[f64]); 4] = [("p", &p), ("x", &data), ("noise", &noise), ("class", &[1.0, -1.0])];
+            let got = evaluate(&graph, &feed(&stores), &[y]).remove(0);
             let tensors = layout.to_tensors("", &p.iter().map(|x| *x as f32).collect::<Vec<_>>());
             let naive = Naive { tensors: &tensors, config: &config };
-            let wanted: Vec<f64> =
-                data.chunks(x.len() / 2).zip(noise).flat_map(|(image, noise)| naive.run(image, noise)).collect();
+            let images = data.chunks(x.len() / 2).zip(noise).zip([Some(1), None]);
+            let wanted: Vec<f64> = images.flat_map(|((image, noise), class)| naive.run(image, noise, class)).collect();
             // Constants of the graph are f32: frequencies, scales and eps.
             assert_close(&got, &wanted, 1e-5);
         }
@@ -261,7 +269,7 @@ mod tests {
             let x = graph.input("x", 0, &[2, height, width, config.channels]);
             let noise = graph.input("noise", 0, &[2]);
             let labels = (config.label_dim > 0).then(|| graph.input("labels", 0, &[2, config.label_dim]));
-            let y = unet(&params, &config, x, noise, labels);
+            let y = unet(&params, &config, x, Time::at(noise), labels);
             let target = graph.input("target", 0, &x.shape());
             let loss = (y - target).square().mean_all();
             let stores: Vec<(&str, Vec<f64>)> = vec![
@@ -273,6 +281,7 @@ mod tests {
             ];
             let feed = feed(&stores.iter().map(|(name, v)| (*name, &v[..])).collect::<Vec<_>>());
             let mut wrt = vec![("x", 0, x)];
+            wrt.extend(labels.map(|labels| ("labels", 0, labels)));
             wrt.extend(params.all().into_iter().step_by(5).map(|(offset, var)| ("p", offset, var)));
             check_gradient(&graph, &feed, loss, &wrt, 2);
         }
@@ -283,10 +292,10 @@ mod tests {
         let graph = Graph::new();
         let params = Params::new(&graph, "p");
         let x = graph.input("x", 0, &[3, 4, 4, 2]);
-        let one = unet(&params, &tiny(), x, graph.input("noise", 0, &[1]), None);
+        let one = unet(&params, &tiny(), x, Time::at(graph.input("noise", 0, &[1])), None);
         let per_batch = graph.nodes().iter().filter(|n| n.shape.len() == 2 && n.shape[0] == 3).count();
         assert_eq!(per_batch, 0, "the embedding of one level was repeated for the batch");
-        let each = unet(&params, &tiny(), x, graph.input("noise", 0, &[3]), None);
+        let each = unet(&params, &tiny(), x, Time::at(graph.input("noise", 0, &[3])), None);
         let stores = [("p", values(1, params.layout().len)), ("x", values(2, x.len())), ("noise", vec![0.3; 3])];
         let feed = feed(&[("p", &stores[0].1), ("x", &stores[1].1), ("noise", &stores[2].1)]);
         let out = evaluate(&graph, &feed, &[one, each]);

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::ConfigError;
+use super::{ConfigError, is_false};
 use crate::json::Fields;
 
 /// A DDPM++ U-Net as in EDM (Karras et al. 2022, appendix F.1; `SongUNet` in the code
@@ -39,6 +39,9 @@ pub struct UnetConfig {
     pub label_dim: usize,
     /// Whether the noise level scales each block's channels besides shifting them.
     pub adaptive_scale: bool,
+    /// Whether it has a second time. The published networks have not.
+    #[serde(skip_serializing_if = "is_false")]
+    pub two_times: bool,
 }
 
 /// Largest side of an image.
@@ -82,6 +85,7 @@ impl UnetConfig {
             channel_mult_emb: fields.optional("channel_mult_emb")?.unwrap_or(4),
             label_dim: fields.optional("label_dim")?.unwrap_or(0),
             adaptive_scale: fields.optional("adaptive_scale")?.unwrap_or(false),
+            two_times: fields.optional("two_times")?.unwrap_or(false),
         })
     }
 
@@ -101,6 +105,7 @@ impl UnetConfig {
             channel_mult_emb: 4,
             label_dim: 0,
             adaptive_scale: false,
+            two_times: false,
         }
     }
 

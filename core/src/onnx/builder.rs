@@ -128,9 +128,9 @@ impl Builder {
         self.node("Transpose", &[&x.name], &[("perm", Attribute::Ints(&full))], &shape)
     }
 
-    /// `GraphProto` from `input` to `output`, which is called `output_name` from now on, with a
+    /// `GraphProto` from `inputs` to `output`, which is called `output_name` from now on, with a
     /// text for people.
-    pub fn finish(mut self, name: &str, about: &str, input: &Value, output: &Value, output_name: &str) -> Message {
+    pub fn finish(mut self, name: &str, about: &str, inputs: &[&Value], output: &Value, output_name: &str) -> Message {
         for node in &mut self.nodes {
             for value in node.inputs.iter_mut().chain(&mut node.outputs).filter(|value| **value == output.name) {
                 output_name.clone_into(value);
@@ -142,7 +142,7 @@ impl Builder {
             .bytes(2, name)
             .repeated(&self.initializers, |message, tensor| message.message(5, tensor))
             .bytes(10, about)
-            .message(11, &value_info(input))
+            .repeated(inputs, |message, input| message.message(11, &value_info(input)))
             .message(12, &value_info(&output))
     }
 }

@@ -1,6 +1,7 @@
 //! Layers as the operators that exporters of other frameworks use for them, so that a runtime finds
 //! what it has fast kernels for. Images are `[C, H, W]` here, as ONNX has them.
 
+use super::Shift;
 use super::builder::{Attribute, Builder, Value};
 use crate::nets::{Tensors, groups};
 
@@ -8,6 +9,8 @@ use crate::nets::{Tensors, groups};
 pub struct Layers<'m> {
     pub graph: Builder,
     pub weights: &'m Tensors,
+    /// One-hot `[K]`, for a model with classes.
+    pub label: Option<Value>,
 }
 
 impl Layers<'_> {
@@ -21,6 +24,13 @@ impl Layers<'_> {
     /// The values of a vector in the file.
     pub fn vector(&self, name: &str) -> Vec<f32> {
         self.weights[&name.to_owned()].values.clone()
+    }
+
+    /// What the label says to a block besides the noise level: numbers `[width]`; nothing without classes.
+    pub fn of_label(&mut self, name: &str, shift: &Shift) -> Option<Value> {
+        let (label, width) = (self.label.clone()?, shift.base.len());
+        let table = self.graph.tensor(&format!("{name}.classes"), &[label.shape[0], width], &shift.classes);
+        Some(self.graph.node("MatMul", &[&label.name, &table], &[], &[width]))
     }
 
     /// `x [in]` to `[out]`: `x w^T + b`.

@@ -2,7 +2,7 @@
 //!
 //! Input `latent`, f32, N x C x H x W for images and N x D for points, standard normal; output
 //! `sample` of the same shape, in the model's data range (which is in the metadata: usually -1 to 1
-//! for images). Any N. These are the numbers of [`crate::sampling::Generator`], whose arrays have
+//! for images). A model with K classes has another input, `label`, f32, N x K, one-hot. Any N. These are the numbers of [`crate::sampling::Generator`], whose arrays have
 //! the channels last.
 //!
 //! The networks are written a second time, in the operators and axes of ONNX ([`unet`], [`mlp`]),
@@ -27,7 +27,7 @@ use crate::exec::cpu::CpuExecutor;
 use crate::exec::{Executor, RunArgs};
 use crate::graph::{Graph, concat};
 use crate::model::{ModelError, ModelFile, ModelKind};
-use crate::nets::{NetworkConfig, Params, SIGMA_DATA};
+use crate::nets::{NetworkConfig, Params, SIGMA_DATA, one_hot};
 use crate::plan::{Program, SLOT_ALIGN};
 use crate::sampling::SamplingError;
 
@@ -89,21 +89,26 @@ pub fn export(model: &ModelFile) -> Result<Vec<u8>, OnnxError> {
 }
 
 /// `ModelProto`
-fn encode(model: &ModelFile, shifts: &[Vec<f32>]) -> Message {
+fn encode(model: &ModelFile, shifts: &[Shift]) -> Message {
     let meta = &model.meta;
     let shape = match &meta.data_shape[..] {
         &[h, w, c] => vec![c, h, w],
         other => other.to_vec(),
     };
     let latent = Value { name: "latent".to_owned(), shape };
-    let mut layers = Layers { graph: Builder::default(), weights: &model.tensors };
+    let classes = meta.network.classes();
+    let label = (classes > 0).then(|| Value { name: "label".to_owned(), shape: vec![classes] });
+    let mut layers = Layers { graph: Builder::default(), weights: &model.tensors, label: label.clone() };
     let sample = generator(&mut layers, &meta.network, meta.sigma_init, &latent, shifts);
     let [low, high] = meta.data_range;
+    let one_hot = label.as_ref().map_or("", |_| " `label` is one-hot,");
     let about = format!(
-        "One-step generator: `latent` is standard normal, `sample` has the data's range, {low} to {high}. Trained on {}.",
+        "One-step generator: `latent` is standard normal,{one_hot} `sample` has the data's range, {low} to {high}. \
+         Trained on {}.",
         meta.dataset
     );
-    let graph = layers.graph.finish("generator", &about, &latent, &sample, "sample");
+    let inputs: Vec<&Value> = std::iter::once(&latent).chain(&label).collect();
+    let graph = layers.graph.finish("generator", &about, &inputs, &sample, "sample");
     Message::default()
         .int(1, IR_VERSION)
         .bytes(2, "onestep")
@@ -121,7 +126,7 @@ fn generator(
     network: &NetworkConfig,
     sigma_init: f32,
     latent: &Value,
-    shifts: &[Vec<f32>],
+    shifts: &[Shift],
 ) -> Value {
     let (sigma, data) = (f64::from(sigma_init), f64::from(SIGMA_DATA));
     let deviation = sigma.hypot(data);
@@ -140,14 +145,27 @@ fn generator(
     layers.graph.pointwise("Add", &skip, &[&output.name])
 }
 
-/// What the generator's one noise level says to each block, which makes constants of it.
-fn shifts(model: &ModelFile) -> Result<Vec<Vec<f32>>, OnnxError> {
+/// What the generator's one noise level says to a block, and what each class says besides.
+pub(crate) struct Shift {
+    /// Without a class.
+    pub base: Vec<f32>,
+    /// What each class adds, class after class; empty without classes.
+    pub classes: Vec<f32>,
+}
+
+/// What the generator's one noise level says to each block, which makes constants of it: a one-hot label only selects
+/// among them.
+fn shifts(model: &ModelFile) -> Result<Vec<Shift>, OnnxError> {
     let weights = model.own_parameters()?;
     let graph = Graph::new();
     let params = Params::new(&graph, "param");
-    let shifts = model.meta.network.shifts(&params, model.meta.sigma_init);
-    let widths: Vec<usize> = shifts.iter().map(|shift| shift.len()).collect();
+    let classes = model.meta.network.classes();
+    // No class, then each.
+    let labels = (classes > 0).then(|| one_hot(graph.iota(classes + 1) - 1.0, classes));
+    let shifts = model.meta.network.shifts(&params, model.meta.sigma_init, labels);
+    let widths: Vec<usize> = shifts.iter().map(|shift| shift.shape()[1]).collect();
     let all = concat(&shifts, 1);
+    let width = all.shape()[1];
     let run = || -> Result<Vec<f32>, SamplingError> {
         let mut executor = Executor::Cpu(CpuExecutor::new());
         executor.create_store("param", weights.len().max(SLOT_ALIGN))?;
@@ -158,9 +176,14 @@ fn shifts(model: &ModelFile) -> Result<Vec<Vec<f32>>, OnnxError> {
         Ok(pollster::block_on(executor.read("shifts", 0, all.len()))?)
     };
     let values = run()?;
-    let mut rest = &values[..];
-    Ok(widths
-        .into_iter()
-        .map(|width| rest.split_off(..width).expect("as many numbers as the blocks take").to_vec())
-        .collect())
+    let (base, rest) = values.split_at(width);
+    let mut at = 0;
+    let shift = |wide: usize| {
+        let own = at..at + wide;
+        at += wide;
+        let more =
+            |row: &[f32]| row[own.clone()].iter().zip(&base[own.clone()]).map(|(x, y)| x - y).collect::<Vec<_>>();
+        Shift { base: base[own.clone()].to_vec(), classes: rest.chunks_exact(width).flat_map(more).collect() }
+    };
+    Ok(widths.into_iter().map(shift).collect())
 }

@@ -82,7 +82,8 @@ fn model(network: NetworkConfig) -> ModelFile {
 fn operators(graph: &Fields<'_>) -> BTreeMap<String, usize> {
     let mut known: BTreeSet<&str> = graph.messages(5).iter().map(|tensor| tensor.text(8)).collect();
     assert_eq!(known.len(), graph.messages(5).len(), "weights have names of their own");
-    known.extend(["", "latent"]);
+    known.extend(graph.messages(11).iter().map(|input| input.text(1)));
+    known.insert("");
     let mut counts = BTreeMap::new();
     for node in graph.messages(1) {
         let (op, inputs) = (node.text(4), node.texts(1));
@@ -136,7 +137,7 @@ fn a_unet_becomes_whole_operators_with_any_batch() {
 
 #[test]
 fn weights_are_those_of_the_file() {
-    let model = model(NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 2 }));
+    let model = model(NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 2, label_dim: 0, two_times: false }));
     let bytes = export(&model).unwrap();
     let graph = Fields::read(Fields::read(&bytes).all(7)[0]);
     let tensors = graph.messages(5);
@@ -151,8 +152,37 @@ fn weights_are_those_of_the_file() {
 }
 
 #[test]
+fn classes_are_an_input_and_a_table_per_block() {
+    let classes = UnetConfig { label_dim: 3, ..UnetConfig::tiny() };
+    for network in [
+        NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 2, label_dim: 3, two_times: false }),
+        NetworkConfig::Unet(UnetConfig { adaptive_scale: true, ..classes.clone() }),
+        NetworkConfig::Unet(classes),
+    ] {
+        let bytes = export(&model(network.clone())).unwrap();
+        let file = Fields::read(&bytes);
+        let entries = file.messages(14).iter().map(|entry| (entry.text(1), entry.text(2))).collect::<BTreeMap<_, _>>();
+        assert_eq!(entries["classes"], "3");
+        let graph = Fields::read(file.all(7)[0]);
+        let inputs: Vec<&str> = graph.messages(11).iter().map(|input| input.text(1)).collect();
+        assert_eq!(inputs, ["latent", "label"]);
+        operators(&graph);
+        let label = &graph.messages(11)[1];
+        let dims = label.messages(2)[0].messages(1)[0].messages(2)[0].messages(1);
+        assert_eq!((dims[0].text(2), dims[1].ints(1)), ("N", vec![3]));
+        let tables = graph.messages(5).iter().filter(|tensor| tensor.text(8).ends_with(".classes")).count();
+        let products = graph.messages(1).iter().filter(|node| node.texts(1)[0] == "label").count();
+        let blocks = match &network {
+            NetworkConfig::Mlp(config) => config.depth,
+            NetworkConfig::Unet(config) => config.encoder().len() + config.decoder().len(),
+        };
+        assert_eq!((tables, products), (blocks, blocks));
+    }
+}
+
+#[test]
 fn only_generators_are_exported() {
-    let mut model = model(NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 2 }));
+    let mut model = model(NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 2, label_dim: 0, two_times: false }));
     model.meta.kind = ModelKind::Denoiser;
     let error = export(&model).unwrap_err().to_string();
     assert!(error.contains("only generators are written as ONNX"), "{error}");

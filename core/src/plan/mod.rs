@@ -39,6 +39,16 @@ pub enum PlanError {
         /// How many there may be.
         limit: usize,
     },
+    /// One launch writes all statistics of a program.
+    #[error("the {program} records {got} statistics, gradient norms included, a launch can bind {limit}")]
+    TooManyStatistics {
+        /// Of which program.
+        program: String,
+        /// How many.
+        got: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// An output's store offset is not aligned, or outputs overlap.
     #[error("output to `{store}` at element {offset}: {problem}")]
     Output {

@@ -3,7 +3,7 @@
 use super::PlanError;
 use super::expand::Failure;
 use super::fuse::fuse;
-use super::ir::{AdamScalars, Plan, SLOT_ALIGN};
+use super::ir::{AdamScalars, MAX_BINDINGS, Plan, SLOT_ALIGN};
 use super::place::place;
 use super::schedule::schedule;
 use crate::graph::{Graph, Op, Place, Var};
@@ -109,6 +109,12 @@ impl<'g> Program<'g> {
                 return Err(PlanError::Output { store: place.store.clone(), offset: place.offset, problem });
             }
         }
+        if let Some(record) = &self.record {
+            let (got, limit) = (record.values.len() + self.adam.len(), MAX_BINDINGS - 1);
+            if got > limit {
+                return Err(PlanError::TooManyStatistics { program: self.name.clone(), got, limit });
+            }
+        }
         // Every failed attempt names one more value that has to be in memory.
         let mut extra = Vec::new();
         loop {
@@ -147,5 +153,21 @@ impl<'g> Program<'g> {
             }
         }
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_statistics_than_a_launch_can_bind_are_refused() {
+        let graph = Graph::new();
+        let x = graph.input("x", 0, &[8]);
+        let values: Vec<_> = (0..8).map(|i| x.slice(0, i..i + 1)).collect();
+        let plan = |count: usize| Program::new("fake step", &graph).record("stats", 4, &values[..count]).build();
+        assert!(plan(7).is_ok());
+        let error = plan(8).unwrap_err().to_string();
+        assert_eq!(error, "the fake step records 8 statistics, gradient norms included, a launch can bind 7");
     }
 }

@@ -6,13 +6,13 @@
 
 use super::{Generator, SamplingError};
 use crate::exec::cpu::CpuExecutor;
-use crate::exec::{Executor, PlanId, RunArgs};
+use crate::exec::{Executor, RunArgs};
 use crate::graph::Graph;
 use crate::model::ModelFile;
+use crate::nets::latent;
+use crate::nets::sampler;
 use crate::nets::{MlpConfig, NetworkConfig};
 use crate::plan::SLOT_ALIGN;
-use crate::train::latent;
-use crate::train::method::sampler;
 
 /// Prefix of the canary's stores.
 const PREFIX: &str = "canary";
@@ -29,7 +29,6 @@ const TOLERANCE_DEEP: f32 = 3e-2;
 pub struct Witness {
     executor: Executor,
     generator: Generator,
-    plan: PlanId,
 }
 
 impl Witness {
@@ -37,17 +36,17 @@ impl Witness {
     pub fn new(model: &ModelFile) -> Result<Self, SamplingError> {
         let mut executor = Executor::Cpu(CpuExecutor::new());
         let mut generator = Generator::new(&mut executor, model, &[1])?;
-        let plan = generator.prepare(&mut executor, 1)?;
-        Ok(Self { executor, generator, plan })
+        generator.prepare(&mut executor, 1)?;
+        Ok(Self { executor, generator })
     }
 
-    /// Whether `sample` is what becomes of `latent`, one row of numbers each.
+    /// Whether `sample` is what becomes of `latent`, one row of numbers each; `class` is its class in a list of one.
     ///
     /// # Errors
     /// If the processor finds something else.
-    pub async fn check(&mut self, latent: &[f32], sample: &[f32]) -> Result<(), SamplingError> {
-        let Self { executor, generator, plan } = self;
-        compare(sample, &generator.run(executor, *plan, latent).await?, TOLERANCE_DEEP)
+    pub async fn check(&mut self, latent: &[f32], class: &[f32], sample: &[f32]) -> Result<(), SamplingError> {
+        let Self { executor, generator } = self;
+        compare(sample, &generator.run(executor, latent, class).await?, TOLERANCE_DEEP)
     }
 }
 
@@ -77,7 +76,7 @@ fn compare(got: &[f32], wanted: &[f32], tolerance: f32) -> Result<(), SamplingEr
 }
 
 async fn run(executor: &mut Executor) -> Result<Vec<f32>, SamplingError> {
-    let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 32, depth: 1 });
+    let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 32, depth: 1, label_dim: 0, two_times: false });
     let layout = network.generator_layout();
     // Away from the zeros that some layers start with.
     let first = layout.initial(1);

@@ -8,17 +8,17 @@
 mod canary;
 mod generator;
 mod plane;
-mod teacher;
 mod verifier;
+mod walk;
 
 pub use canary::canary;
 pub use generator::Generator;
 pub use plane::{line_latent, plane_latent};
-pub use teacher::Teacher;
 pub use verifier::{BestOf, Kept, Verifier};
+pub use walk::Walk;
 
 use crate::exec::{ExecError, Executor};
-use crate::model::{ModelError, ModelFile};
+use crate::model::{ModelError, ModelFile, ModelMeta};
 use crate::plan::{PlanError, SLOT_ALIGN};
 
 /// Why nothing can be drawn.
@@ -41,6 +41,14 @@ pub enum SamplingError {
         /// What came.
         value: f32,
     },
+    /// A class that the model does not have.
+    #[error("class {class}: {}", classes_of(*classes))]
+    Class {
+        /// What was asked for.
+        class: u32,
+        /// How many classes the model has.
+        classes: usize,
+    },
     /// A device that computes something else than the processor.
     #[error("this device computes {got} where {wanted} is right (number {index})")]
     Canary {
@@ -51,6 +59,29 @@ pub enum SamplingError {
         /// Which number.
         index: usize,
     },
+}
+
+fn classes_of(classes: usize) -> String {
+    match classes {
+        0 => "this model has no classes".to_owned(),
+        1 => "this model has one class, 0".to_owned(),
+        many => format!("this model has the classes 0 to {}", many - 1),
+    }
+}
+
+/// An error for the first of these classes that the model does not have.
+fn check_classes(meta: &ModelMeta, classes: &[u32]) -> Result<(), SamplingError> {
+    let known = meta.network.classes();
+    match classes.iter().find(|class| **class as usize >= known) {
+        Some(class) => Err(SamplingError::Class { class: *class, classes: known }),
+        None => Ok(()),
+    }
+}
+
+/// The class of each row, for a conditional model: in turn those that were asked for, or the first.
+fn class_numbers(classes: &[u32], rows: usize) -> Vec<f32> {
+    let class = |row: usize| if classes.is_empty() { 0 } else { classes[row % classes.len()] };
+    (0..rows).map(|row| class(row) as f32).collect()
 }
 
 /// Puts the weights of a model that is not a state into a store of this name.

@@ -3,7 +3,7 @@
 //! A weighted sum of independent normal numbers is normal; it is divided by the norm of the weights, because without
 //! that its variance would shrink on the way, and the generator has seen no such latents.
 
-use crate::train::latent;
+use crate::nets::latent;
 
 /// The latent at `(u, v)` of the unit square whose corners are the seeds `seed` (0, 0), `seed + 1`
 /// (1, 0), `seed + 2` (0, 1) and `seed + 3` (1, 1): `width` numbers.

@@ -3,13 +3,13 @@
 //! `score(x) = mean over i of l(x + sigma_i eps_i, sigma_i)`, the smallest noise levels first. Noise
 //! and levels are fixed, so that the score of a sample depends on that sample alone.
 
-use super::{Generator, SamplingError, batch_shape, put_weights};
+use super::{Generator, SamplingError, batch_shape, check_classes, class_numbers, put_weights};
 use crate::exec::{Executor, PlanId, RunArgs};
 use crate::graph::Graph;
-use crate::model::ModelFile;
-use crate::nets::Params;
+use crate::model::{ModelFile, ModelMeta};
+use crate::nets::latent;
+use crate::nets::{Params, given_labels};
 use crate::plan::{Program, SLOT_ALIGN};
-use crate::train::latent;
 
 /// Noise levels by factors of two, from near the smallest at which the ratio network is trained
 /// (`sigma_min`) to where details still show through the noise.
@@ -21,12 +21,15 @@ const PARAMETERS: &str = "verifier.param";
 const SAMPLES: &str = "verifier.sample";
 const NOISE: &str = "verifier.noise";
 const SCORES: &str = "verifier.score";
+/// The class of each row, for a conditional model.
+const CLASSES: &str = "verifier.class";
 
 /// A ratio network on a device.
 pub struct Verifier {
     plan: PlanId,
     rows: usize,
     width: usize,
+    meta: ModelMeta,
 }
 
 impl Verifier {
@@ -43,27 +46,48 @@ impl Verifier {
         }
         executor.create_store(SAMPLES, (rows * width).next_multiple_of(SLOT_ALIGN))?;
         executor.create_store(SCORES, rows.next_multiple_of(SLOT_ALIGN))?;
+        if model.meta.network.classes() > 0 {
+            executor.create_store(CLASSES, rows.next_multiple_of(SLOT_ALIGN))?;
+        }
 
         let graph = Graph::new();
         let params = Params::new(&graph, PARAMETERS);
         let samples = graph.input(SAMPLES, 0, &batch_shape(rows, shape));
+        let labels = given_labels(&graph, &model.meta.network, "verifier", rows);
         let logit = |(i, sigma): (usize, &f32)| {
             let noise = graph.input(NOISE, i * stride, &batch_shape(1, shape));
-            model.meta.network.ratio(&params, samples + noise * *sigma, graph.full(*sigma, &[1]))
+            model.meta.network.ratio(&params, samples + noise * *sigma, graph.full(*sigma, &[1]), labels)
         };
         let sum = SIGMAS.iter().enumerate().map(logit).reduce(|a, b| a + b).expect("there are noise levels");
         let mean = sum * (1.0 / SIGMAS.len() as f32);
         let plan = Program::new("verifier", &graph).output(mean, SCORES, 0).build()?;
-        Ok(Self { plan: executor.prepare(&plan)?, rows, width })
+        Ok(Self { plan: executor.prepare(&plan)?, rows, width, meta: model.meta.clone() })
     }
 
-    /// The scores of any number of samples: higher is closer to the data.
+    /// The scores of any number of samples: higher is closer to the data. With classes, as samples of the first.
     pub async fn scores(&self, executor: &mut Executor, samples: &[f32]) -> Result<Vec<f32>, SamplingError> {
+        self.scores_of(executor, samples, &[]).await
+    }
+
+    /// The same, as samples of these classes in turn; none: the first class. A ratio network without classes takes
+    /// none.
+    pub async fn scores_of(
+        &self,
+        executor: &mut Executor,
+        samples: &[f32],
+        classes: &[u32],
+    ) -> Result<Vec<f32>, SamplingError> {
+        check_classes(&self.meta, classes)?;
+        let mut classes = class_numbers(classes, samples.len() / self.width).into_iter();
         let mut scores = Vec::with_capacity(samples.len() / self.width);
         for samples in samples.chunks(self.rows * self.width) {
             let mut padded = samples.to_vec();
             padded.resize(self.rows * self.width, 0.0);
             executor.write(SAMPLES, 0, &padded)?;
+            if self.meta.network.classes() > 0 {
+                let classes: Vec<f32> = classes.by_ref().take(self.rows).collect();
+                executor.write(CLASSES, 0, &classes)?;
+            }
             executor.run(self.plan, &RunArgs { scalars: &[], seed: 0, step: 0 })?;
             scores.extend(executor.read(SCORES, 0, samples.len() / self.width).await?);
         }
@@ -97,15 +121,31 @@ pub struct Kept {
 
 impl BestOf<'_> {
     /// For each seed s the best of the candidates with the seeds s N .. s N + N - 1; of equal ones
-    /// the first. `advance` hears how many candidates have been judged since its last call.
+    /// the first. `advance` hears how many candidates have been judged since its last call. With K classes, the
+    /// candidates of seed s are of class s mod K.
     pub async fn draw(
         &mut self,
         executor: &mut Executor,
         seeds: &[u32],
         advance: &dyn Fn(u64),
     ) -> Result<Kept, SamplingError> {
+        let count = self.generator.meta().network.classes() as u32;
+        let classes: Vec<u32> = seeds.iter().filter_map(|seed| seed.checked_rem(count)).collect();
+        self.draw_of(executor, seeds, &classes, advance).await
+    }
+
+    /// The same; the candidates of each seed are of one of these classes, which come in turn.
+    pub async fn draw_of(
+        &mut self,
+        executor: &mut Executor,
+        seeds: &[u32],
+        classes: &[u32],
+        advance: &dyn Fn(u64),
+    ) -> Result<Kept, SamplingError> {
         let n = self.candidates;
         let mut all = seeds.iter().flat_map(|seed| (0..n).map(move |j| seed.wrapping_mul(n).wrapping_add(j)));
+        // The class of each candidate, in order; none for a model without classes.
+        let mut each = classes.iter().cycle().flat_map(|class| (0..n).map(move |_| *class));
         let mut best: Option<(f32, Vec<f32>)> = None;
         let mut kept = Kept::default();
         let mut done = 0_u64;
@@ -114,8 +154,9 @@ impl BestOf<'_> {
             if chunk.is_empty() {
                 return Ok(kept);
             }
-            let drawn = self.generator.draw_seeds(executor, &chunk).await?;
-            let scores = self.verifier.scores(executor, &drawn).await?;
+            let classes: Vec<u32> = each.by_ref().take(chunk.len()).collect();
+            let drawn = self.generator.draw_seeds_of(executor, &chunk, &classes).await?;
+            let scores = self.verifier.scores_of(executor, &drawn, &classes).await?;
             for (score, sample) in scores.into_iter().zip(drawn.chunks_exact(self.generator.width())) {
                 kept.sum += f64::from(score);
                 if best.as_ref().is_none_or(|(top, _)| score > *top) {

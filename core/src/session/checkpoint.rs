@@ -12,17 +12,16 @@ use super::folder::{RunFolder, meta, read_json, write_json};
 use crate::files::FileError;
 use crate::model::{ModelFile, ModelKind, Storage};
 use crate::nets::Tensor;
-use crate::train::method::{GENERATOR, RATIO};
-use crate::train::{Config, Counters, Trainer, TrainingData};
+use crate::train::{Config, Counters, CountersV1, Recipe, Trainer, TrainingData};
 
-/// Version of the checkpoint's content.
-const VERSION: u32 = 1;
+/// Version of the checkpoint's content. Version 1 had the counters of the one method that there was.
+const VERSION: u32 = 2;
 
 /// What is not a tensor.
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
     version: u32,
-    pub counters: Counters,
+    counters: serde_json::Value,
     elapsed_secs: f64,
     /// The settings at this step; older checkpoints have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +33,7 @@ impl State {
     pub fn read(checkpoint: &Path) -> Result<Self, SessionError> {
         let file = checkpoint.join("state.json");
         let state: Self = read_json(&file, "resume an earlier checkpoint")?;
-        if state.version != VERSION {
+        if !(1..=VERSION).contains(&state.version) {
             let problem =
                 format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
             return Err(SessionError::Folder { path: file.display().to_string(), problem });
@@ -42,14 +41,20 @@ impl State {
         Ok(state)
     }
 
-    /// Steps done, both phases.
+    /// How far the run is.
+    pub fn counters(&self, recipe: &Recipe, warmup_steps: u64) -> Result<Counters, serde_json::Error> {
+        if self.version > 1 {
+            return Counters::deserialize(&self.counters);
+        }
+        Ok(Counters::from_v1(CountersV1::deserialize(&self.counters)?, recipe, warmup_steps))
+    }
+
+    /// Turns done, of all phases.
     pub fn step(&self) -> u64 {
-        self.counters.warmup + self.counters.generator
+        let number = |name: &str| self.counters[name].as_u64().unwrap_or(0);
+        if self.version > 1 { number("turns") } else { number("warmup") + number("generator") }
     }
 }
-
-/// Parameter stores of each network that belong to the state.
-const STORES: [&str; 4] = ["param", "m", "v", "ema"];
 
 impl RunFolder {
     /// Writes `checkpoints/state-000500` beside its final name, then renames it.
@@ -59,7 +64,7 @@ impl RunFolder {
         data: &TrainingData,
         elapsed: Duration,
     ) -> Result<PathBuf, SessionError> {
-        let step = trainer.counters.warmup + trainer.counters.generator;
+        let step = trainer.counters.turns;
         let folder = self.path().join("checkpoints");
         let path = folder.join(format!("state-{step:06}"));
         let temporary = folder.join(format!(".writing-{step:06}"));
@@ -85,25 +90,27 @@ async fn write_state(
     data: &TrainingData,
     elapsed: Duration,
 ) -> Result<(), SessionError> {
+    let drawn = trainer.recipe().drawn().name;
     let mut model = ModelFile::new(
-        meta(trainer, data, ModelKind::State),
-        trainer.layout(GENERATOR),
-        &vec![0.0; trainer.layout(GENERATOR).len],
+        meta(trainer, data, drawn, ModelKind::State),
+        trainer.layout(drawn),
+        &vec![0.0; trainer.layout(drawn).len],
     );
     model.tensors.clear();
-    for network in [GENERATOR, RATIO] {
-        for store in STORES {
-            let values = trainer.weights(network, store).await?;
-            model.tensors.extend(trainer.layout(network).to_tensors(&prefix(network, store), &values));
+    for network in &trainer.recipe().networks {
+        for store in network.state() {
+            let values = trainer.weights(network.name, store).await?;
+            model.tensors.extend(trainer.layout(network.name).to_tensors(&prefix(network.name, store), &values));
         }
     }
-    for (name, len) in Trainer::running_means() {
+    for (name, len) in trainer.remembered() {
         let values = trainer.executor.read(name, 0, len).await?;
         model.tensors.insert(name.to_owned(), Tensor { shape: vec![len], values });
     }
     model.save(folder.join("state.safetensors"), Storage::F32)?;
     let config = Some(trainer.config().clone());
-    let state = State { version: VERSION, counters: trainer.counters, elapsed_secs: elapsed.as_secs_f64(), config };
+    let counters = serde_json::to_value(&trainer.counters).expect("numbers have a JSON form");
+    let state = State { version: VERSION, counters, elapsed_secs: elapsed.as_secs_f64(), config };
     let state = serde_json::to_value(state).expect("numbers have a JSON form");
     write_json(&folder.join("state.json"), &state)
 }
@@ -116,6 +123,13 @@ fn prefix(network: &str, store: &str) -> String {
 pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, SessionError> {
     let state = State::read(path)?;
     let wrong = |problem: String| SessionError::Folder { path: path.display().to_string(), problem };
+    let counters = state.counters(trainer.recipe(), trainer.config().warmup_steps);
+    let counters = counters.map_err(|e| wrong(format!("state.json is damaged ({e}); resume an earlier checkpoint")))?;
+    if counters.phase >= trainer.recipe().phases.len() {
+        return Err(wrong(
+            "state.json names a phase that this method does not have; resume an earlier checkpoint".into(),
+        ));
+    }
     let model = ModelFile::open(path.join("state.safetensors"))?;
     if model.meta.kind != ModelKind::State {
         return Err(wrong("state.safetensors is not a checkpoint; choose one written by onestep".into()));
@@ -123,20 +137,20 @@ pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, Sessi
     // Everything is read before anything is written.
     let mut stores: Vec<(String, Vec<f32>)> = Vec::new();
     let mut rest = model.tensors.clone();
-    for network in [GENERATOR, RATIO] {
-        for store in STORES {
-            let prefix = prefix(network, store);
+    for network in &trainer.recipe().networks {
+        for store in network.state() {
+            let prefix = prefix(network.name, store);
             let part =
                 rest.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?.to_owned(), t.clone()))).collect();
             rest.retain(|name, _| !name.starts_with(&prefix));
-            let values = trainer.layout(network).from_tensors("", &part).map_err(|e| SessionError::Folder {
+            let values = trainer.layout(network.name).from_tensors("", &part).map_err(|e| SessionError::Folder {
                 path: path.join("state.safetensors").display().to_string(),
                 problem: format!("{prefix}: {e}; it belongs to a run with other networks"),
             })?;
-            stores.push((format!("{network}.{store}"), values));
+            stores.push((format!("{}.{store}", network.name), values));
         }
     }
-    for (name, len) in Trainer::running_means() {
+    for (name, len) in trainer.remembered() {
         match rest.remove(name) {
             Some(tensor) if tensor.values.len() == len => stores.push((name.to_owned(), tensor.values)),
             _ => return Err(wrong(format!("state.safetensors lacks `{name}`; resume an earlier checkpoint"))),
@@ -145,6 +159,6 @@ pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, Sessi
     for (name, values) in stores {
         trainer.executor.write(&name, 0, &values)?;
     }
-    trainer.counters = state.counters;
+    trainer.counters = counters;
     Ok(Duration::try_from_secs_f64(state.elapsed_secs).unwrap_or_default())
 }

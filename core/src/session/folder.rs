@@ -13,8 +13,7 @@ use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
 use crate::data::save_grid;
 use crate::files::{FileError, atomic_write};
-use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
-use crate::train::method::{GENERATOR, RATIO};
+use crate::model::{ModelFile, ModelKind, ModelMeta, Storage, usual_draw};
 use crate::train::{Trainer, TrainingData};
 
 /// A run's folder.
@@ -121,34 +120,32 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// The warm-up's denoiser: the multi-step teacher that a one-step generator is measured against.
-    pub(super) fn save_denoiser(
+    /// A network's best weights as `snapshots/KIND-STEP`; returns the file. Names of networks that are not of their
+    /// kind's name are in front, as in `fake-denoiser-000500`.
+    pub(super) async fn save_model(
         &self,
         trainer: &Trainer,
         data: &TrainingData,
-        weights: &[f32],
-    ) -> Result<(), SessionError> {
-        let path = self.path.join(format!("snapshots/denoiser-{:06}.safetensors", trainer.counters.warmup));
-        let meta = meta(trainer, data, ModelKind::Denoiser);
-        Ok(ModelFile::new(meta, trainer.layout(GENERATOR), weights).save(path, Storage::F32)?)
+        network: &str,
+        kind: ModelKind,
+    ) -> Result<PathBuf, SessionError> {
+        let drawn = trainer.recipe().drawn().name == network;
+        let name = if drawn || network == kind.name() { kind.name().to_owned() } else { format!("{network}-{kind}") };
+        let path = self.path.join(format!("snapshots/{name}-{:06}.safetensors", trainer.counters.turns));
+        let weights = trainer.best_weights(network).await?;
+        ModelFile::new(meta(trainer, data, network, kind), trainer.layout(network), &weights)
+            .save(&path, Storage::F32)?;
+        Ok(path)
     }
 
-    /// Averaged generator and ratio network; returns the generator's file.
+    /// What this phase saves; returns the file of the network that is drawn from.
     pub(super) async fn save_snapshots(&self, trainer: &Trainer, data: &TrainingData) -> Result<PathBuf, SessionError> {
-        let step = trainer.counters.warmup + trainer.counters.generator;
-        let file = |name: &str| self.path.join(format!("snapshots/{name}-{step:06}.safetensors"));
-        let warming_up = trainer.in_warmup();
-        let (name, kind) =
-            if warming_up { ("denoiser", ModelKind::Denoiser) } else { (GENERATOR, ModelKind::Generator) };
-        let weights = trainer.weights(GENERATOR, "ema").await?;
-        ModelFile::new(meta(trainer, data, kind), trainer.layout(GENERATOR), &weights)
-            .save(file(name), Storage::F32)?;
-        if !warming_up {
-            let weights = trainer.weights(RATIO, "ema").await?;
-            let model = ModelFile::new(meta(trainer, data, ModelKind::Ratio), trainer.layout(RATIO), &weights);
-            model.save(file(RATIO), Storage::F32)?;
+        let mut drawn = None;
+        for &(network, kind) in &trainer.phase().saves {
+            let file = self.save_model(trainer, data, network, kind).await?;
+            drawn.get_or_insert(file);
         }
-        Ok(file(name))
+        Ok(drawn.expect("every phase saves the network that is drawn from, first"))
     }
 
     /// Points `latest.json` at a complete checkpoint and removes the oldest ones.
@@ -172,11 +169,16 @@ impl RunFolder {
     }
 }
 
-/// Metadata of a file of this run.
-pub(super) fn meta(trainer: &Trainer, data: &TrainingData, kind: ModelKind) -> ModelMeta {
-    let mut meta = ModelMeta::new(kind, trainer.setup.network.clone());
+/// Metadata of a file of this run that holds a network of this name.
+pub(super) fn meta(trainer: &Trainer, data: &TrainingData, network: &str, kind: ModelKind) -> ModelMeta {
+    let network = trainer.recipe().network(network).unwrap_or(trainer.recipe().drawn());
+    let mut meta = ModelMeta::new(kind, network.net.clone());
     meta.sigma_init = trainer.config().sigma_init;
-    meta.step = trainer.counters.warmup + trainer.counters.generator;
+    meta.draw = match kind {
+        ModelKind::Generator => trainer.recipe().draw.clone(),
+        other => usual_draw(other, meta.sigma_init),
+    };
+    meta.step = trainer.counters.turns;
     meta.seed = trainer.config().seed;
     meta.dataset.clone_from(&data.name);
     meta.license.clone_from(&data.license);

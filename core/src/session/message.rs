@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::train::StepKind;
-
 /// What a session can be told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -14,8 +12,10 @@ pub enum Command {
     Play,
     /// Wait after the current step.
     Pause,
-    /// While waiting: run one step of this kind.
-    Step(StepKind),
+    /// While waiting: run this update of the present phase once.
+    Step(String),
+    /// While waiting: run one whole turn.
+    Turn,
     /// Change a live setting. Reading text as a number to the last bit takes tables that a browser should not load,
     /// and its page has no such settings.
     #[cfg(feature = "native")]
@@ -33,16 +33,6 @@ pub enum Command {
     Stop,
     /// End without saving.
     Discard,
-}
-
-/// Part of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Denoising.
-    Warmup,
-    /// Density-ratio distillation.
-    Distillation,
 }
 
 /// Why a run ended.
@@ -71,25 +61,23 @@ pub enum Event {
         data: String,
         /// The file that its first weights came from, if not from chance.
         transfer: Option<PathBuf>,
-        /// Parameters of the generator.
-        generator_parameters: usize,
-        /// Parameters of the ratio network.
-        ratio_parameters: usize,
+        /// Its networks, with their numbers of parameters.
+        networks: Vec<(&'static str, usize)>,
         /// Steps done before, if it was resumed.
         resumed_at: u64,
     },
     /// A part of the run begins.
     Phase {
         /// Which.
-        phase: Phase,
+        phase: &'static str,
     },
     /// How far it is; at most a few times a second.
     Progress {
         /// Where.
-        phase: Phase,
-        /// Steps done of this phase.
+        phase: &'static str,
+        /// Turns done of this phase.
         step: u64,
-        /// Steps of this phase in all.
+        /// Turns of this phase in all.
         steps: u64,
         /// Images seen by the run.
         images: u64,
@@ -100,7 +88,7 @@ pub enum Event {
     },
     /// Means since the last line of statistics.
     Statistics {
-        /// Steps done, both phases.
+        /// Turns done, of all phases.
         step: u64,
         /// Values by name, such as `Loss/ratio`.
         values: LiteMap<String, f64>,
@@ -108,11 +96,11 @@ pub enum Event {
     /// A setting has a new value from here on.
     #[cfg(feature = "native")]
     Changed {
-        /// Steps done, both phases.
+        /// Turns done, of all phases.
         step: u64,
         /// Seconds that the run has taken, earlier parts included.
         elapsed_secs: f64,
-        /// The setting, such as `lr_ratio`.
+        /// The setting, such as `lr_critic`.
         knob: String,
         /// Its value until then, as text.
         before: String,
@@ -121,7 +109,7 @@ pub enum Event {
     },
     /// Samples of the fixed latents (one-step, averaged weights).
     Grid {
-        /// Steps done, both phases.
+        /// Turns done, of all phases.
         step: u64,
         /// `[n, ..shape]` values, about -1 to 1 for images.
         #[serde(skip)]

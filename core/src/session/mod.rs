@@ -23,7 +23,7 @@ mod views;
 pub use error::SessionError;
 #[cfg(feature = "native")]
 pub use folder::RunFolder;
-pub use message::{Command, End, Event, Phase};
+pub use message::{Command, End, Event};
 pub use picture::{scatter, to_bytes};
 #[cfg(feature = "native")]
 pub use request::{Request, Start};
@@ -32,10 +32,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::exec::Executor;
+use crate::nets::latent;
 #[cfg(feature = "native")]
-use crate::train::TrainError;
-use crate::train::method::{RING, Setup};
-use crate::train::{Averages, RatioField, StepKind, Trainer, TrainingData, latent, sample_batch};
+use crate::train::Handover;
+use crate::train::{Averages, FieldOfView, RING, Setup, TrainError, Trainer, TrainingData, sample_batch};
 
 /// What the host should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +74,19 @@ pub struct Session {
     /// Changes that were made before the run was announced.
     untold: Vec<Event>,
     /// Single steps that were asked for and not done yet.
-    singles: VecDeque<StepKind>,
-    field: Option<RatioField>,
-    announced: Option<Phase>,
+    singles: VecDeque<Single>,
+    field: Option<FieldOfView>,
+    announced: Option<&'static str>,
     progress: Progress,
     last_snapshot: Option<std::path::PathBuf>,
     /// Iteration at which the last checkpoint was taken.
     saved_at: Option<u64>,
+}
+
+/// A step that was asked for.
+enum Single {
+    Update(String),
+    Turn,
 }
 
 /// For the rate of progress events.
@@ -102,9 +108,11 @@ impl Session {
     ) -> Result<Self, SessionError> {
         setup.config.validate()?;
         setup.network.validate()?;
+        data.check_classes(&setup.config)?;
         let width = setup.data.width();
         let latents = (0..sample_batch(&setup.data) as u32).flat_map(|seed| latent(seed, width)).collect();
-        let trainer = Trainer::new(executor, setup, &data.words)?;
+        let mut trainer = Trainer::new(executor, setup, &data.words)?;
+        trainer.set_labels(&data.labels).map_err(TrainError::from)?;
         let started = clock();
         Ok(Self {
             trainer,
@@ -143,7 +151,8 @@ impl Session {
         match command {
             Command::Play => self.paused = false,
             Command::Pause => self.paused = true,
-            Command::Step(kind) => self.singles.push_back(kind),
+            Command::Step(update) => self.singles.push_back(Single::Update(update)),
+            Command::Turn => self.singles.push_back(Single::Turn),
             Command::Sample => self.sample_now = true,
             Command::Save => self.save_now = true,
             Command::Stop => self.stop = Some(End::Stopped),
@@ -181,8 +190,8 @@ impl Session {
         }
         #[cfg(feature = "native")]
         self.make_changes();
-        if let Some(kind) = self.singles.pop_front() {
-            self.single(kind).await?;
+        if let Some(single) = self.singles.pop_front() {
+            self.single(single).await?;
             self.trainer.statistics(&mut self.averages).await?;
             self.tell_statistics();
             self.sample_now = true;
@@ -214,9 +223,9 @@ impl Session {
         self.last_snapshot.as_deref()
     }
 
-    /// Warm-up steps and generator steps.
+    /// Turns done, of all phases.
     pub fn iterations(&self) -> u64 {
-        self.trainer.counters.warmup + self.trainer.counters.generator
+        self.trainer.counters.turns
     }
 
     /// Images (or points) that the run has drawn for the generator's updates.
@@ -229,62 +238,58 @@ impl Session {
         self.before + (self.clock)().saturating_sub(self.started)
     }
 
-    fn phase(&self) -> Phase {
-        if self.trainer.in_warmup() { Phase::Warmup } else { Phase::Distillation }
-    }
-
     fn finished(&self) -> bool {
         let config = self.trainer.config();
         let out_of_time = config.minutes > 0.0 && self.elapsed().as_secs_f32() >= 60.0 * config.minutes;
         let out_of_images = config.duration > 0 && self.images() >= config.duration * 1000;
-        out_of_time || out_of_images || (!self.trainer.in_warmup() && self.trainer.counters.generator >= config.steps)
+        out_of_time || out_of_images || (self.trainer.in_last_phase() && self.trainer.phase_is_over())
     }
 
-    /// One warm-up step, or ratio updates and a generator update.
+    /// One turn.
     async fn iterate(&mut self) -> Result<(), SessionError> {
-        let phase = self.phase();
+        // A phase may have no turns at all.
+        self.end_phase().await?;
+        let phase = self.trainer.phase().name;
         if self.announced != Some(phase) {
             self.announced = Some(phase);
             self.tell(Event::Phase { phase });
         }
-        if phase == Phase::Warmup {
-            self.trainer.step(StepKind::Warmup)?;
-            if !self.trainer.in_warmup() {
-                self.end_warmup().await?;
-            }
-        } else {
-            for _ in 0..self.trainer.config().ratio_steps {
-                self.trainer.step(StepKind::Ratio)?;
-            }
-            self.trainer.step(StepKind::Generator)?;
-        }
+        self.trainer.turn()?;
+        self.end_phase().await?;
         self.tell_progress(false);
         Ok(())
     }
 
-    /// One step that was asked for. The warm-up has steps of its own kind only.
-    async fn single(&mut self, kind: StepKind) -> Result<(), SessionError> {
-        if self.trainer.in_warmup() {
-            self.trainer.step(StepKind::Warmup)?;
-            if !self.trainer.in_warmup() {
-                self.end_warmup().await?;
+    /// One step that was asked for.
+    async fn single(&mut self, single: Single) -> Result<(), SessionError> {
+        match single {
+            Single::Turn => self.trainer.turn()?,
+            Single::Update(name) if self.updates().contains(&&*name) => self.trainer.step(&name)?,
+            Single::Update(name) => {
+                let message = format!("the {} has no step `{name}`", self.trainer.phase().name);
+                self.tell(Event::Warning { message });
             }
-        } else if kind == StepKind::Warmup {
-            self.tell(Event::Warning { message: "the warm-up is over: step the ratio or the generator".into() });
-        } else {
-            self.trainer.step(kind)?;
+        }
+        self.end_phase().await
+    }
+
+    /// Passes on what the next phase begins with, if this one has all its turns.
+    async fn end_phase(&mut self) -> Result<(), SessionError> {
+        while self.trainer.phase_is_over() && !self.trainer.in_last_phase() {
+            self.hand_over().await?;
         }
         Ok(())
     }
 
-    /// The denoiser becomes the generator.
-    async fn end_warmup(&mut self) -> Result<(), SessionError> {
-        let denoiser = self.trainer.begin_distillation().await?;
-        #[cfg(feature = "native")]
-        if let Some(folder) = &self.folder {
-            folder.save_denoiser(&self.trainer, &self.data, &denoiser)?;
+    async fn hand_over(&mut self) -> Result<(), SessionError> {
+        for handover in self.trainer.phase().then.clone() {
+            #[cfg(feature = "native")]
+            if let (Handover::Save(network, kind), Some(folder)) = (&handover, &self.folder) {
+                folder.save_model(&self.trainer, &self.data, network, *kind).await?;
+            }
+            self.trainer.hand_over(handover).await?;
         }
-        drop(denoiser);
+        self.trainer.next_phase();
         Ok(())
     }
 
@@ -362,7 +367,7 @@ impl Session {
 
     fn announce_start(&mut self) {
         let trainer = &self.trainer;
-        let parameters = |network: &str| trainer.layout(network).parameters();
+        let parameters = |name: &'static str| (name, trainer.layout(name).parameters());
         let event = Event::Started {
             #[cfg(feature = "native")]
             folder: self.folder.as_ref().map(|f| f.path().to_owned()),
@@ -374,14 +379,13 @@ impl Session {
             transfer: self.folder.as_ref().and_then(RunFolder::transfer),
             #[cfg(not(feature = "native"))]
             transfer: None,
-            generator_parameters: parameters(crate::train::method::GENERATOR),
-            ratio_parameters: parameters(crate::train::method::RATIO),
+            networks: trainer.recipe().networks.iter().map(|network| parameters(network.name)).collect(),
             resumed_at: self.iterations(),
         };
         self.progress = Progress { at: (self.clock)(), iterations: self.iterations(), rate: 0.0 };
-        self.announced = Some(self.phase());
+        let phase = trainer.phase().name;
+        self.announced = Some(phase);
         self.tell(event);
-        let phase = self.phase();
         self.tell(Event::Phase { phase });
         for event in std::mem::take(&mut self.untold) {
             self.tell(event);
@@ -393,8 +397,7 @@ impl Session {
         if means.is_empty() {
             return;
         }
-        let mut values: litemap::LiteMap<String, f64> =
-            means.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut values = means;
         let elapsed = self.elapsed().as_secs_f64();
         values.insert("Progress/images".into(), self.images() as f64);
         values.insert("Timing/elapsed_secs".into(), elapsed);
@@ -422,11 +425,8 @@ impl Session {
         }
         self.progress.at = now;
         self.progress.iterations = self.iterations();
-        let (phase, counters, config) = (self.phase(), self.trainer.counters, self.trainer.config());
-        let (step, steps) = match phase {
-            Phase::Warmup => (counters.warmup, config.warmup_steps),
-            Phase::Distillation => (counters.generator, config.steps),
-        };
+        let trainer = &self.trainer;
+        let (phase, step, steps) = (trainer.phase().name, trainer.counters.turn, trainer.length());
         let (images, rate) = (self.images(), self.progress.rate);
         let elapsed_secs = self.elapsed().as_secs_f64();
         self.tell(Event::Progress { phase, step, steps, images, elapsed_secs, rate });

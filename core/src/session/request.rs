@@ -11,8 +11,7 @@ use super::settings::{Change, RunSettings, Transfer};
 use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
 use crate::model::{ModelFile, ModelKind};
-use crate::train::method::{GENERATOR, Setup};
-use crate::train::{Config, Overrides, TrainingData};
+use crate::train::{Config, KnobError, Need, Overrides, Setup, TrainingData};
 
 /// Where a run starts from.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +89,14 @@ impl Request {
                 let mut config = (**config).clone();
                 if transfer.is_some() {
                     config.warmup_steps = 0;
+                } else if config.method.get().needs.contains(&Need::Teacher) && config.warmup_steps == 0 {
+                    let problem =
+                        format!("{} needs a teacher: set a warm-up, or give its file with --transfer", config.method);
+                    return Err(KnobError { knob: "warmup_steps".to_owned(), value: "0".to_owned(), problem }.into());
+                }
+                if config.method.get().needs.contains(&Need::Classes) && config.classes == 0 {
+                    let problem = format!("{} needs classes: add --classes, with data that have some", config.method);
+                    return Err(KnobError { knob: "classes".to_owned(), value: "0".to_owned(), problem }.into());
                 }
                 config
             }
@@ -141,7 +148,7 @@ impl Resumption {
         if changed.clone().with_live_of(&saved) != saved {
             return Err(wrong(
                 &run,
-                "a resumed run keeps its settings; only live ones (such as --steps or --lr-ratio) can change",
+                "a resumed run keeps its settings; only live ones (such as --steps or --lr-critic) can change",
             ));
         }
         let named = overrides.names();
@@ -181,8 +188,7 @@ impl Session {
                 let weights = transfer.as_ref().map(|path| read_weights(path, &setup)).transpose()?;
                 let mut session = Self::new(executor, setup, data, sink, clock)?;
                 if let Some(weights) = weights {
-                    session.trainer.set_weights(GENERATOR, &weights)?;
-                    pollster::block_on(session.trainer.begin_distillation())?;
+                    pollster::block_on(session.trainer.begin_with(&weights))?;
                 }
                 // What does not fit leaves no folder behind.
                 session.trainer.prepare_ahead()?;
@@ -227,5 +233,14 @@ fn read_weights(path: &Path, setup: &Setup) -> Result<Vec<f32>, SessionError> {
     if !matches!(model.meta.kind, ModelKind::Generator | ModelKind::Denoiser) {
         return Err(wrong(path, "holds neither a generator nor a denoiser; choose such a snapshot"));
     }
-    Ok(model.parameters("", &setup.network.generator_layout())?)
+    let wanted = setup.recipe().drawn().net.clone();
+    let layout = wanted.generator_layout();
+    if wanted != model.meta.network && wanted == model.meta.network.clone().with_two_times() {
+        // What a denoiser has no weights for begins as it would without one.
+        let mut weights = layout.initial(setup.config.seed);
+        let from = model.meta.network.generator_layout();
+        layout.transfer(&mut weights, &from, &model.parameters("", &from)?);
+        return Ok(weights);
+    }
+    Ok(model.parameters("", &layout)?)
 }

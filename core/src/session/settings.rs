@@ -12,7 +12,7 @@ use super::folder::{read_json, write_json};
 use super::{Event, Session, SessionError};
 use crate::data::hash_file;
 use crate::files::FileError;
-use crate::train::Config;
+use crate::train::{Config, Kind, Knob};
 
 /// A setting that got a new value while the run went on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,9 +20,16 @@ pub(super) struct Change {
     /// Steps done before it, both phases.
     pub step: u64,
     /// The setting.
+    #[serde(deserialize_with = "present_name")]
     pub knob: String,
     /// Its value from then on, as text.
     pub value: String,
+}
+
+/// The name that a setting has now, of one that may have had another when the run began.
+fn present_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(Knob::find(&name).map_or(name, |knob| knob.name.to_owned()))
 }
 
 /// The file that a run took its first weights from.
@@ -97,14 +104,14 @@ impl Session {
     /// Gives a setting its new value; `false` if it had it.
     fn set(&mut self, change: &Change) -> Result<bool, SessionError> {
         let config = &mut self.trainer.setup.config;
-        let (divergence, before) = (config.divergence, config.text_of(&change.knob));
+        let before = config.text_of(&change.knob);
         config.set_live(&change.knob, &change.value)?;
         let after = config.text_of(&change.knob);
-        if config.divergence != divergence {
-            self.trainer.forget_plans();
-        }
         if after == before {
             return Ok(false);
+        }
+        if Knob::find(&change.knob).is_some_and(|knob| knob.kind == Kind::Replan) {
+            self.trainer.forget_plans();
         }
         let (step, elapsed_secs) = (self.iterations(), self.elapsed().as_secs_f64());
         let event = Event::Changed { step, elapsed_secs, knob: change.knob.clone(), before, after };
@@ -114,5 +121,16 @@ impl Session {
             self.untold.push(event);
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_old_runs_have_the_present_names() {
+        let change: Change = serde_json::from_str(r#"{"step": 3, "knob": "lr_ratio", "value": "0.5"}"#).unwrap();
+        assert_eq!((change.step, &change.knob[..], &change.value[..]), (3, "lr_critic", "0.5"));
     }
 }

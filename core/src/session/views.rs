@@ -4,7 +4,7 @@ use litemap::LiteMap;
 
 use super::{Event, Session, SessionError};
 use crate::exec::{Executor, LaunchTime};
-use crate::train::{FieldValues, RatioField, StepKind, TrainingData, sample_batch};
+use crate::train::{FieldOfView, FieldValues, TrainingData, sample_batch};
 
 impl Session {
     /// The samples of the fixed latents `[n, ..]`, as in [`Event::Grid`].
@@ -12,15 +12,15 @@ impl Session {
         Ok(self.trainer.sample(&self.latents).await?)
     }
 
-    /// The ratio network on a square of `side x side` points of half width `half_width`, at a noise
-    /// level; for data in the plane.
+    /// What the method shows on a square of `side x side` points of half width `half_width`, at a noise
+    /// level; for data in the plane. Empty if it shows nothing there.
     pub async fn field(&mut self, side: usize, half_width: f32, sigma: f32) -> Result<FieldValues, SessionError> {
-        let executor = &mut self.trainer.executor;
+        let Some(see) = self.trainer.recipe().field() else { return Ok(FieldValues::default()) };
         if self.field.is_none() {
-            self.field = Some(RatioField::new(executor, &self.trainer.setup, side, half_width)?);
+            self.field = Some(FieldOfView::new(&mut self.trainer, see, side, half_width)?);
         }
         let field = self.field.as_ref().expect("made above");
-        Ok(field.read(executor, sigma).await?)
+        Ok(field.read(&mut self.trainer.executor, sigma).await?)
     }
 
     /// The averaged generator at other latents `[n, ..]`: `[n, ..]`, for pictures of its map.
@@ -39,20 +39,20 @@ impl Session {
         Ok(self.trainer.draw(&self.latents)?)
     }
 
-    /// The kinds of steps that the run takes now.
-    pub fn kinds(&self) -> &'static [StepKind] {
-        if self.trainer.in_warmup() { &[StepKind::Warmup] } else { &[StepKind::Ratio, StepKind::Generator] }
+    /// The updates of the present phase, in the order of a turn.
+    pub fn updates(&self) -> Vec<&'static str> {
+        self.trainer.phase().turn.iter().map(|(_, update)| update.name).collect()
     }
 
-    /// Compiles a kind of step ahead of its first run, for hosts that say so meanwhile.
-    pub fn prepare(&mut self, kind: StepKind) -> Result<(), SessionError> {
-        self.trainer.prepare(kind)?;
+    /// Compiles an update ahead of its first run, for hosts that say so meanwhile.
+    pub fn prepare(&mut self, update: &str) -> Result<(), SessionError> {
+        self.trainer.prepare(update)?;
         Ok(())
     }
 
-    /// Runs one step of this kind, outside of the run's order, and times each launch.
-    pub async fn profile(&mut self, kind: StepKind) -> Result<Vec<LaunchTime>, SessionError> {
-        Ok(self.trainer.profile(kind).await?)
+    /// Runs one update, outside of the run's order, and times each launch.
+    pub async fn profile(&mut self, update: &str) -> Result<Vec<LaunchTime>, SessionError> {
+        Ok(self.trainer.profile(update).await?)
     }
 
     /// Adds what the host has measured of the run at its present step to the statistics, such as `Quality/kl_grid`.

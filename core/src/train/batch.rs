@@ -1,7 +1,7 @@
 //! What every loss draws: real data, latents, noise and noise levels, all on the device.
 
 use crate::graph::{Graph, Var};
-use crate::nets::per_sample;
+use crate::nets::{one_hot, per_sample};
 
 /// Streams of random numbers, one per purpose, so that no two draws of a step are the same.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,10 @@ pub enum Stream {
     NoiseReal,
     /// Noise on samples.
     NoiseFake,
+    /// A second time below the first.
+    Level,
+    /// Which labels are dropped.
+    Label = 64,
 }
 
 /// Shape and place of the training data.
@@ -32,11 +36,15 @@ pub struct DataSpec {
     pub rows: usize,
     /// Bytes of images (mapped from 0..=255 to -1..=1), else numbers.
     pub bytes: bool,
+    /// How many classes they have; 0 without labels.
+    pub classes: usize,
 }
 
 impl DataSpec {
     /// Store of the data: packed bytes or numbers, row after row.
     pub const STORE: &'static str = "data";
+    /// Store of the labels: the class of each row, as a number. A number that is no class stands for none.
+    pub const LABELS: &'static str = "labels";
 
     /// Numbers of one data point.
     pub fn width(&self) -> usize {
@@ -54,10 +62,24 @@ impl DataSpec {
         std::iter::once(batch).chain(self.shape.iter().copied()).collect()
     }
 
+    /// Which rows are in the batch `[batch]`.
+    fn index<'g>(&self, graph: &'g Graph, batch: usize) -> Var<'g> {
+        (graph.uniform(Stream::Index as u32, &[batch]) * self.rows as f32).floor()
+    }
+
+    /// One-hot labels `[batch, classes]` of the rows that [`DataSpec::real`] draws.
+    pub fn labels<'g>(&self, graph: &'g Graph, batch: usize) -> Var<'g> {
+        graph.scope("labels", || {
+            let store = graph.input(Self::LABELS, 0, &[self.rows, 1]);
+            let index = graph.scope("data", || self.index(graph, batch));
+            one_hot(store.gather(index).reshape(&[batch]), self.classes)
+        })
+    }
+
     /// A random batch of real data, drawn with replacement.
     pub fn real<'g>(&self, graph: &'g Graph, batch: usize) -> Var<'g> {
         graph.scope("data", || {
-            let index = (graph.uniform(Stream::Index as u32, &[batch]) * self.rows as f32).floor();
+            let index = self.index(graph, batch);
             let shape = self.batch_shape(batch);
             if self.bytes {
                 let store = graph.input(Self::STORE, 0, &[self.store_len()]);
@@ -81,11 +103,16 @@ pub fn add_noise<'g>(x: Var<'g>, sigma: Var<'g>, stream: Stream) -> Var<'g> {
     x + per_sample(sigma, x.rank()) * noise(x.graph(), stream, &x.shape())
 }
 
+/// Numbers in 0 to 1 `[batch]`, one in each of `batch` equal intervals.
+pub fn stratified(graph: &Graph, batch: usize) -> Var<'_> {
+    (graph.iota(batch) + graph.uniform(Stream::Sigma as u32, &[batch])) * (1.0 / batch as f32)
+}
+
 /// Noise levels uniform in the logarithm, `[batch]`, and the numbers in 0 to 1 behind them: one in
 /// each of `batch` equal intervals, so that no step leaves a range of noise levels out.
 pub fn log_uniform_sigma(graph: &Graph, batch: usize, lo: f32, hi: f32) -> (Var<'_>, Var<'_>) {
     let ln = |x: f32| f64::from(x).ln() as f32;
-    let u = (graph.iota(batch) + graph.uniform(Stream::Sigma as u32, &[batch])) * (1.0 / batch as f32);
+    let u = stratified(graph, batch);
     ((u * ln(hi / lo) + ln(lo)).exp(), u)
 }
 

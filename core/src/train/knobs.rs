@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::divergence::Divergence;
-use crate::names::named;
+use super::methods::METHODS;
+use super::recipe::Method;
 
 /// A value that is refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,21 +28,73 @@ pub struct KnobError {
 pub struct Knob {
     /// Field name, such as `lr_generator`; the flag is `--lr-generator`.
     pub name: &'static str,
+    /// Its name in runs of earlier versions, which is still read.
+    pub old_name: Option<&'static str>,
     /// One sentence.
     pub help: &'static str,
     /// Smallest and largest value, if it is a number.
     pub range: Option<(f64, f64)>,
+    /// Whether it may change while training.
+    pub kind: Kind,
+}
+
+/// What a new value of a setting means for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Another run.
+    Fixed,
+    /// A number that is passed to the next step.
+    Live,
+    /// It may change while training; the plans are made anew.
+    Replan,
+}
+
+impl Knob {
+    /// The setting of this name, or of this old name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KNOBS.iter().find(|knob| knob.name == name || knob.old_name == Some(name))
+    }
+
     /// Whether a running session accepts a new value.
-    pub live: bool,
+    pub fn is_live(&self) -> bool {
+        self.kind != Kind::Fixed
+    }
+}
+
+/// A setting's value as a number, if it is one.
+trait Number {
+    fn number(&self) -> Option<f64>;
+}
+
+macro_rules! numbers {
+    ($($type:ty: $self:ident => $value:expr;)*) => {
+        $(impl Number for $type {
+            fn number(&self) -> Option<f64> {
+                let $self = self;
+                $value
+            }
+        })*
+    };
+}
+
+numbers! {
+    u32: x => Some(f64::from(*x));
+    u64: x => Some(*x as f64);
+    usize: x => Some(*x as f64);
+    f32: x => Some(f64::from(*x));
+    String: _x => None;
+    MethodName: _x => None;
+    Divergence: _x => None;
+    Multipliers: _x => None;
 }
 
 macro_rules! knobs {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $live:ident $(, $lo:literal ..= $hi:literal)?;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident $(was $old:literal $old_flag:literal)?: $type:ty = $default:expr, $live:ident $(, $lo:literal ..= $hi:literal)? $(, alone $alone:literal)?;)*) => {
         /// All settings of a run, resolved.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Config {
-            $($(#[doc = $doc])+ pub $name: $type,)*
+            $($(#[doc = $doc])+ $(#[serde(alias = $old)])? pub $name: $type,)*
         }
 
         /// Settings that a config file, the environment or the command line changes.
@@ -49,15 +102,26 @@ macro_rules! knobs {
         #[serde(default, deny_unknown_fields)]
         #[cfg_attr(feature = "cli", derive(clap::Args))]
         pub struct Overrides {
-            $($(#[doc = $doc])+ #[cfg_attr(feature = "cli", arg(long, value_name = "VALUE", help_heading = "Settings of the run"))] pub $name: Option<$type>,)*
+            $(
+                $(#[doc = $doc])+
+                #[cfg_attr(feature = "cli", arg(
+                    long,
+                    value_name = "VALUE",
+                    help_heading = "Settings of the run"
+                    $(, num_args = 0..=1, default_missing_value = $alone)?
+                ))]
+                $(#[cfg_attr(feature = "cli", arg(alias = $old_flag))] #[serde(alias = $old)])?
+                pub $name: Option<$type>,
+            )*
         }
 
         /// The table.
         pub const KNOBS: &[Knob] = &[$(Knob {
             name: stringify!($name),
+            old_name: knobs!(@old $($old)?),
             help: concat!($($doc),+),
             range: knobs!(@range $($lo, $hi)?),
-            live: knobs!(@live $live),
+            kind: knobs!(@kind $live),
         }),*];
 
         impl Default for Config {
@@ -81,14 +145,22 @@ macro_rules! knobs {
             /// These settings with the live ones of `other`.
             #[must_use]
             pub fn with_live_of(mut self, other: &Self) -> Self {
-                $(if knobs!(@live $live) { self.$name = other.$name.clone(); })*
+                $(if knobs!(@kind $live) != Kind::Fixed { self.$name = other.$name.clone(); })*
                 self
+            }
+
+            /// A setting as a number, if it is one.
+            pub fn number(&self, name: &str) -> Option<f64> {
+                match name {
+                    $(stringify!($name) => self.$name.number(),)*
+                    _ => None,
+                }
             }
 
             /// Changes a setting that may change while training. On an error nothing changes.
             pub fn set_live(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
-                let knob = KNOBS.iter().find(|k| k.name == name).ok_or_else(|| unknown(name, value))?;
-                if !knob.live {
+                let knob = Knob::find(name).ok_or_else(|| unknown(name, value))?;
+                if !knob.is_live() {
                     let problem = "this setting is fixed for a run; start another one".to_owned();
                     return Err(KnobError { knob: name.to_owned(), value: value.to_owned(), problem });
                 }
@@ -110,20 +182,28 @@ macro_rules! knobs {
                 names
             }
 
+            /// Forgets the settings that are not to be kept.
+            pub fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
+                $(if !is_kept(stringify!($name)) { self.$name = None; })*
+            }
+
             /// Sets one setting from text.
             pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
                 match name {
-                    $(stringify!($name) => self.$name = Some(parse(name, value)?),)*
+                    $(stringify!($name) $(| $old)? => self.$name = Some(parse(name, value)?),)*
                     _ => return Err(unknown(name, value)),
                 }
                 Ok(())
             }
         }
     };
+    (@old) => { None };
+    (@old $old:literal) => { Some($old) };
     (@range) => { None };
     (@range $lo:literal, $hi:literal) => { Some(($lo as f64, $hi as f64)) };
-    (@live live) => { true };
-    (@live fixed) => { false };
+    (@kind live) => { Kind::Live };
+    (@kind fixed) => { Kind::Fixed };
+    (@kind replan) => { Kind::Replan };
 }
 
 knobs! {
@@ -141,18 +221,20 @@ knobs! {
     duration: u64 = 0, live, 0 ..= 1_000_000_000;
     /// End after this many minutes of the whole run, if that comes first; 0: no such limit.
     minutes: f32 = 0.0, live, 0.0 ..= 1e7;
+    /// Steps in which a flow is trained again on its own samples.
+    reflow_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
     /// How the generator is trained.
-    method: MethodName = MethodName::Diffratio, fixed;
+    method: MethodName = MethodName::default(), fixed;
     /// Which divergence between generator and data is reduced.
-    divergence: Divergence = Divergence::ReverseKl, live;
+    divergence: Divergence = Divergence::ReverseKl, replan;
     /// Learning rate of the warm-up.
     lr_warmup: f32 = 2e-3, live, 0.0 ..= 1.0;
     /// Learning rate of the generator.
     lr_generator: f32 = 3e-4, live, 0.0 ..= 1.0;
-    /// Learning rate of the ratio network.
-    lr_ratio: f32 = 1e-3, live, 0.0 ..= 1.0;
-    /// Ratio updates per generator update.
-    ratio_steps: u32 = 2, live, 1 ..= 100;
+    /// Learning rate of the network that tells how samples differ from data: a ratio network, a fake denoiser.
+    lr_critic was "lr_ratio" "lr-ratio": f32 = 1e-3, live, 0.0 ..= 1.0;
+    /// Updates of that network per generator update.
+    critic_steps was "ratio_steps" "ratio-steps": u32 = 2, live, 1 ..= 100;
     /// Decay of the generator's moving average, per step.
     ema: f32 = 0.999, live, 0.0 ..= 0.999999;
     /// Decay of the first moment in distillation (the warm-up uses 0.9).
@@ -163,6 +245,10 @@ knobs! {
     clip: f32 = 1.0, live, 0.0 ..= 1e9;
     /// Weight of the R1 penalty on the ratio network; 0 leaves it out of the plan.
     r1: f32 = 0.0, fixed, 0.0 ..= 1e6;
+    /// Weight of the squared difference of both denoisers in the loss of score identity distillation.
+    alpha: f32 = 1.2, live, 0.0 ..= 10.0;
+    /// Largest rank of a low-rank adapter's change of a weight.
+    rank: usize = 16, fixed, 1 ..= 1024;
     /// Share of the distillation, at its end, over which learning rates fall to zero in a straight line.
     cooldown: f32 = 0.5, live, 0.0 ..= 1.0;
     /// Noise level at which the generator is evaluated.
@@ -183,6 +269,12 @@ knobs! {
     attention: usize = 0, fixed, 0 ..= 1024;
     /// Make all images squares of this side (centre crop, then resample); 0: as they are.
     resize: usize = 0, fixed, 0 ..= 1024;
+    /// 1: tell the networks the class of each sample, so that samples of a class can be asked for; 0: without classes.
+    classes: u32 = 0, fixed, 0 ..= 1, alone "1";
+    /// With classes, the share of samples whose class is kept from a network that is also to know all of them together.
+    label_dropout: f32 = 0.1, live, 0.0 ..= 1.0;
+    /// With classes, how far a teacher goes from all of them together (0) to the one that is asked for (1, off) and beyond.
+    guidance: f32 = 1.0, live, 0.0 ..= 100.0;
     /// Steps between lines of statistics.
     tick: u64 = 50, live, 1 ..= 1_000_000_000;
     /// Steps between checkpoints, snapshots and sample grids.
@@ -191,15 +283,93 @@ knobs! {
     keep_last: usize = 3, live, 1 ..= 1_000_000;
 }
 
-/// The methods by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MethodName {
-    /// Density-ratio distillation (arXiv 2502.08005).
-    Diffratio,
+/// Settings that every method reads. The others are listed by the methods that do ([`Method::knobs`]).
+pub const COMMON: &[&str] = &[
+    "data",
+    "seed",
+    "batch",
+    "steps",
+    "duration",
+    "minutes",
+    "method",
+    "ema",
+    "clip",
+    "sigma_init",
+    "width",
+    "multipliers",
+    "blocks",
+    "patch",
+    "attention",
+    "resize",
+    "classes",
+    "label_dropout",
+    "tick",
+    "snap",
+    "keep_last",
+];
+
+/// One of [`METHODS`], by its name.
+#[derive(Clone, Copy)]
+pub struct MethodName(&'static Method);
+
+impl MethodName {
+    /// The method.
+    pub fn get(self) -> &'static Method {
+        self.0
+    }
 }
 
-named!(MethodName, "methods": Diffratio = "diffratio");
+impl From<&'static Method> for MethodName {
+    fn from(method: &'static Method) -> Self {
+        Self(method)
+    }
+}
+
+impl Default for MethodName {
+    fn default() -> Self {
+        Self(&METHODS[0])
+    }
+}
+
+impl PartialEq for MethodName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl fmt::Debug for MethodName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+impl fmt::Display for MethodName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+impl FromStr for MethodName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Method::find(text).map(Self).ok_or_else(|| {
+            let names: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+            format!("known methods: {}", names.join(", "))
+        })
+    }
+}
+
+impl Serialize for MethodName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for MethodName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 /// Channel multipliers, written `1,2,4`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,17 +477,31 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         assert_eq!(refused(|c| c.batch = 0), "batch = 0: must be in 2..=65536");
-        assert!(refused(|c| c.lr_ratio = f32::NAN).starts_with("lr_ratio = NaN"));
+        assert!(refused(|c| c.lr_critic = f32::NAN).starts_with("lr_critic = NaN"));
         assert!(refused(|c| c.sigma_min = 30.0).contains("below sigma_max"));
+    }
+
+    #[test]
+    fn old_names_are_read_from_everywhere() {
+        let old = r#"{"lr_ratio": 0.25, "ratio_steps": 7}"#;
+        let config: Config = serde_json::from_str(old).unwrap();
+        assert_eq!((config.lr_critic, config.critic_steps), (0.25, 7));
+        let overrides: Overrides = serde_json::from_str(old).unwrap();
+        assert_eq!(overrides.names(), ["lr_critic", "critic_steps"]);
+        let mut config = Config::default();
+        config.set_live("ratio_steps", "9").unwrap();
+        assert_eq!(config.critic_steps, 9);
+        assert_eq!(Knob::find("lr_ratio").unwrap().name, "lr_critic");
+        assert!(serde_json::to_string(&config).unwrap().contains("\"lr_critic\""), "new files have the new names");
     }
 
     #[test]
     fn only_live_settings_change_while_training() {
         let mut config = Config::default();
-        config.set_live("lr_ratio", "0.001").unwrap();
-        assert_eq!(config.lr_ratio, 0.001);
+        config.set_live("lr_critic", "0.001").unwrap();
+        assert_eq!(config.lr_critic, 0.001);
         assert!(config.set_live("batch", "128").unwrap_err().problem.contains("fixed"));
-        assert!(config.set_live("lr_ratio", "-1").is_err());
-        assert_eq!(config.lr_ratio, 0.001);
+        assert!(config.set_live("lr_critic", "-1").is_err());
+        assert_eq!(config.lr_critic, 0.001);
     }
 }

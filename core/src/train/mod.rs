@@ -1,21 +1,36 @@
-//! Training: settings, losses, and the loop that runs their plans.
+//! Training: settings, methods, and the run of their plans.
 
 mod batch;
+mod bins;
+mod counters;
 mod divergence;
 mod field;
 mod knobs;
-pub mod method;
+mod methods;
 mod presets;
+mod recipe;
 mod source;
 mod statistics;
+mod step;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 pub use batch::{DataSpec, Stream};
+pub use bins::BINS;
+pub use counters::Counters;
+#[cfg(feature = "native")]
+pub(crate) use counters::CountersV1;
 pub use divergence::Divergence;
-pub use field::{FieldValues, RatioField};
-pub use knobs::{Config, KNOBS, Knob, KnobError, MethodName, Multipliers, Overrides};
-pub use method::StepKind;
+pub use field::{FieldOfView, FieldValues};
+pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multipliers, Overrides};
+pub use methods::METHODS;
 pub use presets::{PRESETS, Preset};
+pub use recipe::{
+    Alarm, Count, Field, First, Handover, Head, Layer, Method, Mode, Moment, Need, Network, Phase, Plot, Rates, Recipe,
+    See, Sight, Subject, Update,
+};
 pub use source::TrainingData;
 pub use statistics::Averages;
-pub use trainer::{Counters, SAMPLES, TrainError, Trainer, latent, sample_batch};
+pub use step::{Declared, Net, RING, Setup, Statistic, Step, Weights, ring, store_len};
+pub use trainer::{SAMPLES, TrainError, Trainer, sample_batch};

@@ -1,6 +1,7 @@
 //! Named settings that work: what a beginner trains first.
 
 use super::knobs::{Config, Multipliers};
+use super::recipe::Method;
 
 /// A named run.
 pub struct Preset {
@@ -16,6 +17,14 @@ impl Preset {
     pub fn config(&self) -> Config {
         let mut config = Config::default();
         (self.settings)(&mut config);
+        config
+    }
+
+    /// The same, as a method changes them.
+    pub fn config_for(&self, method: &'static Method) -> Config {
+        let mut config = self.config();
+        config.method = method.into();
+        (method.settings)(&mut config);
         config
     }
 
@@ -35,9 +44,9 @@ fn planar(config: &mut Config, data: &str) {
         width: 64,
         blocks: 3,
         lr_generator: 1e-3,
-        lr_ratio: 2e-3,
+        lr_critic: 2e-3,
         // Of the settings that were tried, these came closest to the data on `gaussians`.
-        ratio_steps: 4,
+        critic_steps: 4,
         cooldown: 1.0,
         ema: 0.998,
         sigma_init: 1.0,
@@ -74,7 +83,7 @@ pub const PRESETS: &[Preset] = &[
                 steps: 50_000,
                 lr_warmup: 1e-3,
                 lr_generator: 1e-4,
-                lr_ratio: 3e-4,
+                lr_critic: 3e-4,
                 ..c.clone()
             }
         },
@@ -94,11 +103,16 @@ pub const PRESETS: &[Preset] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::{METHODS, Need};
 
     #[test]
     fn presets_are_valid() {
         for preset in PRESETS {
-            preset.config().validate().unwrap_or_else(|e| panic!("{}: {e}", preset.name));
+            for method in METHODS {
+                let config = preset.config_for(method);
+                config.validate().unwrap_or_else(|e| panic!("{}, {}: {e}", preset.name, method.name));
+                assert!(!method.needs.contains(&Need::Teacher) || config.warmup_steps > 0, "{}", method.name);
+            }
         }
     }
 }

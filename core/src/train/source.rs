@@ -1,7 +1,7 @@
 //! The data of a run, in the form in which the device holds them.
 
 use super::batch::DataSpec;
-use super::knobs::Config;
+use super::knobs::{Config, KnobError};
 use crate::data::{Dataset, Density};
 use crate::nets::{MlpConfig, NetworkConfig, UnetConfig};
 
@@ -14,6 +14,8 @@ pub struct TrainingData {
     pub spec: DataSpec,
     /// Content of the data store.
     pub words: Vec<u32>,
+    /// Class of each row; empty without labels.
+    pub labels: Vec<u32>,
     /// Name for titles and files.
     pub name: String,
     /// Licence.
@@ -30,7 +32,8 @@ const FIRST: usize = 64;
 impl TrainingData {
     /// Images.
     pub fn images(data: &Dataset) -> Self {
-        let spec = DataSpec { shape: vec![data.height, data.width, data.channels], rows: data.n, bytes: true };
+        let shape = vec![data.height, data.width, data.channels];
+        let spec = DataSpec { shape, rows: data.n, bytes: true, classes: data.classes.len() };
         let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
         let words: Vec<u32> = data.images.chunks(4).map(word).collect();
         // Spread over the set, which may be sorted by class.
@@ -39,6 +42,7 @@ impl TrainingData {
         Self {
             first: first.collect(),
             words,
+            labels: data.labels.clone().unwrap_or_default(),
             name: data.name.clone(),
             license: data.license.clone(),
             density: None,
@@ -48,12 +52,13 @@ impl TrainingData {
 
     /// Points of a density.
     pub fn density(density: Density, seed: u32) -> Self {
-        let points = density.sample(POINTS, u64::from(seed) << 32 | 1);
+        let (points, labels) = density.sample_with_classes(POINTS, u64::from(seed) << 32 | 1);
         let values: Vec<f32> = points.into_iter().flatten().collect();
         Self {
-            spec: DataSpec { shape: vec![2], rows: POINTS, bytes: false },
+            spec: DataSpec { shape: vec![2], rows: POINTS, bytes: false, classes: density.classes() },
             first: values[..2 * 4096].to_vec(),
             words: values.iter().map(|v| v.to_bits()).collect(),
+            labels,
             name: density.name().to_owned(),
             license: "none needed: computed".to_owned(),
             density: Some(density),
@@ -64,9 +69,10 @@ impl TrainingData {
     pub fn points(name: &str, points: &[[f32; 2]]) -> Self {
         let values = points.as_flattened();
         Self {
-            spec: DataSpec { shape: vec![2], rows: points.len(), bytes: false },
+            spec: DataSpec { shape: vec![2], rows: points.len(), bytes: false, classes: 0 },
             first: values[..values.len().min(2 * 4096)].to_vec(),
             words: values.iter().map(|v| v.to_bits()).collect(),
+            labels: Vec::new(),
             name: name.to_owned(),
             license: String::new(),
             density: None,
@@ -89,8 +95,22 @@ impl TrainingData {
         crate::data::load_with_progress(&config.data, &options, progress).map(|data| Self::images(&data))
     }
 
+    /// Whether these data have the classes that the settings ask for.
+    pub fn check_classes(&self, config: &Config) -> Result<(), KnobError> {
+        if config.classes == 0 || self.spec.classes > 0 {
+            return Ok(());
+        }
+        let problem = format!(
+            "{} has no labels; leave the setting out, or give data with classes: a density, a known data set, IDX \
+             files with their labels, or a folder with one folder per class",
+            self.name
+        );
+        Err(KnobError { knob: "classes".to_owned(), value: config.classes.to_string(), problem })
+    }
+
     /// The generator's network for these data and settings.
     pub fn network(&self, config: &Config) -> NetworkConfig {
+        let label_dim = if config.classes > 0 { self.spec.classes } else { 0 };
         match self.spec.shape[..] {
             [height, width, channels] => NetworkConfig::Unet(UnetConfig {
                 resolution: height,
@@ -104,10 +124,17 @@ impl TrainingData {
                 attn_middle: config.attention > 0,
                 channels_per_head: None,
                 channel_mult_emb: 4,
-                label_dim: 0,
+                label_dim,
                 adaptive_scale: false,
+                two_times: false,
             }),
-            _ => NetworkConfig::Mlp(MlpConfig { dim: self.spec.width(), width: config.width, depth: config.blocks }),
+            _ => NetworkConfig::Mlp(MlpConfig {
+                dim: self.spec.width(),
+                width: config.width,
+                depth: config.blocks,
+                label_dim,
+                two_times: false,
+            }),
         }
     }
 }

@@ -2,28 +2,26 @@
 
 use litemap::LiteMap;
 
-use super::method::{RING, StepKind};
+use super::step::{RING, Statistic};
 
 /// Running sums by name.
 #[derive(Clone, Debug, Default)]
 pub struct Averages {
-    sums: LiteMap<&'static str, (f64, u64)>,
+    sums: LiteMap<String, (f64, u64)>,
 }
 
 impl Averages {
     /// Adds the rows of a ring that the given runs wrote; returns the first value that is not finite.
-    pub(super) fn add(&mut self, kind: StepKind, ring: &[f32], runs: &[u32]) -> Option<(&'static str, f32)> {
-        let names = kind.statistics();
+    pub(super) fn add(&mut self, names: &[Statistic], ring: &[f32], runs: &[u32]) -> Option<(String, f32)> {
         let mut bad = None;
         for run in runs {
             let row = &ring[*run as usize % RING * names.len()..][..names.len()];
-            for (name, &value) in names.iter().zip(row) {
+            for (Statistic { name, squared }, &value) in names.iter().zip(row) {
                 if !value.is_finite() {
-                    bad = bad.or(Some((*name, value)));
+                    bad = bad.or_else(|| Some((name.clone(), value)));
                 }
-                // The squared norm is what is recorded.
-                let value = if name.starts_with("Grad/") { f64::from(value).sqrt() } else { f64::from(value) };
-                let (sum, count) = self.sums.entry(name).or_default();
+                let value = if *squared { f64::from(value).sqrt() } else { f64::from(value) };
+                let (sum, count) = self.sums.entry(name.clone()).or_default();
                 *sum += value;
                 *count += 1;
             }
@@ -32,7 +30,7 @@ impl Averages {
     }
 
     /// The means since the last call, by name.
-    pub fn take(&mut self) -> LiteMap<&'static str, f64> {
+    pub fn take(&mut self) -> LiteMap<String, f64> {
         std::mem::take(&mut self.sums).into_iter().map(|(name, (sum, count))| (name, sum / count as f64)).collect()
     }
 }

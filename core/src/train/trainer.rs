@@ -1,47 +1,43 @@
-//! The state of a run on its device: stores, plans, counters; one call is one step.
+//! The state of a run on its device: stores, plans, counters; one call is one update.
 //!
-//! Invariant: everything that the next step depends on is in the networks' stores, in those that
-//! [`Trainer::running_means`] names, and in [`Counters`], so that a saved run goes on with the same
-//! bits as one that was never interrupted.
-
-use litemap::LiteMap;
-
-use serde::{Deserialize, Serialize};
+//! Invariant: everything that the next update depends on is in the stores of the networks ([`Network::state`](super::Network::state)), in those that
+//! [`Trainer::remembered`] names, and in
+//! [`Counters`], so that a saved run goes on with the same bits as one that was never interrupted.
 
 use super::batch::DataSpec;
+use super::bins::BINS;
+use super::counters::Counters;
 use super::knobs::Config;
-use super::method::{ACCURACY, BINS, GENERATOR, GRAD_SQUARES, RATIO, RING, Setup, StepKind, store_len};
+use super::recipe::{First, Handover, Network, Phase, Recipe, Update};
 use super::statistics::Averages;
+use super::step::{Declared, RING, Setup, ring, store_len};
 use crate::exec::{ExecError, Executor, LaunchTime, PlanId, RunArgs};
-use crate::nets::ParamLayout;
+use crate::nets::{Draw, ParamLayout, cycle, latent};
 use crate::plan::{Plan, PlanError, SLOT_ALIGN};
+use crate::sampling::{SamplingError, Walk};
 
 /// Images per run of the sampling plan.
 const SAMPLE_BATCH: usize = 64;
 /// The same for points, of which a picture needs many: each read waits for the device once.
 const SAMPLE_POINTS: usize = 4096;
 
+/// The scalar that says how far a phase is, 0 to 1.
+pub(super) const PROGRESS: &str = "progress";
+
+/// Prefix of the stores that samples are drawn in.
+const GRID: &str = "grid";
+
 /// Store of the samples that were drawn last.
 pub const SAMPLES: &str = "grid.sample";
+
+/// Classes as a store holds them.
+fn numbers(classes: &[u32]) -> Vec<f32> {
+    classes.iter().map(|class| *class as f32).collect()
+}
 
 /// Samples per run of the sampling plan for these data.
 pub fn sample_batch(data: &DataSpec) -> usize {
     if data.bytes { SAMPLE_BATCH } else { SAMPLE_POINTS }
-}
-
-/// How far a run is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Plans run: the first word of every per-step random counter.
-    pub runs: u32,
-    /// Warm-up steps.
-    pub warmup: u64,
-    /// Ratio updates.
-    pub ratio: u64,
-    /// Generator updates of the distillation.
-    pub generator: u64,
-    /// Generator updates since its optimizer state began anew.
-    pub generator_updates: u64,
 }
 
 /// Why a step failed.
@@ -53,92 +49,153 @@ pub enum TrainError {
     /// The plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Drawing samples.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
     /// Loss or gradient is not a number any more.
-    #[error("{statistic} became {value} at {network} update {update}{cause}; lower the learning rate or set --clip")]
+    #[error("{statistic} became {value} at {name} update {update}{cause}; lower the learning rate or set --clip")]
     NonFinite {
         /// Which statistic showed it.
-        statistic: &'static str,
+        statistic: String,
         /// NaN or infinity.
         value: f32,
-        /// Which network.
-        network: &'static str,
-        /// Its update.
+        /// Which update.
+        name: &'static str,
+        /// The how manieth.
         update: u64,
         /// The first bad tensor, if it was found.
         cause: String,
     },
 }
 
+/// An update of a run, and its plan once it has run.
+struct Running {
+    update: Update,
+    declared: Declared,
+    plan: Option<(PlanId, Plan)>,
+    /// Runs whose statistics have not been taken yet.
+    recorded: Vec<u32>,
+}
+
 /// A run on a device.
 pub struct Trainer {
     /// The device.
     pub executor: Executor,
-    /// Networks, data and settings.
+    /// Data and settings.
     pub setup: Setup,
     /// How far it is.
     pub counters: Counters,
-    generator: ParamLayout,
-    ratio: ParamLayout,
-    plans: LiteMap<StepKind, (PlanId, Plan)>,
-    sampler: Option<(PlanId, Plan)>,
-    /// Runs whose statistics have not been taken yet, by kind of step.
-    recorded: LiteMap<StepKind, Vec<u32>>,
+    recipe: Recipe,
+    /// In the order of the recipe's networks.
+    layouts: Vec<ParamLayout>,
+    updates: Vec<Running>,
+    /// How samples are drawn, once they have been.
+    walk: Option<Walk>,
 }
 
 impl Trainer {
     /// Makes stores on the device and gives the networks their first weights.
     pub fn new(mut executor: Executor, setup: Setup, data: &[u32]) -> Result<Self, TrainError> {
-        let generator = setup.network.generator_layout();
-        let ratio = setup.network.ratio_layout();
+        let recipe = setup.recipe();
+        let layouts: Vec<ParamLayout> = recipe.networks.iter().map(Network::layout).collect();
         executor.create_store(DataSpec::STORE, setup.data.store_len().next_multiple_of(SLOT_ALIGN))?;
         executor.write_words(DataSpec::STORE, 0, data)?;
-        for (network, layout) in [(GENERATOR, &generator), (RATIO, &ratio)] {
-            for store in ["param", "grad", "m", "v", "ema"] {
-                executor.create_store(&format!("{network}.{store}"), store_len(layout.len))?;
+        let classes = setup.network.classes();
+        if classes > 0 {
+            executor.create_store(DataSpec::LABELS, setup.data.rows.next_multiple_of(SLOT_ALIGN))?;
+            let rows = sample_batch(&setup.data);
+            executor.create_store("grid.class", rows)?;
+            executor.write("grid.class", 0, &numbers(&cycle(rows, classes)))?;
+        }
+        for (network, layout) in recipe.networks.iter().zip(&layouts) {
+            for store in network.stores() {
+                executor.create_store(&format!("{}.{store}", network.name), store_len(layout.len))?;
             }
         }
-        executor.create_store(GRAD_SQUARES, SLOT_ALIGN.max(BINS))?;
-        executor.create_store(ACCURACY, SLOT_ALIGN.max(BINS))?;
-        for kind in [StepKind::Warmup, StepKind::Ratio, StepKind::Generator] {
-            executor.create_store(kind.ring(), RING * kind.statistics().len())?;
+        let mut updates = Vec::new();
+        for update in recipe.updates() {
+            let declared = update.declared(&setup, &recipe);
+            for &(store, len) in &declared.remembered {
+                if executor.store_len(store).is_none() {
+                    executor.create_store(store, len.next_multiple_of(SLOT_ALIGN))?;
+                }
+            }
+            executor.create_store(&ring(update.name), RING * declared.statistics.len())?;
+            updates.push(Running { update, declared, plan: None, recorded: Vec::new() });
         }
         let batch = sample_batch(&setup.data) * setup.data.width();
         executor.create_store("grid.latent", batch)?;
         executor.create_store(SAMPLES, batch)?;
-        let mut trainer = Self {
-            executor,
-            setup,
-            counters: Counters::default(),
-            generator,
-            ratio,
-            plans: LiteMap::new(),
-            sampler: None,
-            recorded: LiteMap::new(),
-        };
-        let seed = trainer.setup.config.seed;
-        let first = trainer.generator.initial(seed);
-        trainer.set_weights(GENERATOR, &first)?;
-        let first = trainer.ratio.initial(seed ^ 0x5241_5449);
-        trainer.set_weights(RATIO, &first)?;
+        let counters = Counters::default();
+        let mut trainer = Self { executor, setup, counters, recipe, layouts, updates, walk: None };
+        trainer.set_labels(&[])?;
+        for network in trainer.recipe.networks.clone() {
+            let mut first = network.first;
+            // A copy of a copy is one of the original.
+            while let First::From(other) = first {
+                first = trainer.recipe.network(other).expect("recipes copy from networks that they have").first;
+            }
+            let First::Random(salt) = first else { unreachable!("the loop ends with one") };
+            let values = trainer.layout(network.name).initial(trainer.setup.config.seed ^ salt);
+            trainer.set_weights(network.name, &values)?;
+        }
         Ok(trainer)
     }
 
+    /// The class of each row of the data, for networks with classes; rows without one have none. Networks without
+    /// classes don't mind.
+    pub fn set_labels(&mut self, labels: &[u32]) -> Result<(), ExecError> {
+        if self.setup.network.classes() == 0 {
+            return Ok(());
+        }
+        let mut classes = numbers(labels);
+        classes.resize(self.setup.data.rows, -1.0);
+        self.executor.write(DataSpec::LABELS, 0, &classes)
+    }
+
+    /// What the run consists of.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The phase that it is in.
+    pub fn phase(&self) -> &Phase {
+        &self.recipe.phases[self.counters.phase]
+    }
+
+    /// Turns of this phase in all.
+    pub fn length(&self) -> u64 {
+        self.phase().length.of(&self.setup.config)
+    }
+
+    /// Whether this phase has all its turns.
+    pub fn phase_is_over(&self) -> bool {
+        self.counters.turn >= self.length()
+    }
+
+    /// Whether no phase comes after this one.
+    pub fn in_last_phase(&self) -> bool {
+        self.counters.phase + 1 >= self.recipe.phases.len()
+    }
+
     /// Names, shapes and places of a network's parameters.
+    ///
+    /// # Panics
+    /// If the run has no network of that name.
     pub fn layout(&self, network: &str) -> &ParamLayout {
-        if network == RATIO { &self.ratio } else { &self.generator }
+        let at = self.recipe.networks.iter().position(|other| other.name == network);
+        &self.layouts[at.unwrap_or_else(|| panic!("the run has no network `{network}`"))]
     }
 
     /// Weights and their average, `values` in the layout of the network; its optimizer starts anew.
     pub fn set_weights(&mut self, network: &str, values: &[f32]) -> Result<(), ExecError> {
         let zeros = vec![0.0; store_len(self.layout(network).len)];
-        for (store, content) in [("param", values), ("ema", values), ("m", &zeros), ("v", &zeros)] {
+        let stores = self.recipe.network(network).map_or(&[][..], |network| network.state());
+        for store in stores {
+            let content = if matches!(*store, "m" | "v") { &zeros[..] } else { values };
             self.executor.write(&format!("{network}.{store}"), 0, content)?;
         }
-        if network == GENERATOR {
-            self.counters.generator_updates = 0;
-        } else {
-            self.counters.ratio = 0;
-        }
+        self.counters.adam.remove(network);
         Ok(())
     }
 
@@ -147,144 +204,211 @@ impl Trainer {
         self.executor.read(&format!("{network}.{store}"), 0, self.layout(network).len).await
     }
 
-    /// Whether the next step belongs to the warm-up.
-    pub fn in_warmup(&self) -> bool {
-        self.counters.warmup < self.setup.config.warmup_steps && self.counters.generator == 0
+    /// The best weights of a network: averaged, if it is trained.
+    pub async fn best_weights(&self, network: &str) -> Result<Vec<f32>, ExecError> {
+        let store = self.recipe.network(network).map_or("param", |network| network.best());
+        self.weights(network, store).await
     }
 
-    /// From denoiser to one-step generator: the averaged warm-up weights become the generator's and
-    /// initialise the encoder of the ratio network.
-    pub async fn begin_distillation(&mut self) -> Result<Vec<f32>, TrainError> {
-        let denoiser = self.weights(GENERATOR, "ema").await?;
-        self.set_weights(GENERATOR, &denoiser)?;
-        let mut ratio = self.weights(RATIO, "param").await?;
-        self.ratio.transfer(&mut ratio, &self.generator, &denoiser);
-        self.set_weights(RATIO, &ratio)?;
-        Ok(denoiser)
+    /// Passes weights from network to network. What is saved is the session's to do.
+    pub async fn hand_over(&mut self, handover: Handover) -> Result<(), TrainError> {
+        match handover {
+            Handover::Copy { from, to } => {
+                let weights = self.best_weights(from).await?;
+                self.set_weights(to, &weights)?;
+            }
+            Handover::Encoder { from, to } => {
+                let source = self.best_weights(from).await?;
+                let mut weights = self.weights(to, "param").await?;
+                self.layout(to).transfer(&mut weights, self.layout(from), &source);
+                self.set_weights(to, &weights)?;
+            }
+            Handover::Save(..) => {}
+            Handover::Collect { draw, into, rows } => self.collect(&draw, into, rows).await?,
+        }
+        Ok(())
     }
 
-    /// The plan of a kind of step, made when it is first needed.
-    pub fn prepare(&mut self, kind: StepKind) -> Result<PlanId, TrainError> {
-        if let Some((id, _)) = self.plans.get(&kind) {
+    /// Fills stores with latents and with what the network that is drawn from makes of them.
+    async fn collect(&mut self, draw: &Draw, [latents, samples]: [&str; 2], rows: usize) -> Result<(), TrainError> {
+        /// Seeds of these latents; those of pictures count from 0.
+        const FIRST_SEED: u32 = 1 << 31;
+        let (width, batch) = (self.setup.data.width(), sample_batch(&self.setup.data));
+        let drawn = self.recipe.drawn();
+        let params = format!("{}.{}", drawn.name, drawn.best());
+        let walk = Walk::new(&mut self.executor, &drawn.net, draw, GRID, &params, batch)?;
+        for first in (0..rows).step_by(batch) {
+            let seeds = FIRST_SEED + first as u32..FIRST_SEED + (first + batch).min(rows) as u32;
+            let of_seeds: Vec<f32> = seeds.flat_map(|seed| latent(seed, width)).collect();
+            walk.draw(&mut self.executor, &of_seeds)?;
+            let drawn = self.executor.read(SAMPLES, 0, of_seeds.len()).await?;
+            self.executor.write(latents, first * width, &of_seeds)?;
+            self.executor.write(samples, first * width, &drawn)?;
+        }
+        walk.release(&mut self.executor);
+        Ok(())
+    }
+
+    /// Gives the network that is drawn from its weights, and the others what they take from it.
+    pub async fn begin_with(&mut self, weights: &[f32]) -> Result<(), TrainError> {
+        self.set_weights(self.recipe.drawn().name, weights)?;
+        for handover in self.recipe.inherit.clone() {
+            self.hand_over(handover).await?;
+        }
+        Ok(())
+    }
+
+    /// Goes over to the next phase.
+    pub fn next_phase(&mut self) {
+        self.counters.phase += 1;
+        self.counters.turn = 0;
+    }
+
+    fn find(&self, update: &str) -> usize {
+        let at = self.updates.iter().position(|running| running.update.name == update);
+        at.unwrap_or_else(|| panic!("the run has no update `{update}`"))
+    }
+
+    /// The plan of an update, made when it is first needed.
+    ///
+    /// # Panics
+    /// If the run has no update of that name, as all functions that take one.
+    pub fn prepare(&mut self, update: &str) -> Result<PlanId, TrainError> {
+        let at = self.find(update);
+        if let Some((id, _)) = &self.updates[at].plan {
             return Ok(*id);
         }
-        let plan = self.setup.plan(kind)?;
+        let plan = self.updates[at].update.plan(&self.setup, &self.recipe)?;
         let id = self.executor.prepare(&plan)?;
-        self.plans.insert(kind, (id, plan));
+        self.updates[at].plan = Some((id, plan));
         Ok(id)
     }
 
-    /// Prepares the next step, and on the processor all that follow, so that what does not fit on the device is known
-    /// before the run begins. A graphics card would compile kernels for each of them, and the first step would wait.
+    /// Prepares the next update, and on the processor all of the phases to come, so that what does not fit on the
+    /// device is known before the run begins. A graphics card would compile kernels for each of them, and the first
+    /// update would wait.
     pub fn prepare_ahead(&mut self) -> Result<(), TrainError> {
-        let kinds = [StepKind::Warmup, StepKind::Ratio, StepKind::Generator];
-        let kinds = &kinds[usize::from(!self.in_warmup())..];
-        let kinds = if self.executor.is_cpu() { kinds } else { &kinds[..1] };
-        kinds.iter().try_for_each(|kind| self.prepare(*kind).map(drop))
+        let to_come = self.recipe.phases[self.counters.phase..].iter().flat_map(|phase| &phase.turn);
+        let names = to_come.map(|(_, update)| update.name);
+        let names: Vec<_> = names.take(if self.executor.is_cpu() { usize::MAX } else { 1 }).collect();
+        names.into_iter().try_for_each(|name| self.prepare(name).map(drop))
     }
 
-    /// The plan that a kind of step runs, if it has run.
-    pub fn plan(&self, kind: StepKind) -> Option<&Plan> {
-        self.plans.get(&kind).map(|(_, plan)| plan)
+    /// The plan that an update runs, if it has run.
+    pub fn plan(&self, update: &str) -> Option<&Plan> {
+        self.updates[self.find(update)].plan.as_ref().map(|(_, plan)| plan)
     }
 
-    /// Runs one step.
-    pub fn step(&mut self, kind: StepKind) -> Result<(), TrainError> {
-        let id = self.prepare(kind)?;
-        let scalars = self.advance(kind);
+    /// Runs an update.
+    pub fn step(&mut self, update: &str) -> Result<(), TrainError> {
+        let id = self.prepare(update)?;
+        let scalars = self.advance(update);
         let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
         Ok(self.executor.run(id, &args)?)
     }
 
-    /// Runs one step and times each launch.
-    pub async fn profile(&mut self, kind: StepKind) -> Result<Vec<LaunchTime>, TrainError> {
-        let id = self.prepare(kind)?;
-        let scalars = self.advance(kind);
-        let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
-        Ok(self.executor.profile(id, &args).await?)
-    }
-
-    /// Counts a step that is about to run, and returns its scalars.
-    fn advance(&mut self, kind: StepKind) -> Vec<f32> {
-        let counters = &mut self.counters;
-        counters.runs = counters.runs.wrapping_add(1);
-        self.recorded.entry(kind).or_default().push(counters.runs);
-        match kind {
-            StepKind::Warmup => counters.warmup += 1,
-            StepKind::Ratio => counters.ratio += 1,
-            StepKind::Generator => counters.generator += 1,
-        }
-        if kind != StepKind::Ratio {
-            counters.generator_updates += 1;
-        }
-        let update = if kind == StepKind::Ratio { counters.ratio } else { counters.generator_updates };
-        self.scalars(kind, update)
-    }
-
-    fn scalars(&self, kind: StepKind, update: u64) -> Vec<f32> {
-        let config = &self.setup.config;
-        let warmup = kind == StepKind::Warmup;
-        let (beta1, beta2) = if warmup { (0.9, 0.999) } else { (config.beta1, config.beta2) };
-        let correction = |beta: f32| (1.0 - f64::from(beta).powi(i32::try_from(update).unwrap_or(i32::MAX))) as f32;
-        let plan = &self.plans[&kind].1;
-        let decay = if warmup { 1.0 } else { self.cooldown() };
-        let value = |name: &String| match name.rsplit_once('.').map_or("", |(_, scalar)| scalar) {
-            "lr" if warmup => config.lr_warmup,
-            "lr" if kind == StepKind::Ratio => config.lr_ratio * decay,
-            "lr" => config.lr_generator * decay,
-            "beta1" => beta1,
-            "beta2" => beta2,
-            "eps" => 1e-8,
-            "correction1" => correction(beta1),
-            "correction2" => correction(beta2),
-            // A young average follows its network, or it would remember the random start.
-            "ema_decay" => config.ema.min(update as f32 / (update as f32 + 9.0)),
-            "clip" => config.clip,
-            other => unreachable!("no program has a scalar `{other}`"),
-        };
-        plan.scalars.iter().map(value).collect()
-    }
-
-    /// What is left of the learning rates at this generator step, 1 to 0.
-    fn cooldown(&self) -> f32 {
-        let Config { steps, cooldown, .. } = self.setup.config;
-        let left = steps.saturating_sub(self.counters.generator.saturating_sub(1)) as f32;
-        (left / (cooldown * steps as f32).max(1.0)).min(1.0)
-    }
-
-    /// Takes the statistics of the rows that were recorded since the last call, and checks them.
-    ///
-    /// Call it at least every [`RING`] steps, or older rows are lost (not their check: weights stop
-    /// changing at the first gradient that is not finite).
-    pub async fn statistics(&mut self, averages: &mut Averages) -> Result<(), TrainError> {
-        let mut recorded = std::mem::take(&mut self.recorded).into_tuple_vec();
-        recorded.sort_by_key(|(_, runs)| runs.first().copied());
-        for (kind, mut runs) in recorded {
-            // Rows are numbered by runs of any kind; older ones have been written over.
-            let last = self.counters.runs;
-            runs.retain(|run| last - run < RING as u32);
-            let ring = self.executor.read(kind.ring(), 0, RING * kind.statistics().len()).await?;
-            if let Some((statistic, value)) = averages.add(kind, &ring, &runs) {
-                let (network, update) = (kind.network(), self.updates(kind));
-                let cause = self.first_bad(kind);
-                return Err(TrainError::NonFinite { statistic, value, network, update, cause });
+    /// Runs one turn of this phase.
+    pub fn turn(&mut self) -> Result<(), TrainError> {
+        for (count, update) in self.phase().turn.clone() {
+            for _ in 0..count.of(&self.setup.config) {
+                self.step(update.name)?;
             }
         }
         Ok(())
     }
 
-    fn updates(&self, kind: StepKind) -> u64 {
-        match kind {
-            StepKind::Warmup => self.counters.warmup,
-            StepKind::Ratio => self.counters.ratio,
-            StepKind::Generator => self.counters.generator,
-        }
+    /// Runs an update and times each launch.
+    pub async fn profile(&mut self, update: &str) -> Result<Vec<LaunchTime>, TrainError> {
+        let id = self.prepare(update)?;
+        let scalars = self.advance(update);
+        let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
+        Ok(self.executor.profile(id, &args).await?)
     }
 
-    /// Runs the step once more, launch by launch, to name the first tensor that is not finite.
-    fn first_bad(&mut self, kind: StepKind) -> String {
-        let Ok(id) = self.prepare(kind) else { return String::new() };
-        let scalars = self.scalars(kind, 1);
+    /// Counts an update that is about to run, and returns its scalars. The last update of a turn closes it.
+    fn advance(&mut self, name: &str) -> Vec<f32> {
+        let closes = self.phase().turn.last().is_some_and(|(_, last)| last.name == name);
+        let at = self.find(name);
+        let counters = &mut self.counters;
+        counters.runs = counters.runs.wrapping_add(1);
+        self.updates[at].recorded.push(counters.runs);
+        counters.count(name);
+        for network in &self.updates[at].declared.updated {
+            counters.count_adam(network);
+        }
+        if closes {
+            counters.turn += 1;
+            counters.turns += 1;
+        }
+        self.scalars(at)
+    }
+
+    fn scalars(&self, at: usize) -> Vec<f32> {
+        let Running { update, plan, .. } = &self.updates[at];
+        let config = &self.setup.config;
+        let rates = (update.rates)(config);
+        let decay = if rates.cools { self.cooldown() } else { 1.0 };
+        let correction = |beta: f32, t: u64| (1.0 - f64::from(beta).powi(i32::try_from(t).unwrap_or(i32::MAX))) as f32;
+        let of_optimizer = |network: &str, scalar: &str| {
+            let t = self.counters.adam(network).max(1);
+            match scalar {
+                "lr" => rates.lr * decay,
+                "beta1" => rates.beta1,
+                "beta2" => rates.beta2,
+                "eps" => 1e-8,
+                "correction1" => correction(rates.beta1, t),
+                "correction2" => correction(rates.beta2, t),
+                // A young average follows its network, or it would remember the random start.
+                "ema_decay" => config.ema.min(t as f32 / (t as f32 + 9.0)),
+                "clip" => config.clip,
+                other => unreachable!("optimizers have no scalar `{other}`"),
+            }
+        };
+        let value = |name: &String| match name.rsplit_once('.') {
+            Some((network, scalar)) => of_optimizer(network, scalar),
+            None if name == PROGRESS => (self.counters.turn as f32 / self.length().max(1) as f32).min(1.0),
+            None => config.number(name).expect("a step takes only settings that are numbers") as f32,
+        };
+        let (_, plan) = plan.as_ref().expect("an update is prepared before it runs");
+        plan.scalars.iter().map(value).collect()
+    }
+
+    /// What is left of the learning rates at this turn, 1 to 0.
+    fn cooldown(&self) -> f32 {
+        let length = self.length();
+        let left = length.saturating_sub(self.counters.turn.saturating_sub(1)) as f32;
+        (left / (self.setup.config.cooldown * length as f32).max(1.0)).min(1.0)
+    }
+
+    /// Takes the statistics of the rows that were recorded since the last call, and checks them.
+    ///
+    /// Call it at least every [`RING`] updates, or older rows are lost (not their check: weights stop
+    /// changing at the first gradient that is not finite).
+    pub async fn statistics(&mut self, averages: &mut Averages) -> Result<(), TrainError> {
+        let mut order: Vec<usize> =
+            (0..self.updates.len()).filter(|at| !self.updates[*at].recorded.is_empty()).collect();
+        order.sort_by_key(|at| self.updates[*at].recorded.first().copied());
+        for at in order {
+            let mut runs = std::mem::take(&mut self.updates[at].recorded);
+            // Rows are numbered by runs of any update; older ones have been written over.
+            let last = self.counters.runs;
+            runs.retain(|run| last - run < RING as u32);
+            let Running { update, declared, .. } = &self.updates[at];
+            let name = update.name;
+            let rows = self.executor.read(&ring(name), 0, RING * declared.statistics.len()).await?;
+            if let Some((statistic, value)) = averages.add(&declared.statistics, &rows, &runs) {
+                let update = self.counters.of(name);
+                let cause = self.first_bad(name);
+                return Err(TrainError::NonFinite { statistic, value, name, update, cause });
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs an update once more, launch by launch, to name the first tensor that is not finite.
+    fn first_bad(&mut self, update: &str) -> String {
+        let Ok(id) = self.prepare(update) else { return String::new() };
+        let scalars = self.scalars(self.find(update));
         let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
         let Executor::Cpu(cpu) = &mut self.executor else { return String::new() };
         match cpu.first_non_finite(id, &args) {
@@ -293,13 +417,17 @@ impl Trainer {
         }
     }
 
-    /// Rebuilds plans after a setting changed that is part of them.
+    /// Makes plans anew after a setting changed that is part of them.
     pub fn forget_plans(&mut self) {
-        self.plans.clear();
+        for running in &mut self.updates {
+            if let Some((id, _)) = running.plan.take() {
+                self.executor.release(id);
+            }
+        }
     }
 
-    /// One-step samples of the averaged generator for latents `[n, ..]`, `n` at most
-    /// [`sample_batch`]: `[n, ..]`.
+    /// Samples of the averaged generator for latents `[n, ..]`, `n` at most
+    /// [`sample_batch`]: `[n, ..]`. With K classes, row i has class i mod K.
     pub async fn sample(&mut self, latents: &[f32]) -> Result<Vec<f32>, TrainError> {
         self.draw(latents)?;
         Ok(self.executor.read(SAMPLES, 0, latents.len()).await?)
@@ -307,40 +435,44 @@ impl Trainer {
 
     /// As [`Trainer::sample`]; the samples stay on the device, in the store [`SAMPLES`].
     pub fn draw(&mut self, latents: &[f32]) -> Result<(), TrainError> {
-        if self.sampler.is_none() {
-            let plan = self.setup.sampler("grid", "generator.ema", sample_batch(&self.setup.data))?;
-            self.sampler = Some((self.executor.prepare(&plan)?, plan));
+        if self.walk.is_none() {
+            let drawn = self.recipe.drawn();
+            let params = format!("{}.{}", drawn.name, drawn.best());
+            let rows = sample_batch(&self.setup.data);
+            self.walk = Some(Walk::new(&mut self.executor, &drawn.net, &self.recipe.draw, GRID, &params, rows)?);
         }
-        let (id, _) = self.sampler.as_ref().expect("made above");
-        self.executor.write("grid.latent", 0, latents)?;
-        Ok(self.executor.run(*id, &RunArgs { scalars: &[], seed: 0, step: 0 })?)
+        let walk = self.walk.as_ref().expect("made above");
+        Ok(walk.draw(&mut self.executor, latents)?)
     }
 
-    /// Stores besides the networks' that the next step reads, with their lengths.
-    pub fn running_means() -> [(&'static str, usize); 2] {
-        [(GRAD_SQUARES, BINS), (ACCURACY, BINS)]
+    /// Stores besides the networks' that a later update reads, with their lengths.
+    pub fn remembered(&self) -> Vec<(&'static str, usize)> {
+        let mut stores: Vec<(&'static str, usize)> = Vec::new();
+        for store in self.updates.iter().flat_map(|running| &running.declared.remembered) {
+            if !stores.contains(store) {
+                stores.push(*store);
+            }
+        }
+        stores
+    }
+
+    /// The numbers by bin of noise levels that the method shows, from small to large; empty if it shows none, or not
+    /// yet.
+    pub async fn levels(&self) -> Result<Vec<f32>, ExecError> {
+        match self.recipe.levels() {
+            Some((store, _)) if self.in_last_phase() => self.executor.read(store, 0, BINS).await,
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Runs whose statistics have not been taken.
     pub fn unread_runs(&self) -> usize {
-        let first = self.recorded.values().filter_map(|runs| runs.first()).min();
+        let first = self.updates.iter().filter_map(|running| running.recorded.first()).min();
         first.map_or(0, |first| (self.counters.runs - first) as usize + 1)
-    }
-
-    /// Accuracy of the ratio network by bin of noise levels, from small to large.
-    pub async fn accuracy_by_bin(&self) -> Result<Vec<f32>, ExecError> {
-        self.executor.read(ACCURACY, 0, BINS).await
     }
 
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.setup.config
     }
-}
-
-/// The latent of a seed: standard normal, `width` numbers that depend on the seed alone.
-pub fn latent(seed: u32, width: usize) -> impl Iterator<Item = f32> {
-    /// Keeps latents of samples apart from the random numbers of training.
-    const STREAM: u32 = 0x4C41_5445;
-    (0..width as u32).map(move |i| crate::random::normal(crate::random::threefry2x32([seed, STREAM], [0, i]))[0])
 }

@@ -150,7 +150,7 @@ fn every_control_of_points_has_a_name_and_can_be_used() {
     let bar = ["Pause", "Step", "Ratio step", "Generator step", "Slow motion", "Reset", "Save", "Stop", "Discard"];
     assert_driven(&driven, &bar);
     assert_driven(&driven, &["Data", "Samples", "Ratio", "Gradient", "Latent grid", "Noised", "Noise level"]);
-    assert_driven(&driven, &["lr generator", "divergence", "ratio steps", "beta2", "ema", "cooldown", "Undo"]);
+    assert_driven(&driven, &["lr generator", "divergence", "critic steps", "beta2", "ema", "cooldown", "Undo"]);
     assert_driven(&driven, &["Smoothing", "Save CSV", "Save picture", "Compare with a run", "Logarithmic"]);
     assert_driven(&driven, &["Light", "Dark", "150 %", "End without saving", "Next charts", "seed"]);
     assert_usable(&mut gui);

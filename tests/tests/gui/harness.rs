@@ -69,7 +69,7 @@ pub fn click(gui: &mut Gui, label: &str) {
 
 /// Waits until a paused run has come to rest: the step that was under way is done, and was seen.
 pub fn settle(gui: &mut Gui) {
-    let counters = |gui: &Gui| state(gui).run.view.as_ref().map(|view| view.counters);
+    let counters = |gui: &Gui| state(gui).run.view.as_ref().map(|view| view.counters.clone());
     let (mut last, mut same) = (counters(gui), 0);
     while same < 50 {
         gui.step();
@@ -86,7 +86,7 @@ pub fn iterations(window: &Window) -> u64 {
 /// A run of small networks, which a processor trains quickly even without optimisation.
 pub fn start_small(gui: &mut Gui, steps: u64, play: bool) {
     let preset = Preset::find("gaussians").expect("a preset").config();
-    let config = Config { batch: 128, width: 16, blocks: 2, ratio_steps: 1, steps, snap: 20, tick: 5, ..preset };
+    let config = Config { batch: 128, width: 16, blocks: 2, critic_steps: 1, steps, snap: 20, tick: 5, ..preset };
     let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
     gui.state_mut().as_mut().expect("a window").start(start, play);
     until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use eframe::egui::ColorImage;
 use onestep_core::eval::nearest::Neighbour;
+use onestep_core::nets::latent;
 use onestep_core::sampling::{line_latent, plane_latent};
-use onestep_core::train::latent;
 
 /// Places for one task each, the most urgent first: what follows a dragging finger goes before what takes long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

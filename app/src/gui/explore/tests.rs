@@ -42,7 +42,7 @@ fn write_model(folder: &Path, name: &str, kind: ModelKind, network: &NetworkConf
 }
 
 fn planar() -> NetworkConfig {
-    NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2 })
+    NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 0, two_times: false })
 }
 
 /// Lets the view run until something is so.
@@ -79,7 +79,7 @@ fn samples_have_the_bits_of_the_command() {
     let path = asset("mnist-generator.safetensors");
     let mut executor = Executor::Cpu(CpuExecutor::new());
     let mut generator = open_generator(&mut executor, &open_model(&path).unwrap()).unwrap();
-    let wanted = draw(&mut generator, &mut executor, &[0, 1, 2, 3]).unwrap();
+    let wanted = draw(&mut generator, &mut executor, &[0, 1, 2, 3], &[]).unwrap();
 
     let worker = Worker::start("cpu".into());
     worker.ask(|_| Slot::Open, Task::Open(path), 0);
@@ -206,7 +206,6 @@ fn files_that_are_no_generators_say_so_and_the_model_stays() {
         (folder.path().join("short.safetensors"), "choose a .safetensors file"),
         (folder.path().join("empty"), "holds no generator-*.safetensors"),
         (write_model(folder.path(), "a.safetensors", ModelKind::Ratio, &tiny), "is a ratio network, not a generator"),
-        (write_model(folder.path(), "b.safetensors", ModelKind::Denoiser, &tiny), "is a denoiser from a warm-up"),
     ] {
         open(&mut harness, &path);
         let error = harness.state().error.clone().unwrap_or_default();

@@ -2,7 +2,6 @@
 
 use eframe::egui::{self, Button, Rect, Slider, WidgetInfo};
 
-use super::definitions::CHARTS;
 use super::{Charts, Request};
 
 impl Charts {
@@ -35,7 +34,7 @@ impl Charts {
             {
                 self.follow();
             }
-            if fit < CHARTS.len() {
+            if fit < self.shown.len() {
                 self.pager(ui, fit);
             }
             if self.damaged() > 0 {
@@ -56,13 +55,13 @@ impl Charts {
         if arrow(self.first > 0, "<", "Previous charts") {
             self.first -= fit.min(self.first);
         }
-        if arrow(self.first + fit < CHARTS.len(), ">", "Next charts") {
-            self.first = (self.first + fit).min(CHARTS.len() - fit);
+        if arrow(self.first + fit < self.shown.len(), ">", "Next charts") {
+            self.first = (self.first + fit).min(self.shown.len() - fit);
         }
         let last = self.first + fit;
         ui.label(match fit {
-            1 => format!("{last} of {}", CHARTS.len()),
-            _ => format!("{} to {last} of {}", self.first + 1, CHARTS.len()),
+            1 => format!("{last} of {}", self.shown.len()),
+            _ => format!("{} to {last} of {}", self.first + 1, self.shown.len()),
         });
     }
 }

@@ -1,150 +1,138 @@
-//! Which charts there are, and which statistics each of them shows.
+//! Which charts there are, and which statistics each of them shows: read off what the method declares.
 
 use eframe::egui::Color32;
+use onestep_core::train::{See, Subject};
 
 use super::super::theme::Theme;
+use super::super::training::Declared;
 
-/// What a curve is about, and so its colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// Real data, or the warm-up, which learns from them alone.
-    Real,
-    /// The generator and its samples.
-    Fake,
-    /// The ratio network.
-    Ratio,
-    /// The gradient that moves samples.
-    Gradient,
-    /// None of these.
-    Plain,
+/// A curve of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// Name of the statistic.
+    pub key: String,
+    /// Name in the chart.
+    pub name: String,
+    /// What it is about.
+    pub subject: Option<Subject>,
 }
 
-impl Subject {
+impl Trace {
+    fn new(key: &str, name: &str, subject: Option<Subject>) -> Self {
+        Self { key: key.to_owned(), name: name.to_owned(), subject }
+    }
+
     /// Its colour; `plain` is that of text.
-    pub fn color(self, theme: &Theme, plain: Color32) -> Color32 {
-        match self {
-            Self::Real => theme.real,
-            Self::Fake => theme.fake,
-            Self::Ratio => theme.ratio,
-            Self::Gradient => theme.gradient,
-            Self::Plain => plain,
-        }
+    pub fn color(&self, theme: &Theme, plain: Color32) -> Color32 {
+        self.subject.map_or(plain, |subject| theme.subject(subject))
     }
 }
 
-/// A curve of a chart.
-#[derive(Debug)]
-pub struct Trace {
-    /// Name of the statistic.
-    pub key: &'static str,
-    /// Name in the chart.
-    pub name: &'static str,
-    /// What it is about.
-    pub subject: Subject,
-}
-
-const fn trace(key: &'static str, name: &'static str, subject: Subject) -> Trace {
-    Trace { key, name, subject }
+/// Where numbers by noise level are to go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goal {
+    /// The number.
+    pub ideal: f64,
+    /// What it means.
+    pub means: &'static str,
+    /// The statistic that is their mean.
+    pub mean: &'static str,
 }
 
 /// What a chart shows.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// Statistics by step.
     Lines {
         /// Whether it starts with a logarithmic scale.
         log: bool,
         /// Its curves.
-        traces: &'static [Trace],
+        traces: Vec<Trace>,
         /// What to show as long as none of its curves has a value.
-        instead: &'static [Trace],
+        instead: Vec<Trace>,
     },
-    /// The latest accuracy of the ratio network by noise level.
-    Accuracy,
+    /// The latest numbers by noise level.
+    Levels(Goal),
 }
 
 /// A chart.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
     /// Its title.
-    pub title: &'static str,
+    pub title: String,
     /// How to read it.
-    pub help: &'static str,
+    pub help: String,
     /// What it shows.
     pub kind: Kind,
 }
 
-/// All charts, the most important ones first: a narrow window shows only those.
-pub const CHARTS: &[Chart] = &[
-    Chart {
-        title: "Loss",
-        help: "Ratio: logistic loss of the network that tells noised data from noised samples; near 1.39 (2 ln 2) it \
-               can't. Generator: the divergence that it estimates. Warm-up: denoising error.",
-        kind: Kind::Lines {
-            log: false,
-            traces: &[
-                trace("Loss/ratio", "ratio", Subject::Ratio),
-                trace("Loss/generator", "generator", Subject::Fake),
-                trace("Loss/warmup", "warm-up", Subject::Real),
-            ],
-            instead: &[],
-        },
-    },
-    Chart {
-        title: "Ratio accuracy by noise level",
-        help: "The convergence meter: how often the ratio network tells noised data from noised samples. At 0.5 it \
-               can't tell them apart: the generator has converged at that noise level. High noise gets there first.",
-        kind: Kind::Accuracy,
-    },
-    Chart {
-        title: "Gradient norm",
-        help: "Size of the gradients of the networks' parameters, and of the pull on samples (mean square, before it \
-               is normalized). Spikes mean that a learning rate is too high.",
-        kind: Kind::Lines {
-            log: true,
-            traces: &[
-                trace("Grad/ratio", "ratio", Subject::Ratio),
-                trace("Grad/generator", "generator", Subject::Fake),
-                trace("Grad/warmup", "warm-up", Subject::Real),
-                trace("Ratio/pull", "pull", Subject::Gradient),
-            ],
-            instead: &[],
-        },
-    },
-    Chart {
-        title: "Quality",
+impl Chart {
+    fn lines(title: &str, help: &str, log: bool, traces: Vec<Trace>) -> Self {
+        let kind = Kind::Lines { log, traces, instead: Vec::new() };
+        Self { title: title.to_owned(), help: help.to_owned(), kind }
+    }
+}
+
+/// All charts of a method, the most important ones first: a narrow window shows only those. Statistics that the method
+/// puts into no chart of its own are grouped by what stands before the `/` in their names.
+pub fn charts(declared: &Declared) -> Vec<Chart> {
+    let own: Vec<&str> =
+        declared.recipe.plots.iter().flat_map(|plot| plot.curves.iter().map(|(key, ..)| *key)).collect();
+    let mut groups: Vec<(String, Vec<Trace>, String)> = Vec::new();
+    for (update, statistics, _) in &declared.updates {
+        for name in statistics.iter().map(|statistic| &statistic.name).filter(|name| !own.contains(&name.as_str())) {
+            let (group, curve) = name.split_once('/').unwrap_or(("", name));
+            let subject = match curve {
+                curve if curve.ends_with("real") => Subject::Real,
+                curve if curve.ends_with("fake") => Subject::Fake,
+                _ => update.subject,
+            };
+            let trace = Trace::new(name, &curve.replace('_', " "), Some(subject));
+            match groups.iter_mut().find(|(other, ..)| other == group) {
+                Some((_, traces, _)) => traces.push(trace),
+                None => groups.push((group.to_owned(), vec![trace], format!("Recorded where {}.", update.about))),
+            }
+        }
+    }
+    let mut take = |group: &str| {
+        let at = groups.iter().position(|(other, ..)| other == group);
+        at.map_or(Vec::new(), |at| groups.remove(at).1)
+    };
+    let about: Vec<String> =
+        declared.updates.iter().map(|(update, ..)| format!("{}: {}.", update.name, update.about)).collect();
+    let mut charts = vec![Chart::lines("Loss", &about.join(" "), false, take("Loss"))];
+    let mut instead = Vec::new();
+    for sight in &declared.recipe.sights {
+        if let See::Levels { ideal, means, mean, .. } = sight.see {
+            let kind = Kind::Levels(Goal { ideal: f64::from(ideal), means, mean });
+            charts.push(Chart { title: sight.name.to_owned(), help: sight.about.to_owned(), kind });
+            let name = mean.rsplit('/').next().unwrap_or(mean);
+            instead.push(Trace::new(mean, name, Some(Subject::Critic)));
+        }
+    }
+    charts.push(Chart::lines(
+        "Gradient norm",
+        "Size of the gradients of the networks' parameters. Spikes mean that a learning rate is too high.",
+        true,
+        take("Grad"),
+    ));
+    let quality = vec![
+        Trace::new("Quality/kl_grid", "KL on a grid", Some(Subject::Fake)),
+        Trace::new("Quality/fid_lenet", "FID (LeNet)", Some(Subject::Fake)),
+    ];
+    charts.push(Chart {
+        title: "Quality".to_owned(),
         help: "Distance from samples to data, the lower the better: KL divergence on a grid (points) or Fréchet \
-               distance of LeNet features (digits). Until one is measured: the ratio network's accuracy, where 0.5 \
-               is the best.",
-        kind: Kind::Lines {
-            log: false,
-            traces: &[
-                trace("Quality/kl_grid", "KL on a grid", Subject::Fake),
-                trace("Quality/fid_lenet", "FID (LeNet)", Subject::Fake),
-            ],
-            instead: &[trace("Ratio/accuracy", "accuracy", Subject::Ratio)],
-        },
-    },
-    Chart {
-        title: "Speed",
-        help: "Milliseconds per training step, the lower the faster.",
-        kind: Kind::Lines {
-            log: false,
-            traces: &[trace("Timing/ms_per_step", "ms per step", Subject::Plain)],
-            instead: &[],
-        },
-    },
-    Chart {
-        title: "Ratio logit",
-        help: "What the ratio network says on average: above 0 it takes its input for data, below 0 for samples. Both \
-               curves approach 0 as samples become like data.",
-        kind: Kind::Lines {
-            log: false,
-            traces: &[
-                trace("Ratio/logit_real", "on data", Subject::Real),
-                trace("Ratio/logit_fake", "on samples", Subject::Fake),
-            ],
-            instead: &[],
-        },
-    },
-];
+               distance of LeNet features (digits). Until one is measured, what else says how far they are."
+            .to_owned(),
+        kind: Kind::Lines { log: false, traces: quality, instead },
+    });
+    let speed = vec![Trace::new("Timing/ms_per_step", "ms per step", None)];
+    charts.push(Chart::lines("Speed", "Milliseconds per training step, the lower the faster.", false, speed));
+    charts.extend(declared.recipe.plots.iter().map(|plot| {
+        let traces = plot.curves.iter().map(|(key, name, subject)| Trace::new(key, name, Some(*subject)));
+        Chart::lines(plot.title, plot.about, plot.log, traces.collect())
+    }));
+    charts.extend(groups.into_iter().map(|(group, traces, help)| Chart::lines(&group, &help, false, traces)));
+    charts
+}

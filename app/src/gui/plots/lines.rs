@@ -19,8 +19,8 @@ use super::series::Column;
 
 /// What a chart shows.
 pub struct Lines<'a> {
-    pub title: &'static str,
-    pub traces: &'static [Trace],
+    pub title: &'a str,
+    pub traces: &'a [Trace],
     pub curves: &'a Curves,
     pub behind: Option<&'a Compared>,
     pub marks: &'a [Mark],
@@ -45,7 +45,7 @@ pub struct Moved {
 
 /// A curve as it is drawn.
 struct Drawn {
-    name: &'static str,
+    name: String,
     /// Its latest value.
     last: f64,
     color: Color32,
@@ -121,13 +121,15 @@ impl Lines<'_> {
     }
 
     fn columns(&self, limit: usize, text: Color32) -> Vec<Drawn> {
-        let of = |curves: &Curves, key| curves.get(key).map(|c| c.shown().columns(self.x, limit)).unwrap_or_default();
+        let of = |curves: &Curves, key: &String| {
+            curves.get(key).map(|c| c.shown().columns(self.x, limit)).unwrap_or_default()
+        };
         let drawn = |trace: &Trace| Drawn {
-            name: trace.name,
-            last: self.curves.get(trace.key).and_then(|c| c.shown().last()).map_or(0.0, |(_, v)| self.value(v)),
-            color: trace.subject.color(self.theme, text),
-            columns: of(self.curves, trace.key),
-            behind: self.behind.map(|other| of(&other.curves, trace.key)).unwrap_or_default(),
+            name: trace.name.clone(),
+            last: self.curves.get(&trace.key).and_then(|c| c.shown().last()).map_or(0.0, |(_, v)| self.value(v)),
+            color: trace.color(self.theme, text),
+            columns: of(self.curves, &trace.key),
+            behind: self.behind.map(|other| of(&other.curves, &trace.key)).unwrap_or_default(),
         };
         self.traces.iter().map(drawn).collect()
     }
@@ -160,7 +162,8 @@ impl Lines<'_> {
             let smooth = curve.shown().nearest(x).map_or(value, |(_, _, smooth)| self.value(smooth));
             ((first as f64 - margin)..=(last as f64 + margin)).contains(&x).then_some((step, value, smooth))
         };
-        let values: Vec<_> = self.traces.iter().filter_map(|t| Some((t.name, near(self.curves, t.key)?))).collect();
+        let values: Vec<_> =
+            self.traces.iter().filter_map(|t| Some((t.name.as_str(), near(self.curves, &t.key)?))).collect();
         let distance = |step: u64| (step as f64 - x).abs();
         let closest = values.iter().map(|(_, (step, ..))| *step).min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
         let mut lines = vec![closest.map_or_else(|| format!("step {x:.0}"), |step| format!("step {step}"))];
@@ -171,7 +174,7 @@ impl Lines<'_> {
             lines.push(format!("{name}: {value}{smoothed}{elsewhere}"));
         }
         if let Some(other) = self.behind {
-            let values = self.traces.iter().filter_map(|t| Some((t.name, near(&other.curves, t.key)?)));
+            let values = self.traces.iter().filter_map(|t| Some((t.name.as_str(), near(&other.curves, &t.key)?)));
             let line =
                 |(name, (_, value, _)): (&str, (u64, f64, f64))| format!("{name}: {} in {}", short(value), other.name);
             lines.extend(values.map(line));
@@ -183,8 +186,11 @@ impl Lines<'_> {
 
     /// The chart in words: `Loss: ratio 1.23, generator 0.4 at step 500`.
     fn describe(&self) -> String {
-        let last = |t: &Trace| Some((t.name, self.curves.get(t.key)?.shown().last()?));
-        let values: Vec<_> = self.traces.iter().filter_map(last).collect();
+        let values: Vec<_> = self
+            .traces
+            .iter()
+            .filter_map(|t| Some((t.name.as_str(), self.curves.get(&t.key)?.shown().last()?)))
+            .collect();
         let Some(newest) = values.iter().map(|(_, (step, _))| *step).max() else {
             return format!("{}: no values yet", self.title);
         };
@@ -199,7 +205,7 @@ impl Lines<'_> {
 impl Drawn {
     fn draw(&self, plot: &mut PlotUi<'_>, per_point: f64) {
         // The legend's switch goes by id: it hides all parts of a curve.
-        let id = self.name;
+        let id = self.name.as_str();
         if !self.behind.is_empty() {
             let line = Line::new("", points(&self.behind)).id(id).allow_hover(false);
             plot.line(line.color(self.color.gamma_multiply(0.7)).width(1.0).style(LineStyle::dashed_dense()));

@@ -1,15 +1,15 @@
-//! Charts of a run: losses, accuracy of the ratio network by noise level, gradients, quality, speed.
+//! Charts of a run: what its method records, quality, speed.
 //!
 //! [`Charts`] takes what a session tells and draws as many charts side by side as fit. All of them show the same
 //! steps. [`pyramid`] makes that cheap for any number of points: a frame costs the columns of pixels
 //! times a logarithm. File dialogs are the host's: [`Charts::show`] returns a [`Request`].
 
-mod accuracy;
 mod axis;
 mod bar;
 mod definitions;
 mod export;
 mod history;
+mod levels;
 mod lines;
 mod marks;
 mod pyramid;
@@ -21,14 +21,16 @@ use std::path::Path;
 
 use eframe::egui::{self, Rect, UiBuilder, vec2};
 use onestep_core::files::FileError;
+use onestep_core::train::Alarm;
 
-use self::accuracy::Accuracy;
 pub use self::axis::short;
-use self::definitions::{CHARTS, Chart, Kind};
+use self::definitions::{Chart, Kind};
 use self::history::Curves;
+use self::levels::Levels;
 use self::lines::Lines;
 use self::marks::Mark;
 use super::theme::Theme;
+use super::training::Declared;
 
 /// What the host is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +59,11 @@ struct Panel {
 /// The charts of a run.
 pub struct Charts {
     curves: Curves,
-    accuracy: Accuracy,
+    levels: Levels,
+    /// What there is to see.
+    shown: Vec<Chart>,
+    /// How the method says that a run has failed.
+    alarms: Vec<Alarm>,
     /// In the order of steps.
     marks: Vec<Mark>,
     compared: Option<Compared>,
@@ -74,28 +80,21 @@ pub struct Charts {
 
 impl Default for Charts {
     fn default() -> Self {
-        let panel = |chart: &Chart| Panel { log: matches!(chart.kind, Kind::Lines { log: true, .. }), y: None };
         Self {
             curves: Curves::new(),
-            accuracy: Accuracy::default(),
+            levels: Levels::default(),
+            shown: Vec::new(),
+            alarms: Vec::new(),
             marks: Vec::new(),
             compared: None,
             damaged: 0,
             view: None,
             smoothing: 0.6,
-            panels: CHARTS.iter().map(panel).collect(),
+            panels: Vec::new(),
             first: 0,
         }
     }
 }
-
-/// What is said of a ratio network that has collapsed.
-pub const COLLAPSED: &str = "collapsed: the ratio network gives the same answer everywhere";
-/// How far from one half the accuracy of guesses may be.
-const GUESSES: f64 = 0.01;
-/// Mean square of the pull on samples, in units of the data, below which nothing is pulled. Collapsed runs had 4e-10 and
-/// less, down to 0; others kept 1e-4 to their ends, on points and on digits, with each divergence.
-const NO_PULL: f64 = 1e-8;
 
 /// Points that a chart needs to be readable.
 const LEAST_WIDTH: f32 = 220.0;
@@ -114,10 +113,21 @@ impl Charts {
         history::push(&mut self.curves, step, values.iter().map(|(name, value)| (name, *value)));
     }
 
-    /// Sets the accuracy of the ratio network in bins of noise levels, equal in log sigma; 0 and NaN mean
-    /// not measured yet.
-    pub fn set_accuracy(&mut self, by_level: &[f32], sigma: [f32; 2]) {
-        self.accuracy = Accuracy::new(by_level, sigma);
+    /// Forgets the run, and takes what another one's method declares.
+    pub fn declare(&mut self, declared: &Declared) {
+        self.clear();
+        let charts = definitions::charts(declared);
+        if charts != self.shown {
+            let panel = |chart: &Chart| Panel { log: matches!(chart.kind, Kind::Lines { log: true, .. }), y: None };
+            self.panels = charts.iter().map(panel).collect();
+            self.shown = charts;
+        }
+        self.alarms.clone_from(&declared.recipe.alarms);
+    }
+
+    /// Sets the numbers by noise level, in bins that are equal in log sigma; 0 and NaN mean not measured yet.
+    pub fn set_levels(&mut self, by_level: &[f32], sigma: [f32; 2]) {
+        self.levels = Levels::new(by_level, sigma);
     }
 
     /// Something happened at this step.
@@ -139,7 +149,7 @@ impl Charts {
     /// Forgets the run, but not the other run nor what the user chose.
     pub fn clear(&mut self) {
         self.curves.clear();
-        self.accuracy = Accuracy::default();
+        self.levels = Levels::default();
         self.marks.clear();
         self.damaged = 0;
         self.view = None;
@@ -162,12 +172,9 @@ impl Charts {
         Some(self.curves.get(name)?.linear().nearest(f64::INFINITY)?.1)
     }
 
-    /// Whether the ratio network has collapsed, as of the last line of statistics: it guesses, and it has no slope. One
-    /// that can't tell samples from data any more guesses, too, but its slope never vanishes: it learns from batches,
-    /// and no two of them are alike.
-    pub fn collapsed(&self) -> bool {
-        self.latest("Ratio/accuracy").is_some_and(|accuracy| (accuracy - 0.5).abs() < GUESSES)
-            && self.latest("Ratio/pull").is_some_and(|pull| pull < NO_PULL)
+    /// What the method says that the last line of statistics means, if it means that the run has failed.
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.alarms.iter().copied().find(|alarm| (alarm.rings)(&|name| self.latest(name)))
     }
 
     /// Damaged lines that [`Charts::load`] skipped; the user sees the number as well.
@@ -221,14 +228,14 @@ impl Charts {
     pub fn show(&mut self, ui: &mut egui::Ui, theme: &Theme) -> Option<Request> {
         let gap = ui.spacing().item_spacing.x;
         let fit = ((ui.available_width() + gap) / (LEAST_WIDTH + gap)).floor() as usize;
-        let fit = fit.clamp(1, CHARTS.len());
-        self.first = self.first.min(CHARTS.len() - fit);
+        let fit = fit.max(1).min(self.shown.len());
+        self.first = self.first.min(self.shown.len() - fit);
         let mut request = self.bar(ui, fit);
 
         let space = ui.available_size();
         let height = if space.y.is_finite() { space.y.max(LEAST_HEIGHT) } else { 3.0 * LEAST_HEIGHT };
         let (row, _) = ui.allocate_exact_size(vec2(space.x, height), egui::Sense::hover());
-        let width = (row.width() + gap) / fit as f32 - gap;
+        let width = (row.width() + gap) / fit.max(1) as f32 - gap;
         for place in 0..fit {
             let corner = row.min + vec2(place as f32 * (width + gap), 0.0);
             let rect = Rect::from_min_size(corner, vec2(width, height));
@@ -248,9 +255,9 @@ impl Charts {
         // Room for the plot even if the theme's text is large.
         ui.spacing_mut().item_spacing.y = 2.0;
         ui.visuals_mut().extreme_bg_color = theme.canvas;
-        let chart = &CHARTS[index];
+        let chart = self.shown[index].clone();
         ui.horizontal(|ui| {
-            ui.add(egui::Label::new(egui::RichText::new(chart.title).strong()).truncate()).on_hover_text(chart.help);
+            ui.add(egui::Label::new(egui::RichText::new(&chart.title).strong()).truncate()).on_hover_text(&chart.help);
             if let Kind::Lines { .. } = chart.kind {
                 let panel = &mut self.panels[index];
                 let log = ui.checkbox(&mut panel.log, egui::RichText::new("Logarithmic").small());
@@ -262,22 +269,25 @@ impl Charts {
                 }
             }
         });
-        let Kind::Lines { traces, instead, .. } = chart.kind else {
-            self.accuracy.show(ui, chart.title, self.collapsed(), theme);
-            return;
+        let (traces, instead) = match &chart.kind {
+            Kind::Lines { traces, instead, .. } => (traces, instead),
+            Kind::Levels(goal) => {
+                let alarm = self.alarm().map(|alarm| alarm.about);
+                return self.levels.show(ui, &chart.title, goal, alarm, theme);
+            }
         };
-        let other = |key| self.compared.as_ref().is_some_and(|other| other.curves.contains_key(key));
-        let any = traces.iter().any(|trace| self.curves.contains_key(trace.key) || other(trace.key));
+        let other = |key: &String| self.compared.as_ref().is_some_and(|other| other.curves.contains_key(key));
+        let any = traces.iter().any(|trace| self.curves.contains_key(&trace.key) || other(&trace.key));
         let traces = if any || instead.is_empty() { traces } else { instead };
         let x = self.steps();
         let panel = &self.panels[index];
         for trace in traces {
-            let curves = self.curves.get_mut(trace.key).into_iter();
-            let others = self.compared.as_mut().and_then(|other| other.curves.get_mut(trace.key));
+            let curves = self.curves.get_mut(&trace.key).into_iter();
+            let others = self.compared.as_mut().and_then(|other| other.curves.get_mut(&trace.key));
             curves.chain(others).for_each(|curve| curve.prepare(panel.log, self.smoothing));
         }
         let lines = Lines {
-            title: chart.title,
+            title: &chart.title,
             traces,
             curves: &self.curves,
             behind: self.compared.as_ref(),

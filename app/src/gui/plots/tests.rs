@@ -8,6 +8,8 @@ use eframe::egui::{
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 
+use onestep_core::train::{Config, Preset, Setup, TrainingData, Update};
+
 use super::*;
 
 struct Host {
@@ -28,9 +30,22 @@ fn values(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
+/// Charts of density-ratio distillation.
+fn empty() -> Charts {
+    let data = TrainingData::points("two", &[[0.5, 0.0], [-0.5, 0.0]]);
+    let config = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { warmup_steps: 5, ..config };
+    let setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
+    let recipe = setup.recipe();
+    let of = |update: Update| (update, update.declared(&setup, &recipe).statistics, false);
+    let mut charts = Charts::new();
+    charts.declare(&Declared { updates: recipe.updates().into_iter().map(of).collect(), recipe });
+    charts
+}
+
 /// A run of `lines` lines of statistics, 50 steps apart, that warms up for a tenth of it.
 fn run(lines: u64) -> Charts {
-    let mut charts = Charts::new();
+    let mut charts = empty();
     for i in 1..=lines {
         let t = i as f64;
         let noise = (t * 12.9898).sin().abs();
@@ -51,7 +66,7 @@ fn run(lines: u64) -> Charts {
         };
         charts.add(50 * i, &own);
     }
-    charts.set_accuracy(
+    charts.set_levels(
         &[0.0, f32::NAN, 0.9, 0.8, 0.7, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.48],
         [0.02, 80.0],
     );
@@ -90,8 +105,9 @@ fn a_hundred_thousand_points_show_at_any_size() {
 
 #[test]
 fn without_values_charts_say_so() {
-    let harness = window(Charts::new(), vec2(2000.0, 200.0));
-    for chart in CHARTS {
+    let harness = window(empty(), vec2(2000.0, 200.0));
+    assert_eq!(harness.state().charts.shown.len(), 8);
+    for chart in &harness.state().charts.shown {
         harness.get_by_label(&format!("{}: no values yet", chart.title));
     }
 }
@@ -100,8 +116,8 @@ fn without_values_charts_say_so() {
 fn odd_values_do_no_harm() {
     let odd = [0.0, -0.0, 1e38, -1e38, 1e-40, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, f64::MAX, 5.0, 5.0];
     for log in [false, true] {
-        let mut charts = Charts::new();
-        charts.set_accuracy(&[f32::NAN; 16], [f32::NAN, 0.0]);
+        let mut charts = empty();
+        charts.set_levels(&[f32::NAN; 16], [f32::NAN, 0.0]);
         charts.panels.iter_mut().for_each(|panel| panel.log = log);
         let mut harness = window(charts, vec2(2000.0, 200.0));
         for (step, value) in [0, 1, 5, 5, 3, u64::MAX - 1, u64::MAX, 7, 8, 9, 10].into_iter().zip(odd) {
@@ -114,12 +130,12 @@ fn odd_values_do_no_harm() {
 
 #[test]
 fn a_chart_has_a_text_alternative() {
-    let mut charts = Charts::new();
+    let mut charts = empty();
     charts.add(100, &values(&[("Loss/warmup", 2.0)]));
     charts.add(500, &values(&[("Loss/ratio", 1.23), ("Loss/generator", 0.4)]));
-    charts.set_accuracy(&[0.9, 0.5, 0.0, 0.0], [0.02, 80.0]);
+    charts.set_levels(&[0.9, 0.5, 0.0, 0.0], [0.02, 80.0]);
     let harness = window(charts, vec2(1024.0, 200.0));
-    harness.get_by_label("Loss: ratio 1.23, generator 0.4 at step 500; warm-up 2 at step 100");
+    harness.get_by_label("Loss: ratio 1.23, generator 0.4 at step 500; warmup 2 at step 100");
     harness.get_by_label("Ratio accuracy by noise level: mean 0.7, 0.5 to 0.9; at 0.5 it can't tell");
 }
 
@@ -170,18 +186,22 @@ fn every_chart_can_be_reached_in_a_narrow_window() {
     let mut harness = window(run(1000), vec2(480.0, 200.0));
     let mut seen = Vec::new();
     loop {
-        let visible = CHARTS.iter().filter(|c| harness.query_by_label_contains(&format!("{}: ", c.title)).is_some());
-        seen.extend(visible.map(|chart| chart.title));
-        if harness.state().charts.first + 2 >= CHARTS.len() {
+        let charts = &harness.state().charts.shown;
+        let visible = charts.iter().filter(|c| harness.query_by_label_contains(&format!("{}: ", c.title)).is_some());
+        let visible: Vec<String> = visible.map(|chart| chart.title.clone()).collect();
+        seen.extend(visible.into_iter().filter(|title| !seen.contains(title)).collect::<Vec<_>>());
+        if harness.state().charts.first + 2 >= harness.state().charts.shown.len() {
             break;
         }
         harness.get_by_label("Next charts").click();
         harness.run_steps(4);
     }
-    assert_eq!(seen, CHARTS.iter().map(|chart| chart.title).collect::<Vec<_>>());
+    let charts = &harness.state().charts;
+    assert_eq!(seen, charts.shown.iter().map(|chart| chart.title.clone()).collect::<Vec<_>>());
+    let (before, all) = (charts.first, charts.shown.len());
     harness.get_by_label("Previous charts").click();
     harness.run_steps(4);
-    assert_eq!(harness.state().charts.first, CHARTS.len() - 4);
+    assert_eq!((before, harness.state().charts.first), (all - 2, all - 4));
 }
 
 fn wheel(harness: &mut Harness<'_, Host>, at: Pos2, delta: Vec2) {
@@ -286,14 +306,14 @@ fn a_ratio_network_that_gives_one_answer_everywhere_is_not_called_converged() {
         let mut charts = run(1000);
         // Smoothing does not delay it.
         charts.add(60_000, &values(&[("Ratio/accuracy", accuracy), ("Ratio/pull", pull), ("Grad/ratio", norm)]));
-        charts.set_accuracy(&[0.5; 16], [0.02, 80.0]);
-        assert_eq!(charts.collapsed(), is_collapsed, "accuracy {accuracy}, pull {pull}");
+        charts.set_levels(&[0.5; 16], [0.02, 80.0]);
+        assert_eq!(charts.alarm().is_some(), is_collapsed, "accuracy {accuracy}, pull {pull}");
         let harness = window(charts, vec2(1024.0, 200.0));
         let words = chart(&harness, "Ratio accuracy by noise level").accesskit_node().label().unwrap();
-        assert_eq!(words.contains(COLLAPSED), is_collapsed, "{words}");
+        assert_eq!(words.contains("collapsed: the ratio network gives the same answer"), is_collapsed, "{words}");
         assert_eq!(words.contains("can't tell"), !is_collapsed, "{words}");
     }
-    assert!(!run(1000).collapsed() && !Charts::new().collapsed());
+    assert!(run(1000).alarm().is_none() && empty().alarm().is_none());
 }
 
 #[test]

@@ -8,8 +8,9 @@ use onestep_core::eval::images::random_order;
 use onestep_core::eval::lenet::{Lenet, LenetError, LoadedLenet};
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
+use onestep_core::nets::latent;
 use onestep_core::session::{Session, SessionError, to_bytes};
-use onestep_core::train::{TrainingData, latent};
+use onestep_core::train::TrainingData;
 
 /// Real images of the reference.
 const REAL: usize = 5_000;
@@ -48,9 +49,9 @@ impl Distance {
         Ok(Some(Self { executor, lenet, reference, features: Vec::new(), drawn: 0, due: 0 }))
     }
 
-    /// Whether there is a slice to measure: a value is due once per snapshot of the distillation.
+    /// Whether there is a slice to measure: a value is due once per snapshot of the last phase.
     pub fn is_due(&self, session: &Session) -> bool {
-        session.iterations() >= self.due && !session.trainer().in_warmup()
+        session.iterations() >= self.due && session.trainer().in_last_phase()
     }
 
     /// One slice. The value comes with the last.

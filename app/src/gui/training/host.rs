@@ -12,13 +12,13 @@ use onestep_core::eval::nearest::nearest;
 use onestep_core::exec::gpu::GpuExecutor;
 use onestep_core::exec::{ExecError, Executor};
 use onestep_core::session::{Command, Event, Flow, Session, SessionError, Start};
-use onestep_core::train::{TrainError, TrainingData};
+use onestep_core::train::{TrainError, Trainer, TrainingData, Update};
 
 use super::distance::Distance;
 use super::look::look;
 use super::quality::{Judge, Quality};
 use super::screen::Screen;
-use super::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
+use super::{Busy, Declared, Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
 use crate::bench::{Peak, by_kernel};
 use crate::device;
 use crate::output::bytes;
@@ -51,7 +51,7 @@ const LOOKING: f32 = 0.08;
 /// Shortest time between two views of a run that waits.
 const VIEW_PERIOD: Duration = Duration::from_millis(33);
 
-/// Steps of each kind that are timed.
+/// Runs of each update that are timed.
 const TIMED_STEPS: usize = 3;
 
 /// A session and what belongs to it.
@@ -281,6 +281,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         resumed_at: session.iterations(),
         play,
         config: session.trainer().config().clone(),
+        declared: declared(session.trainer()),
     };
     link.report(Report::Opened(Box::new(opened)));
     let now = Instant::now();
@@ -301,6 +302,16 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
     })
 }
 
+fn declared(trainer: &Trainer) -> Declared {
+    let recipe = trainer.recipe().clone();
+    let drawn = recipe.drawn().name;
+    let of = |update: Update| {
+        let declared = update.declared(&trainer.setup, &recipe);
+        (update, declared.statistics, declared.updated.contains(&drawn))
+    };
+    Declared { updates: recipe.updates().into_iter().map(of).collect(), recipe }
+}
+
 /// Half the side of the square that 2-D data are shown on; at least that of a drawing.
 fn half_width(data: &TrainingData) -> f32 {
     let of_points = || data.first.iter().fold(0.0_f32, |most, x| most.max(x.abs())) * 1.1;
@@ -310,10 +321,9 @@ fn half_width(data: &TrainingData) -> f32 {
 impl Run {
     /// Compiles what the run needs, which takes a while on a GPU, and shows its first samples.
     fn begin(&mut self, link: &Link) -> Result<(), SessionError> {
-        let kinds = self.session.kinds();
-        for (number, kind) in (1..).zip(kinds) {
-            let name = format!("{kind:?}").to_lowercase();
-            let text = format!("preparing the {name} step, {number} of {}", kinds.len());
+        let updates = self.session.updates();
+        for (number, name) in (1..).zip(&updates) {
+            let text = format!("preparing the {name} step, {number} of {}", updates.len());
             link.report(Busy::report(&text));
             if let Executor::Gpu(gpu) = self.session.executor() {
                 let link = link.clone();
@@ -322,7 +332,7 @@ impl Run {
                     link.report(Report::Busy(Some(Busy { text, share: Some(done as f32 / all.max(1) as f32) })));
                 })));
             }
-            self.session.prepare(*kind)?;
+            self.session.prepare(name)?;
         }
         if let Executor::Gpu(gpu) = self.session.executor() {
             gpu.watch(None);
@@ -335,7 +345,7 @@ impl Run {
 
     fn tell(&mut self, command: Command) {
         let now = Instant::now();
-        if matches!(command, Command::Step(_)) {
+        if matches!(command, Command::Step(_) | Command::Turn) {
             self.next_view = now;
         }
         self.session.handle(command);
@@ -419,23 +429,22 @@ impl Run {
         self.session.measured([("Quality/kl_grid".to_owned(), quality.kl)].into_iter().chain(modes).collect());
     }
 
-    /// Times the kernels of one step of each kind.
+    /// Times the kernels of each update of this phase.
     fn profile(&mut self) -> anyhow::Result<Vec<Profile>> {
         let peak = match self.peak {
             Some(peak) => peak,
             None => *self.peak.insert(Peak::measure(self.session.executor())?),
         };
-        let kinds = self.session.kinds();
         let mut profiles = Vec::new();
-        for &kind in kinds {
+        for update in self.session.updates() {
             // The best of some steps: what else wants the processor makes a launch slower, never faster.
-            let mut times = pollster::block_on(self.session.profile(kind))?;
+            let mut times = pollster::block_on(self.session.profile(update))?;
             for _ in 1..TIMED_STEPS {
-                let again = pollster::block_on(self.session.profile(kind))?;
+                let again = pollster::block_on(self.session.profile(update))?;
                 times.iter_mut().zip(again).for_each(|(best, time)| best.secs = best.secs.min(time.secs));
             }
-            let plan = self.session.trainer().plan(kind).expect("a plan that has just run");
-            profiles.push(Profile { kind, kernels: by_kernel(plan, &times, &peak) });
+            let plan = self.session.trainer().plan(update).expect("a plan that has just run");
+            profiles.push(Profile { update, kernels: by_kernel(plan, &times, &peak) });
         }
         Ok(profiles)
     }

@@ -5,7 +5,7 @@ use onestep_core::train::{Config, Counters, FieldValues};
 
 use super::quality::{Judge, Quality};
 
-/// Points along a side of the ratio field.
+/// Points along a side of the field.
 pub const FIELD: usize = 32;
 /// Lines in each direction of the latent map.
 const LINES: usize = 17;
@@ -17,7 +17,7 @@ const LATENT_REACH: f32 = 2.0;
 /// What the window wants to see.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wish {
-    /// The ratio network over the plane, at this noise level.
+    /// The method's field over the plane, at this noise level.
     pub field: Option<f32>,
     /// The generator's map of a latent grid.
     pub map: bool,
@@ -47,20 +47,22 @@ pub struct LatentMap {
 /// What there is to see of a run.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Steps done, both phases.
+    /// Turns done, of all phases.
     pub step: u64,
-    /// Updates by kind.
+    /// How far it is.
     pub counters: Counters,
+    /// Turns of the present phase in all.
+    pub length: u64,
     /// The settings in force.
     pub config: Config,
     /// Samples of the fixed latents `[n, ..shape]`; none if they stay on the device.
     pub samples: Option<Vec<f32>>,
-    /// The ratio network, and the noise level at which it was evaluated.
+    /// The method's field, and the noise level at which it was evaluated.
     pub field: Option<(FieldValues, f32)>,
     /// The generator's map.
     pub map: Option<LatentMap>,
-    /// Accuracy of the ratio network by noise level.
-    pub accuracy: Vec<f32>,
+    /// What the method shows by noise level.
+    pub levels: Vec<f32>,
     /// Quality of 2-D samples.
     pub quality: Option<Quality>,
     /// Bytes of each store and arena.
@@ -100,7 +102,7 @@ pub async fn look(
         None
     };
     let mut field = None;
-    if let (true, Some(sigma)) = (planar, wish.field) {
+    if let (true, Some(sigma), Some(_)) = (planar, wish.field, session.trainer().recipe().field()) {
         field = Some((session.field(FIELD, half_width, sigma).await?, sigma));
     }
     let quality = match (judge, &samples) {
@@ -108,15 +110,16 @@ pub async fn look(
         _ => None,
     };
     let trainer = session.trainer();
-    let accuracy = if trainer.in_warmup() { Vec::new() } else { trainer.accuracy_by_bin().await? };
+    let levels = trainer.levels().await?;
     Ok(View {
         step: session.iterations(),
-        counters: trainer.counters,
+        counters: trainer.counters.clone(),
+        length: trainer.length(),
         config: trainer.config().clone(),
         samples,
         field,
         map,
-        accuracy,
+        levels,
         quality,
         memory: trainer.executor.memory(),
     })

@@ -24,7 +24,7 @@ use eframe::egui;
 use onestep_core::data::Density;
 use onestep_core::exec::gpu::Gpu;
 use onestep_core::session::{Command, Event, Request};
-use onestep_core::train::{Config, StepKind};
+use onestep_core::train::{Config, Recipe, Statistic, Update};
 use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 
 use crate::bench::KernelTime;
@@ -35,7 +35,7 @@ pub enum Order {
     Open(Box<Opening>),
     /// Pass a command on to the session.
     Tell(Command),
-    /// Time the kernels of one step of each kind.
+    /// Time the kernels of each update.
     Profile,
     /// Look again: the wish has changed.
     Look,
@@ -69,7 +69,7 @@ pub enum Report {
     Refused(String),
     /// The run failed.
     Failed(Failure),
-    /// Times by kernel of one step of each kind.
+    /// Times by kernel of each update.
     Profile(Vec<Profile>),
     /// For each sample the nearest training image.
     Nearest(Nearest),
@@ -90,11 +90,29 @@ impl Busy {
     }
 }
 
+/// What a method declares, and what building its updates told.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// The method's recipe for this run.
+    pub recipe: Recipe,
+    /// Each update, what it records, and whether it moves the samples: it trains what they are drawn from.
+    pub updates: Vec<(Update, Vec<Statistic>, bool)>,
+}
+
+impl Declared {
+    /// Whether an update moves the samples.
+    pub fn moves(&self, update: &str) -> bool {
+        self.updates.iter().any(|(other, _, moves)| other.name == update && *moves)
+    }
+}
+
 /// What the window needs to know about an open run.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The settings.
     pub config: Config,
+    /// What its method declares.
+    pub declared: Declared,
     /// The preset's name, if it is a new run.
     pub preset: Option<String>,
     /// Name of the data.
@@ -132,11 +150,11 @@ pub struct Failure {
     pub folder: Option<PathBuf>,
 }
 
-/// Kernels of a kind of step.
+/// Kernels of an update.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Which step.
-    pub kind: StepKind,
+    /// Name of the update.
+    pub update: &'static str,
     /// Its kernels, the slowest first.
     pub kernels: Vec<KernelTime>,
 }

@@ -23,7 +23,7 @@ impl Window {
             self.run.toggle();
         }
         if typed(".") {
-            self.run.step_both();
+            self.run.step(Command::Turn);
         }
         if pressed(Key::R) {
             self.reset();

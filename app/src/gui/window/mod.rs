@@ -171,7 +171,7 @@ impl Window {
         self.run.messages.extend(self.news.1.try_iter());
 
         let bar = egui::Panel::top("bar").show(ui, |ui| {
-            let asked = controls::show(ui, &mut self.run, self.slow.phase().is_some());
+            let asked = controls::show(ui, &mut self.run, self.slow.is_on());
             if let Some(ask) = asked {
                 self.obey(&ask, &context);
             }
@@ -236,17 +236,17 @@ impl Window {
 
     /// The run as it is, or how to begin.
     fn stage(&mut self, ui: &mut egui::Ui, theme: &Theme) {
-        let phase = self.slow.phase();
+        let moment = self.slow.moment(&self.run);
         if self.run.opened.is_none() && self.laboratory.drawing.is_none() {
             self.welcome(ui);
             return;
         }
-        self.slow.show(ui, theme);
-        read_outs::collapse(ui, &self.run, theme);
+        self.slow.show(ui, &self.run, theme);
+        read_outs::alarm(ui, &self.run, theme);
         if self.run.is_planar() || self.laboratory.drawing.is_some() {
             self.laboratory.switches(ui, &self.run, theme);
             read_outs::numbers(ui, &self.run);
-            if let Some(plane::Ask::Train(points)) = self.laboratory.canvas(ui, &self.run, theme, phase) {
+            if let Some(plane::Ask::Train(points)) = self.laboratory.canvas(ui, &self.run, theme, moment) {
                 self.train_on(&points);
             }
         } else {
@@ -396,7 +396,8 @@ impl Window {
     /// Tells the training thread what is looked at.
     fn wish(&mut self) {
         let planar = self.run.is_planar();
-        let (field, map) = if planar { self.laboratory.wanted(self.slow.phase()) } else { (None, false) };
+        let (field, map) =
+            if planar { self.laboratory.wanted(&self.run, self.slow.moment(&self.run)) } else { (None, false) };
         let on_window = self.run.opened.as_ref().is_some_and(|opened| opened.shared.is_some());
         self.run.training().wish(Wish {
             field,

@@ -4,7 +4,6 @@ use eframe::egui;
 use onestep_core::eval::planar::LIVE_BINS;
 
 use super::Window;
-use crate::gui::plots::COLLAPSED;
 use crate::gui::run::Run;
 use crate::gui::theme::{Theme, background, lerp};
 
@@ -55,15 +54,13 @@ pub(super) fn looks(ui: &mut egui::Ui) {
     });
 }
 
-/// A warning while the ratio network says nothing: what looks like convergence is none.
-pub(super) fn collapse(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
-    if run.charts.collapsed() {
+/// A warning while the method says that the run has failed: what looks like convergence is none.
+pub(super) fn alarm(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
+    if let Some(alarm) = run.alarm() {
         let fill = lerp(background(ui.visuals()), theme.alarm, 0.16);
-        let tip = "The generator has no gradient to follow, and such a network seldom comes back. Start anew, or go on \
-                   from an earlier checkpoint, with a lower learning rate for the ratio network (lr ratio).";
         egui::Frame::new().fill(fill).corner_radius(4.0).inner_margin(4.0).show(ui, |ui| {
-            let text = egui::RichText::new(COLLAPSED).strong().color(theme.alarm);
-            ui.label(text).on_hover_text(tip);
+            let text = egui::RichText::new(alarm.about).strong().color(theme.alarm);
+            ui.label(text).on_hover_text(alarm.advice);
         });
     }
 }
@@ -83,6 +80,7 @@ pub(super) fn numbers(ui: &mut egui::Ui, run: &Run) {
             }
             ui.separator();
         }
-        ui.label(format!("{} ratio and {} generator updates", view.counters.ratio, view.counters.generator));
+        let counts = view.counters.updates.iter().map(|(update, count)| format!("{count} {update}"));
+        ui.label(format!("updates: {}", counts.collect::<Vec<_>>().join(", ")));
     });
 }

@@ -7,7 +7,7 @@
 use std::f64::consts::PI;
 use std::sync::OnceLock;
 
-use super::{Draws, log_gaussian};
+use super::{Draws, log_gaussian, nearest};
 
 /// Standard deviation along each axis, `sigma_data`.
 const STD: f64 = 0.5;
@@ -72,11 +72,18 @@ impl Curve {
         [0, 1].map(|axis| (p[axis] - self.mean[axis]) * self.scale[axis])
     }
 
-    pub(super) fn draw(&self, draws: &Draws) -> [f64; 2] {
+    /// A point, and the half of the curve that it belongs to.
+    pub(super) fn draw(&self, draws: &Draws) -> ([f64; 2], u32) {
         let [bits, _] = draws.bits(0);
-        let on = self.place((self.raw)(Draws::uniform(bits)));
+        let at = Draws::uniform(bits);
+        let on = self.place((self.raw)(at));
         let noise = draws.normals(1);
-        [0, 1].map(|axis| on[axis] + self.noise * noise[axis])
+        ([0, 1].map(|axis| on[axis] + self.noise * noise[axis]), u32::from(at >= 0.5))
+    }
+
+    /// The half of the curve, 0 or 1, that is nearest to `x`.
+    pub(super) fn nearest_half(&self, x: [f64; 2]) -> u32 {
+        u32::from(nearest(&self.nodes, x) >= NODES / 2)
     }
 
     pub(super) fn log_density(&self, x: [f64; 2]) -> f64 {

@@ -16,10 +16,11 @@ pub(super) fn gaussian_centres() -> [[f64; 2]; 8] {
     })
 }
 
-pub(super) fn draw_gaussians(draws: &Draws) -> [f64; 2] {
-    let centre = gaussian_centres()[Draws::choice(draws.bits(0)[0], 8) as usize];
+pub(super) fn draw_gaussians(draws: &Draws) -> ([f64; 2], u32) {
+    let bump = Draws::choice(draws.bits(0)[0], 8);
+    let centre = gaussian_centres()[bump as usize];
     let noise = draws.normals(1);
-    [0, 1].map(|axis| centre[axis] + BUMP * noise[axis])
+    ([0, 1].map(|axis| centre[axis] + BUMP * noise[axis]), bump)
 }
 
 pub(super) fn log_gaussians(x: [f64; 2]) -> f64 {
@@ -46,14 +47,16 @@ pub(super) fn field_centres() -> [[f64; 2]; 8] {
     std::array::from_fn(|k| field(k as u32).map(|v| (v + 0.5) * FIELD - EDGE))
 }
 
-pub(super) fn draw_checkerboard(draws: &Draws) -> [f64; 2] {
-    let corner = field(Draws::choice(draws.bits(0)[0], 8));
+pub(super) fn draw_checkerboard(draws: &Draws) -> ([f64; 2], u32) {
+    let number = Draws::choice(draws.bits(0)[0], 8);
+    let corner = field(number);
     let within = draws.bits(1);
-    [0, 1].map(|axis| {
+    let point = [0, 1].map(|axis| {
         // A millionth off each side: rounding to f32 must not cross into an empty field.
         let u = 0.5 + (Draws::uniform(within[axis]) - 0.5) * (1.0 - 2e-6);
         (corner[axis] + u) * FIELD - EDGE
-    })
+    });
+    (point, number)
 }
 
 pub(super) fn log_checkerboard(x: [f64; 2]) -> f64 {
@@ -71,7 +74,7 @@ pub(super) fn log_checkerboard(x: [f64; 2]) -> f64 {
 // the pinwheel of Johnson et al. 2016). A twist by the distance keeps areas, so the
 // density is that of the Gaussian at the point turned back. E|x|^2 = 1 + LONG^2 +
 // NARROW^2 fixes the scale.
-const BLADES: usize = 5;
+pub(super) const BLADES: usize = 5;
 const LONG: f64 = 0.3;
 const NARROW: f64 = 0.1;
 const SCALE: f64 = 0.674_199_862_463_242; // sqrt(0.5 / (1 + 0.09 + 0.01))
@@ -90,22 +93,32 @@ pub(super) fn blade_centres() -> [[f64; 2]; BLADES] {
     std::array::from_fn(|k| turn([SCALE, 0.0], blade_angle(k, 1.0)))
 }
 
-pub(super) fn draw_pinwheel(draws: &Draws) -> [f64; 2] {
-    let blade = Draws::choice(draws.bits(0)[0], BLADES as u32) as usize;
+pub(super) fn draw_pinwheel(draws: &Draws) -> ([f64; 2], u32) {
+    let blade = Draws::choice(draws.bits(0)[0], BLADES as u32);
     let [a, b] = draws.normals(1);
     let flat = [1.0 + LONG * a, NARROW * b];
-    turn(flat, blade_angle(blade, flat[0].hypot(flat[1]))).map(|v| v * SCALE)
+    (turn(flat, blade_angle(blade as usize, flat[0].hypot(flat[1]))).map(|v| v * SCALE), blade)
 }
 
-pub(super) fn log_pinwheel(x: [f64; 2]) -> f64 {
+/// Logarithm of each blade's Gaussian at `x`, but for its norm.
+fn log_blades(x: [f64; 2]) -> impl Iterator<Item = f64> + Clone {
     let x = x.map(|v| v / SCALE);
     let distance = x[0].hypot(x[1]);
-    let terms = (0..BLADES).map(|blade| {
+    (0..BLADES).map(move |blade| {
         let flat = turn(x, -blade_angle(blade, distance));
         let (a, b) = ((flat[0] - 1.0) / LONG, flat[1] / NARROW);
         -0.5 * (a * a + b * b)
-    });
-    log_sum_exp(terms) - (BLADES as f64 * TAU * LONG * NARROW * SCALE * SCALE).ln()
+    })
+}
+
+/// The blade that is likeliest at `x`.
+pub(super) fn nearest_blade(x: [f64; 2]) -> u32 {
+    let likeliest = log_blades(x).enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+    likeliest.map_or(0, |(blade, _)| blade as u32)
+}
+
+pub(super) fn log_pinwheel(x: [f64; 2]) -> f64 {
+    log_sum_exp(log_blades(x)) - (BLADES as f64 * TAU * LONG * NARROW * SCALE * SCALE).ln()
 }
 
 // Rings of radius 1, 2, 3 times INNER with weights 1, 2, 3 sixths (evenly along the
@@ -113,16 +126,21 @@ pub(super) fn log_pinwheel(x: [f64; 2]) -> f64 {
 const RING: f64 = 0.04;
 const INNER: f64 = 0.287_749_891_398_763_2;
 
-pub(super) fn draw_rings(draws: &Draws) -> [f64; 2] {
+pub(super) fn draw_rings(draws: &Draws) -> ([f64; 2], u32) {
     let [which, angle] = draws.bits(0);
     let ring = match Draws::choice(which, 6) {
-        0 => 1.0,
-        1 | 2 => 2.0,
-        _ => 3.0,
+        0 => 0,
+        1 | 2 => 1,
+        _ => 2,
     };
-    let on = turn([ring * INNER, 0.0], TAU * Draws::uniform(angle));
+    let on = turn([f64::from(ring + 1) * INNER, 0.0], TAU * Draws::uniform(angle));
     let noise = draws.normals(1);
-    [0, 1].map(|axis| on[axis] + RING * noise[axis])
+    ([0, 1].map(|axis| on[axis] + RING * noise[axis]), ring)
+}
+
+/// The ring that is nearest to `x`.
+pub(super) fn nearest_ring(x: [f64; 2]) -> u32 {
+    (x[0].hypot(x[1]) / INNER - 1.0).round().clamp(0.0, 2.0) as u32
 }
 
 pub(super) fn log_rings(x: [f64; 2]) -> f64 {

@@ -32,7 +32,7 @@ mod view;
 pub use launch::run_launch;
 pub use onestep_kernels::par::threads;
 
-use super::{ExecError, LaunchTime, PlanId, RunArgs};
+use super::{ExecError, LaunchTime, PlanId, Plans, RunArgs};
 use crate::plan::{ArenaKind, Launch, Plan};
 use memory::Memory;
 use onestep_kernels::{math, narrow, par, rng, simd, tile};
@@ -45,7 +45,7 @@ const POISON: f32 = -12345.0;
 #[derive(Debug, Default)]
 pub struct CpuExecutor {
     memory: Memory,
-    plans: Vec<Plan>,
+    plans: Plans<Plan>,
     /// Fill scratch arenas with -12345.0 before each run, so that a plan that reads what it did
     /// not write is found out. On in debug builds.
     pub poison: bool,
@@ -134,8 +134,17 @@ impl CpuExecutor {
             let reads_written = launch.inputs.iter().any(|slot| clash(slot.arena));
             assert!(!reads_written, "{} of `{}` reads what it writes", launch.label, plan.name);
         }
-        self.plans.push(plan.clone());
-        Ok(PlanId(self.plans.len() - 1))
+        Ok(self.plans.add(plan.clone()))
+    }
+
+    /// Drops a plan, which must not be run again.
+    pub fn release(&mut self, plan: PlanId) {
+        self.plans.release(plan);
+    }
+
+    /// Plans that are prepared.
+    pub fn plan_count(&self) -> usize {
+        self.plans.count()
     }
 
     /// Runs a plan to its end.
@@ -183,7 +192,7 @@ impl CpuExecutor {
         args: &RunArgs,
         mut visit: impl FnMut(usize, &Launch, &[&[f32]], &mut [&mut [f32]]) -> bool,
     ) -> Result<(), ExecError> {
-        let plan = &self.plans[plan.0];
+        let plan = &self.plans[plan];
         if args.scalars.len() != plan.scalars.len() {
             let (want, got) = (plan.scalars.len(), args.scalars.len());
             return Err(ExecError::Scalars { plan: plan.name.clone(), want, got });

@@ -37,11 +37,11 @@ impl OnCpu {
 
 /// Runs a plan whose bind groups exist, part on the device and part on twins.
 pub fn run(executor: &mut GpuExecutor, plan: PlanId, args: &RunArgs<'_>) -> Result<(), ExecError> {
-    let launches = executor.plans[plan.0].plan.launches.clone();
+    let launches = executor.plans[plan].plan.launches.clone();
     let mut step = 0;
     for (number, launch) in launches.iter().enumerate() {
         let own = |s: &Step| s.launch == number;
-        let end = step + executor.plans[plan.0].steps[step..].iter().take_while(|s| own(s)).count();
+        let end = step + executor.plans[plan].steps[step..].iter().take_while(|s| own(s)).count();
         if executor.on_cpu.has(launch.kernel.name()) {
             let inputs = launch.inputs.iter().map(|s| fetch(executor, plan, s)).collect::<Result<Vec<_>, _>>()?;
             let mut outputs = launch.outputs.iter().map(|s| fetch(executor, plan, s)).collect::<Result<Vec<_>, _>>()?;
@@ -49,7 +49,7 @@ pub fn run(executor: &mut GpuExecutor, plan: PlanId, args: &RunArgs<'_>) -> Resu
             let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
             cpu::run_launch(launch, &inputs, &mut slices, args);
             for (slot, values) in launch.outputs.iter().zip(&outputs) {
-                let array = executor.memory.arena(&executor.plans[plan.0].plan.arenas[slot.arena].kind)?;
+                let array = executor.memory.arena(&executor.plans[plan].plan.arenas[slot.arena].kind)?;
                 executor.gpu.queue.write_buffer(&array.buffer, slot.offset as u64 * 4, bytemuck::cast_slice(values));
             }
         } else {
@@ -63,7 +63,7 @@ pub fn run(executor: &mut GpuExecutor, plan: PlanId, args: &RunArgs<'_>) -> Resu
 }
 
 fn fetch(executor: &GpuExecutor, plan: PlanId, slot: &Slot) -> Result<Vec<f32>, ExecError> {
-    let array = executor.memory.arena(&executor.plans[plan.0].plan.arenas[slot.arena].kind)?;
+    let array = executor.memory.arena(&executor.plans[plan].plan.arenas[slot.arena].kind)?;
     let words = pollster::block_on(download(&executor.gpu, &array.buffer, slot.offset, slot.len))?;
     Ok(bytemuck::cast_vec(words))
 }

@@ -79,7 +79,6 @@ pub fn choice(executor: &mut GpuExecutor) -> Result<Choice, ExecError> {
 /// The fastest tile per kernel and class, of those that `budget` allows to measure.
 fn measure(executor: &mut GpuExecutor, budget: Duration) -> Result<LiteMap<String, String>, ExecError> {
     let tuning = executor.tuning.clone();
-    let plans = executor.plans.len();
     let mut spent = 0.0;
     let mut names = LiteMap::new();
     for (class, kernel, sizes) in examples() {
@@ -108,7 +107,6 @@ fn measure(executor: &mut GpuExecutor, budget: Duration) -> Result<LiteMap<Strin
     }
     executor.remove_store(INPUTS);
     executor.remove_store(OUTPUT);
-    executor.plans.truncate(plans);
     executor.tuning = tuning;
     Ok(names)
 }
@@ -126,6 +124,7 @@ fn fastest(executor: &mut GpuExecutor, plan: &Plan) -> Result<f64, ExecError> {
             best = best.min(secs);
         }
     }
+    executor.release(id);
     Ok(best)
 }
 

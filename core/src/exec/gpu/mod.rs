@@ -25,7 +25,7 @@ mod variant;
 pub use device::{AdapterChoice, AdapterKind, AdapterSummary, DeviceRequest, Gpu, Limits, adapters};
 pub use variant::{Choice, Tuning};
 
-use super::{ExecError, PlanId, RunArgs};
+use super::{ExecError, PlanId, Plans, RunArgs};
 use crate::plan::{ArenaKind, Plan};
 use assemble::{Dispatch, Operand};
 use lower::lower;
@@ -45,7 +45,7 @@ pub struct GpuExecutor {
     memory: Memory,
     pipelines: Pipelines,
     tuning: Tuning,
-    plans: Vec<Prepared>,
+    plans: Plans<Prepared>,
     /// Kernels that run on their CPU twin: `ONESTEP_CPU`.
     #[cfg(feature = "native")]
     on_cpu: bisect::OnCpu,
@@ -90,7 +90,7 @@ impl GpuExecutor {
             memory: Memory::default(),
             pipelines: Pipelines::default(),
             tuning: Tuning { software, choice: Choice::Table, temporaries: true, max_elements },
-            plans: Vec::new(),
+            plans: Plans::default(),
             #[cfg(feature = "native")]
             on_cpu: bisect::OnCpu::from_env(),
             #[cfg(feature = "native")]
@@ -220,9 +220,19 @@ impl GpuExecutor {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        self.plans.push(Prepared { plan: plan.clone(), steps, uniform, bound: None });
+        let id = self.plans.add(Prepared { plan: plan.clone(), steps, uniform, bound: None });
         self.gpu.check()?;
-        Ok(PlanId(self.plans.len() - 1))
+        Ok(id)
+    }
+
+    /// Drops a plan, which must not be run again.
+    pub fn release(&mut self, plan: PlanId) {
+        self.plans.release(plan);
+    }
+
+    /// Plans that are prepared.
+    pub fn plan_count(&self) -> usize {
+        self.plans.count()
     }
 
     /// Runs a plan; returns as soon as the device has the work.
@@ -232,7 +242,7 @@ impl GpuExecutor {
         if self.on_cpu.any() {
             return bisect::run(self, plan, args);
         }
-        let steps = 0..self.plans[plan.0].steps.len();
+        let steps = 0..self.plans[plan].steps.len();
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         self.encode(plan, steps, &mut encoder, None);
         self.gpu.queue.submit([encoder.finish()]);
@@ -275,7 +285,7 @@ impl GpuExecutor {
 
     /// Kernel and variant of each dispatch of a plan, with the launch it belongs to.
     pub fn dispatches(&self, plan: PlanId) -> impl Iterator<Item = (usize, &str)> {
-        self.plans[plan.0].steps.iter().map(|step| (step.launch, step.name.as_str()))
+        self.plans[plan].steps.iter().map(|step| (step.launch, step.name.as_str()))
     }
 
     fn check_bindings(&self, dispatch: &Dispatch, label: &str) -> Result<(), ExecError> {
@@ -298,7 +308,7 @@ impl GpuExecutor {
     fn start(&mut self, plan: PlanId, args: &RunArgs<'_>) -> Result<(), ExecError> {
         self.gpu.check()?;
         let Self { gpu, memory, plans, .. } = self;
-        let prepared = &mut plans[plan.0];
+        let prepared = &mut plans[plan];
         if args.scalars.len() != prepared.plan.scalars.len() {
             let (want, got) = (prepared.plan.scalars.len(), args.scalars.len());
             return Err(ExecError::Scalars { plan: prepared.plan.name.clone(), want, got });
@@ -327,7 +337,7 @@ impl GpuExecutor {
         encoder: &mut wgpu::CommandEncoder,
         timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) {
-        let prepared = &self.plans[plan.0];
+        let prepared = &self.plans[plan];
         let (_, groups) = prepared.bound.as_ref().expect("start made the bind groups");
         let mut pass = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&prepared.plan.name), timestamp_writes });

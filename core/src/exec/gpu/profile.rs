@@ -12,16 +12,16 @@ impl GpuExecutor {
     /// ordinary run takes. Without timestamps in a browser, which has no clock here, all times are 0.
     pub async fn profile(&mut self, plan: PlanId, args: &RunArgs<'_>) -> Result<Vec<LaunchTime>, ExecError> {
         self.start(plan, args)?;
-        let launches = self.plans[plan.0].plan.launches.len();
+        let launches = self.plans[plan].plan.launches.len();
         let mut times: Vec<_> = (0..launches).map(|launch| LaunchTime { launch, secs: 0.0 }).collect();
-        let count = self.plans[plan.0].steps.len();
+        let count = self.plans[plan].steps.len();
         let timestamps = self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let mut first = 0;
         while first < count {
             let end = if timestamps { (first + QUERIES / 2).min(count) } else { first + 1 };
             let secs = if timestamps { self.stamped(plan, first..end).await? } else { vec![self.waited(plan, first)?] };
             for (step, secs) in (first..end).zip(secs) {
-                times[self.plans[plan.0].steps[step].launch].secs += secs;
+                times[self.plans[plan].steps[step].launch].secs += secs;
             }
             first = end;
         }

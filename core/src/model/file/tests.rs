@@ -4,7 +4,7 @@ use super::*;
 use crate::nets::{MlpConfig, NetworkConfig, Tensor};
 
 fn config() -> NetworkConfig {
-    NetworkConfig::Mlp(MlpConfig { dim: 2, width: 4, depth: 1 })
+    NetworkConfig::Mlp(MlpConfig { dim: 2, width: 4, depth: 1, label_dim: 0, two_times: false })
 }
 
 fn model() -> ModelFile {
@@ -37,6 +37,19 @@ fn with(key: &'static str, text: &str) -> Vec<u8> {
         entries.retain(|(k, _)| *k != key);
         entries.push((key, text.to_owned()));
     })
+}
+
+#[test]
+fn classes_stand_in_the_metadata_and_must_be_the_networks() {
+    assert!(model().meta.entries().iter().all(|(key, _)| *key != "classes"), "files without are as they were");
+    let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 4, depth: 1, label_dim: 3, two_times: false });
+    let layout = network.generator_layout();
+    let model = ModelFile::new(ModelMeta::new(ModelKind::Generator, network), &layout, &layout.initial(7));
+    assert!(model.meta.entries().contains(&("classes", "3".to_owned())));
+    let back = ModelFile::from_bytes("a", &model.to_bytes(Storage::F32).unwrap()).unwrap();
+    assert_eq!((back.meta.network.classes(), &back.meta, &back.tensors), (3, &model.meta, &model.tensors));
+    let text = refusal(&with("classes", "4"));
+    assert!(text.contains("classes") && text.contains("0, as in the network"), "{text}");
 }
 
 #[test]
@@ -157,7 +170,7 @@ fn wrong_metadata_are_named() {
 
 #[test]
 fn other_architecture_names_the_first_tensor_that_differs() {
-    let wider = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 1 });
+    let wider = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 1, label_dim: 0, two_times: false });
     let text = model().parameters("", &wider.generator_layout()).unwrap_err().to_string();
     assert!(text.contains("tensor `map_layer0.weight` should have shape [8, 32], got [4, 32]"), "{text}");
     let text = model().parameters("", &config().ratio_layout()).unwrap_err().to_string();

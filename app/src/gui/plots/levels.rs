@@ -1,35 +1,32 @@
-//! The convergence meter: how often the ratio network is right, by noise level.
+//! What a method shows by noise level.
 //!
-//! Bars stand on 0.5. Where there is no bar, the network can't tell noised samples from noised data.
+//! Bars stand on the number that is the goal: where there is no bar, it is reached.
 
 use eframe::egui::{self, Align2, RichText, TextStyle, WidgetInfo};
 use egui_plot::{Bar, BarChart, HLine, HoverPosition, LineStyle, Plot, PlotPoint, Text};
 
 use super::super::theme::Theme;
-use super::COLLAPSED;
 use super::axis::{log_marks, marks, short, tick, x_axis};
+use super::definitions::Goal;
 use super::lines::GRID;
 
-/// What a guess achieves.
-const CHANCE: f64 = 0.5;
-
-/// Accuracies by noise level.
+/// Numbers by noise level.
 #[derive(Debug, Default)]
-pub struct Accuracy {
+pub struct Levels {
     /// By bin; nothing where none is measured.
     bins: Vec<Option<f64>>,
     /// log10 of the first and the last noise level.
     sigma: [f64; 2],
 }
 
-impl Accuracy {
+impl Levels {
     /// Bins of `by_level` are equal in log sigma. 0 and NaN mean not measured yet.
     pub fn new(by_level: &[f32], sigma: [f32; 2]) -> Self {
         let sigma = sigma.map(|s| f64::from(s).log10());
         if !(sigma[0].is_finite() && sigma[1].is_finite() && sigma[0] < sigma[1]) {
             return Self::default();
         }
-        let measured = |value: &f32| (*value > 0.0 && *value <= 1.0).then_some(f64::from(*value));
+        let measured = |value: &f32| (*value != 0.0 && value.is_finite()).then_some(f64::from(*value));
         Self { bins: by_level.iter().map(measured).collect(), sigma }
     }
 
@@ -37,12 +34,12 @@ impl Accuracy {
         (self.sigma[1] - self.sigma[0]) / self.bins.len() as f64
     }
 
-    fn bars(&self, theme: &Theme) -> Vec<Bar> {
+    fn bars(&self, ideal: f64, theme: &Theme) -> Vec<Bar> {
         let width = self.width();
         let bar = |(i, value): (usize, &Option<f64>)| {
-            let bar = Bar::new(self.sigma[0] + (i as f64 + 0.5) * width, (*value)? - CHANCE);
+            let bar = Bar::new(self.sigma[0] + (i as f64 + 0.5) * width, (*value)? - ideal);
             let stroke = egui::Stroke::new(1.0, theme.ratio);
-            Some(bar.base_offset(CHANCE).width(0.92 * width).fill(theme.ratio.gamma_multiply(0.45)).stroke(stroke))
+            Some(bar.base_offset(ideal).width(0.92 * width).fill(theme.ratio.gamma_multiply(0.45)).stroke(stroke))
         };
         self.bins.iter().enumerate().filter_map(bar).collect()
     }
@@ -52,15 +49,15 @@ impl Accuracy {
         let i = ((x - self.sigma[0]) / self.width()).floor();
         let value = self.bins.get((i >= 0.0).then_some(i as usize)?)?;
         let [low, high] = [i, i + 1.0].map(|i| short(10_f64.powf(self.sigma[0] + i * self.width())));
-        let right = match value {
-            Some(value) => format!("right in {:.0} % of the cases", 100.0 * value),
+        let value = match value {
+            Some(value) => short(*value),
             None => "not measured yet".into(),
         };
-        Some(format!("sigma {low} to {high}: {right}"))
+        Some(format!("sigma {low} to {high}: {value}"))
     }
 
     /// The chart in words.
-    fn describe(&self, title: &str) -> String {
+    fn describe(&self, title: &str, goal: &Goal) -> String {
         let measured: Vec<f64> = self.bins.iter().copied().flatten().collect();
         let least = measured.iter().copied().fold(f64::INFINITY, f64::min);
         let most = measured.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -68,17 +65,18 @@ impl Accuracy {
         if measured.is_empty() {
             return format!("{title}: no values yet");
         }
-        format!("{title}: mean {}, {} to {}; at 0.5 it can't tell", short(mean), short(least), short(most))
+        let Goal { ideal, means, .. } = goal;
+        format!("{title}: mean {}, {} to {}; at {} {means}", short(mean), short(least), short(most), short(*ideal))
     }
 
-    /// Draws the chart into what is left of `ui`. A network that has `collapsed` is right in half of the cases, which
-    /// says nothing of the samples.
-    pub fn show(&self, ui: &mut egui::Ui, title: &str, collapsed: bool, theme: &Theme) {
-        let bars = self.bars(theme);
+    /// Draws the chart into what is left of `ui`. With an `alarm`, the numbers say nothing of the samples.
+    pub fn show(&self, ui: &mut egui::Ui, title: &str, goal: &Goal, alarm: Option<&str>, theme: &Theme) {
+        let bars = self.bars(goal.ideal, theme);
         let weak = ui.visuals().weak_text_color();
-        let least = self.bins.iter().flatten().fold(CHANCE, |least, value| least.min(*value));
+        let least = self.bins.iter().flatten().fold(goal.ideal, |least, value| least.min(*value));
+        let most = self.bins.iter().flatten().fold(goal.ideal, |most, value| most.max(*value));
         let [x0, x1] = if bars.is_empty() { [-2.0, 2.0] } else { self.sigma };
-        let plot = Plot::new("accuracy")
+        let plot = Plot::new("levels")
             .allow_scroll(false)
             .allow_zoom(false)
             .allow_drag(false)
@@ -92,23 +90,24 @@ impl Accuracy {
             .y_axis_formatter(|mark, _| tick(mark.value, mark.step_size))
             .label_formatter(|hover| {
                 let (HoverPosition::NearDataPoint { position, .. } | HoverPosition::Elsewhere { position }) = hover;
-                if collapsed { Some(COLLAPSED.to_owned()) } else { self.at(position.x) }
+                alarm.map(str::to_owned).or_else(|| self.at(position.x))
             });
         let shown = plot.show(ui, |plot| {
             plot.set_plot_bounds_x(x0..=x1);
-            plot.set_plot_bounds_y(least - 0.12..=1.02); // with room for the words
-            let chance = HLine::new("", CHANCE).color(weak).width(1.0);
-            plot.hline(chance.style(LineStyle::dashed_dense()));
+            let room = (most - goal.ideal).max(goal.ideal.abs()).max(1e-6);
+            plot.set_plot_bounds_y(least - 0.24 * room..=goal.ideal + 1.04 * room); // with room for the words
+            let line = HLine::new("", goal.ideal).color(weak).width(1.0);
+            plot.hline(line.style(LineStyle::dashed_dense()));
             // In two lines, which the narrowest chart has room for.
-            let (words, color) = match COLLAPSED.split_once(" gives") {
-                Some((who, what)) if collapsed => (format!("{who}\ngives{what}"), theme.alarm),
-                _ => ("can't tell apart ".to_owned(), weak),
+            let (words, color) = match alarm {
+                Some(alarm) => (alarm.replacen(": ", ":\n", 1), theme.alarm),
+                None => (format!("{} ", goal.means), weak),
             };
-            let words = Text::new("", PlotPoint::new(x1, CHANCE), RichText::new(words).small());
+            let words = Text::new("", PlotPoint::new(x1, goal.ideal), RichText::new(words).small());
             plot.text(words.color(color).anchor(Align2::RIGHT_TOP));
             plot.bar_chart(BarChart::new("", bars).color(theme.ratio).allow_hover(false));
         });
-        let label = if collapsed { format!("{title}: {COLLAPSED}") } else { self.describe(title) };
+        let label = alarm.map_or_else(|| self.describe(title, goal), |alarm| format!("{title}: {alarm}"));
         shown.response.widget_info(|| WidgetInfo::labeled(egui::Role::Image, true, &label));
         if self.bins.iter().all(Option::is_none) {
             let font = TextStyle::Body.resolve(ui.style());
@@ -121,23 +120,25 @@ impl Accuracy {
 mod tests {
     use super::*;
 
+    const GOAL: Goal = Goal { ideal: 0.5, means: "even", mean: "" };
+
     #[test]
     fn bins_are_told_by_noise_level() {
         let mut by_level = [0.75_f32; 16];
         by_level[0] = f32::NAN;
         by_level[1] = 0.0;
-        let accuracy = Accuracy::new(&by_level, [0.01, 100.0]);
+        let accuracy = Levels::new(&by_level, [0.01, 100.0]);
         assert_eq!(accuracy.at(-2.0 + 0.1).as_deref(), Some("sigma 0.01 to 0.0178: not measured yet"));
-        assert_eq!(accuracy.at(1.9).as_deref(), Some("sigma 56.2 to 100: right in 75 % of the cases"));
+        assert_eq!(accuracy.at(1.9).as_deref(), Some("sigma 56.2 to 100: 0.75"));
         assert_eq!((accuracy.at(-2.1), accuracy.at(2.1)), (None, None));
-        assert!(accuracy.describe("Accuracy").starts_with("Accuracy: mean 0.75, 0.75 to 0.75"));
+        assert!(accuracy.describe("Accuracy", &GOAL).starts_with("Accuracy: mean 0.75, 0.75 to 0.75; at 0.5 even"));
     }
 
     #[test]
     fn what_is_no_measurement_is_no_chart() {
         for (by_level, sigma) in [(vec![], [0.1, 1.0]), (vec![0.5], [0.0, 1.0]), (vec![f32::INFINITY], [0.1, 1.0])] {
-            let accuracy = Accuracy::new(&by_level, sigma);
-            assert_eq!(accuracy.describe("Accuracy"), "Accuracy: no values yet");
+            let accuracy = Levels::new(&by_level, sigma);
+            assert_eq!(accuracy.describe("Accuracy", &GOAL), "Accuracy: no values yet");
             assert_eq!(accuracy.at(0.5).filter(|text| !text.contains("not measured")), None);
         }
     }

@@ -1,0 +1,495 @@
+//! One update while it is written down; afterwards it tells everything that it touched.
+
+use std::cell::RefCell;
+
+use super::batch::{DataSpec, Stream, add_noise, log_uniform_sigma, noise, stratified};
+use super::knobs::Config;
+use super::recipe::{Head, Mode, Network, Recipe, Update};
+use super::trainer::{PROGRESS, sample_batch};
+use crate::graph::{Graph, Var, concat};
+use crate::nets::{NetworkConfig, Params, SIGMA_DATA, Time, one_hot, per_sample};
+use crate::plan::{Adam, Program};
+
+/// Rows of a statistics ring.
+pub const RING: usize = 256;
+
+/// Everything that the programs of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The network that samples are drawn from.
+    pub network: NetworkConfig,
+    /// The data.
+    pub data: DataSpec,
+    /// The settings.
+    pub config: Config,
+}
+
+impl Setup {
+    /// What the method makes of these settings.
+    pub fn recipe(&self) -> Recipe {
+        (self.config.method.get().recipe)(self)
+    }
+}
+
+/// Elements of a network's stores.
+pub fn store_len(layout_len: usize) -> usize {
+    layout_len.next_multiple_of(Adam::ROW)
+}
+
+/// Name of a step that is no update.
+const LOOK: &str = "look";
+
+/// Which weights of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Those that are trained.
+    Param,
+    /// Their moving average.
+    Ema,
+}
+
+/// A number that an update records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statistic {
+    /// Such as `Loss/ratio`.
+    pub name: String,
+    /// It is recorded as its square.
+    pub squared: bool,
+}
+
+/// What an update touches.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    /// Stores of its own that outlive it, with their lengths: what it remembers from run to run.
+    pub remembered: Vec<(&'static str, usize)>,
+    /// Networks that it updates.
+    pub updated: Vec<&'static str>,
+    /// What it records, in the order of the ring's rows.
+    pub statistics: Vec<Statistic>,
+}
+
+/// One update while it is written.
+pub struct Step<'g> {
+    graph: &'g Graph,
+    setup: &'g Setup,
+    recipe: &'g Recipe,
+    update: &'static str,
+    program: RefCell<Option<Program<'g>>>,
+    declared: RefCell<Declared>,
+    recorded: RefCell<Vec<Var<'g>>>,
+    /// Labels of the samples that the update draws from a store instead of the data.
+    collected_labels: RefCell<Option<Var<'g>>>,
+}
+
+impl<'g> Step<'g> {
+    /// Writes an update on a graph: what it computes and leaves behind, and what it touches.
+    pub fn write(update: &Update, setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> (Program<'g>, Declared) {
+        let step = Self {
+            graph,
+            setup,
+            recipe,
+            update: update.name,
+            program: RefCell::new(Some(Program::new(&format!("{} step", update.name), graph))),
+            declared: RefCell::default(),
+            recorded: RefCell::default(),
+            collected_labels: RefCell::default(),
+        };
+        (update.build)(&step);
+        step.finish()
+    }
+
+    /// A step that only looks: what networks say, on the graph.
+    pub(super) fn look(setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Self {
+        Self {
+            graph,
+            setup,
+            recipe,
+            update: LOOK,
+            program: RefCell::default(),
+            declared: RefCell::default(),
+            recorded: RefCell::default(),
+            collected_labels: RefCell::default(),
+        }
+    }
+
+    fn finish(self) -> (Program<'g>, Declared) {
+        let mut declared = self.declared.into_inner();
+        let mut program = self.program.into_inner().expect("it is only away while it grows");
+        for name in &declared.updated {
+            let network = self.recipe.network(name).expect("it was found before");
+            program = program.adam(name, store_len(network.layout().len));
+            let name = if declared.updated.len() == 1 { self.update } else { name };
+            declared.statistics.push(Statistic { name: format!("Grad/{name}"), squared: true });
+        }
+        (program.record(&ring(self.update), RING, &self.recorded.into_inner()), declared)
+    }
+
+    fn grow(&self, add: impl FnOnce(Program<'g>) -> Program<'g>) {
+        let program = self.program.take().expect("it is only away while it grows");
+        self.program.replace(Some(add(program)));
+    }
+
+    /// The graph, for constants.
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The method's recipe.
+    pub fn recipe(&self) -> &'g Recipe {
+        self.recipe
+    }
+
+    /// Data, network and settings.
+    pub fn setup(&self) -> &'g Setup {
+        self.setup
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &'g Config {
+        &self.setup.config
+    }
+
+    /// Samples per step.
+    pub fn batch(&self) -> usize {
+        self.setup.config.batch
+    }
+
+    /// Numbers per sample.
+    pub fn width(&self) -> usize {
+        self.setup.data.width()
+    }
+
+    /// A batch of real data `[B, ..]`, drawn with replacement.
+    pub fn real(&self) -> Var<'g> {
+        self.setup.data.real(self.graph, self.batch())
+    }
+
+    /// One-hot labels `[B, K]` of [`Step::real`] (of [`Step::collected`], once that was called), and so the classes that samples of this step are to have. `None` for
+    /// networks without classes, and where a step only looks.
+    pub fn labels(&self) -> Option<Var<'g>> {
+        if self.setup.network.classes() == 0 || self.update == LOOK {
+            return None;
+        }
+        let collected = *self.collected_labels.borrow();
+        Some(collected.unwrap_or_else(|| self.setup.data.labels(self.graph, self.batch())))
+    }
+
+    /// Standard normal latents `[B, ..]`.
+    pub fn latent(&self) -> Var<'g> {
+        noise(self.graph, Stream::Latent, &self.setup.data.batch_shape(self.batch()))
+    }
+
+    /// Noise levels `[B]`, uniform in the logarithm from `sigma_min` to `sigma_max`, one in each of B equal
+    /// intervals, and the numbers in 0 to 1 behind them.
+    pub fn sigma(&self) -> (Var<'g>, Var<'g>) {
+        let Config { sigma_min, sigma_max, .. } = *self.config();
+        log_uniform_sigma(self.graph, self.batch(), sigma_min, sigma_max)
+    }
+
+    /// Numbers in 0 to 1 `[B]`, one in each of B equal intervals.
+    pub fn stratified(&self) -> Var<'g> {
+        stratified(self.graph, self.batch())
+    }
+
+    /// Standard normal numbers `[B]`, for noise levels.
+    pub fn levels(&self) -> Var<'g> {
+        noise(self.graph, Stream::SigmaNormal, &[self.batch()])
+    }
+
+    /// Uniform numbers in 0 to 1 `[B]`.
+    pub fn uniform(&self, stream: Stream) -> Var<'g> {
+        self.graph.uniform(stream as u32, &[self.batch()])
+    }
+
+    /// Standard normal numbers `[B, ..]`.
+    pub fn normal(&self, stream: Stream) -> Var<'g> {
+        noise(self.graph, stream, &self.setup.data.batch_shape(self.batch()))
+    }
+
+    /// A batch of what a [`Handover::Collect`](super::recipe::Handover::Collect) collected in `rows` rows of these
+    /// stores, drawn with replacement: latents and their samples `[B, ..]`.
+    pub fn collected(&self, stores: [&'static str; 2], rows: usize) -> [Var<'g>; 2] {
+        let index = (self.graph.uniform(Stream::Index as u32, &[self.batch()]) * rows as f32).floor();
+        let classes = self.setup.network.classes();
+        if classes > 0 {
+            // Samples are drawn in batches, in each of which the classes come in turn.
+            let modulo = |x: Var<'g>, n: usize| x - (x * (1.0 / n as f32)).floor() * n as f32;
+            let class = modulo(modulo(index, sample_batch(&self.setup.data)), classes);
+            self.collected_labels.replace(Some(one_hot(class, classes)));
+        }
+        stores.map(|store| {
+            self.declared.borrow_mut().remembered.push((store, rows * self.width()));
+            let table = self.graph.input(store, 0, &[rows, self.width()]);
+            table.gather(index).reshape(&self.setup.data.batch_shape(self.batch()))
+        })
+    }
+
+    /// `x + sigma eps` for `x [B, ..]` and `sigma [B]`.
+    pub fn noised(&self, x: Var<'g>, sigma: Var<'g>, stream: Stream) -> Var<'g> {
+        add_noise(x, sigma, stream)
+    }
+
+    /// A network that this update trains.
+    pub fn net(&self, name: &str) -> Net<'g> {
+        let net = self.frozen(name, Weights::Param);
+        assert_ne!(net.network.mode, Mode::Frozen, "`{name}` is frozen");
+        net
+    }
+
+    /// The network that samples are drawn from, to be trained.
+    pub fn drawn(&self) -> Net<'g> {
+        self.net(self.recipe.drawn().name)
+    }
+
+    /// A network that this update only evaluates.
+    pub fn frozen(&self, name: &str, weights: Weights) -> Net<'g> {
+        let find =
+            |name: &str| self.recipe.network(name).unwrap_or_else(|| panic!("the recipe has no network `{name}`"));
+        let network = find(name);
+        let store = match weights {
+            Weights::Param => "param",
+            Weights::Ema => network.best(),
+        };
+        let store = format!("{name}.{store}");
+        let params = match network.mode {
+            Mode::Adapter { of, rank } => {
+                let base = format!("{of}.{}", find(of).best());
+                Params::adapter(self.graph, &store, &base, rank)
+            }
+            Mode::Trained | Mode::Frozen => Params::new(self.graph, &store),
+        };
+        let labels = if network.net.classes() > 0 { self.labels() } else { None };
+        Net { params, network, sigma_init: self.config().sigma_init, labels }
+    }
+
+    /// A setting as a number that may change from run to run of the plan.
+    pub fn knob(&self, name: &'static str) -> Var<'g> {
+        assert!(self.config().number(name).is_some(), "`{name}` is no number among the settings");
+        self.graph.scalar(name)
+    }
+
+    /// How far the phase is, 0 to 1.
+    pub fn progress(&self) -> Var<'g> {
+        self.graph.scalar(PROGRESS)
+    }
+
+    /// A store of `shape` that outlives the step: `next` makes its new value of the old one (0 at first), which
+    /// is given back.
+    pub fn remember(&self, name: &'static str, shape: &[usize], next: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
+        let new = next(self.graph.input(name, 0, shape));
+        self.declared.borrow_mut().remembered.push((name, new.len()));
+        self.grow(|program| program.output(new, name, 0));
+        new
+    }
+
+    /// Lowers `loss`, one number, by the weights of `net`.
+    pub fn descend(&self, net: &Net<'g>, loss: Var<'g>) {
+        let variables = net.variables();
+        self.leave(net, &self.graph.grad(loss, &variables));
+    }
+
+    /// Moves `at`, which the weights of `net` made, against `cotangent`, of its shape.
+    pub fn pull(&self, net: &Net<'g>, at: Var<'g>, cotangent: Var<'g>) {
+        let variables = net.variables();
+        self.leave(net, &self.graph.vjp(&[(at, cotangent)], &variables));
+    }
+
+    fn leave(&self, net: &Net<'g>, grads: &[Var<'g>]) {
+        let name = net.network.name;
+        let store = format!("{name}.grad");
+        for ((offset, _), grad) in net.params.all().iter().zip(grads) {
+            self.grow(|program| program.output(*grad, &store, *offset));
+        }
+        self.declared.borrow_mut().updated.push(name);
+    }
+
+    /// Reports `value`, one number, under `name`, such as `Loss/ratio`.
+    pub fn record(&self, name: &'static str, value: Var<'g>) {
+        self.declared.borrow_mut().statistics.push(Statistic { name: name.to_owned(), squared: false });
+        self.recorded.borrow_mut().push(value);
+    }
+}
+
+/// Store of an update's statistics: rows of what it records, a ring of [`RING`].
+pub fn ring(update: &str) -> String {
+    format!("stats.{update}")
+}
+
+/// A network on the graph of a step. With classes, it hands its network the labels of the step by itself.
+pub struct Net<'g> {
+    params: Params<'g>,
+    network: &'g Network,
+    sigma_init: f32,
+    /// One-hot `[B, K]`.
+    labels: Option<Var<'g>>,
+}
+
+impl<'g> Net<'g> {
+    /// `D(x; sigma)` of `x [B, ..]` and `sigma [N]`, N the batch or 1.
+    pub fn denoise(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        assert_eq!(self.network.head, Head::Denoise, "`{}` is no denoiser", self.network.name);
+        self.scope(|| self.network.net.denoiser(&self.params, x, sigma, self.labels_of(x)))
+    }
+
+    /// [`Net::denoise`] with classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598): from no class to the
+    /// class of each sample and beyond, `D(x | 0) + w (D(x | c) - D(x | 0))` with the setting `guidance` as w.
+    /// Without classes it is [`Net::denoise`].
+    pub fn guided(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        let told = self.denoise(x, sigma);
+        if self.labels.is_none() {
+            return told;
+        }
+        let untold = self.scope(|| self.network.net.denoiser(&self.params, x, sigma, None));
+        untold + self.params.graph().scalar("guidance") * (told - untold)
+    }
+
+    /// The same network, which is not told the class of a random part of the samples (the setting `label_dropout`),
+    /// and so also learns what all classes are together.
+    #[must_use]
+    pub fn dropping_labels(mut self) -> Self {
+        self.labels = self.labels.map(|labels| {
+            let (graph, rows) = (self.params.graph(), labels.shape()[0]);
+            let dropped = graph.uniform(Stream::Label as u32, &[rows, 1]).less(graph.scalar("label_dropout"));
+            labels * (1.0 - dropped)
+        });
+        self
+    }
+
+    /// `g(z) = D(sigma_init z; sigma_init)` of latents `z [B, ..]`.
+    pub fn generate(&self, z: Var<'g>) -> Var<'g> {
+        assert_eq!(self.network.head, Head::Denoise, "`{}` is no generator", self.network.name);
+        self.scope(|| self.network.net.generator(&self.params, z, self.sigma_init, self.labels_of(z)))
+    }
+
+    /// The mean velocity from time `t` over `gap` to a lower one, both `[B]`, of the states `y = (1 - t) x0 + t eps` of a
+    /// rectified flow `[B, ..]`; at gap 0, or of a network with one time, the velocity. It is that of the denoiser,
+    /// `(y - D) / t`, in a form that stays exact at every time: with the deviation `s` of y, it is
+    /// `y (t - sd^2 (1 - t)) / s^2 - sd F(y / s) / s`.
+    pub fn velocity(&self, y: Var<'g>, t: Var<'g>, gap: Var<'g>) -> Var<'g> {
+        let variance = SIGMA_DATA * SIGMA_DATA;
+        let (rank, rest) = (y.rank(), 1.0 - t);
+        let s = (t.square() + rest.square() * variance).sqrt();
+        let time = Time { noise: (t / rest).log() * 0.25, gap: Some(gap) };
+        let output =
+            self.scope(|| self.network.net.bare(&self.params, y / per_sample(s, rank), time, self.labels_of(y)));
+        let along = per_sample((t - rest * variance) / s.square(), rank);
+        y * along - output * per_sample(s.recip() * SIGMA_DATA, rank)
+    }
+
+    /// The logit `[B]` of `x [B, ..]` and `sigma [N]`, N the batch or 1.
+    pub fn logit(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        assert_eq!(self.network.head, Head::Logit, "`{}` is no critic", self.network.name);
+        self.scope(|| self.network.net.ratio(&self.params, x, sigma, self.labels_of(x)))
+    }
+
+    /// The labels of `x`, of which there may be several batches one after the other.
+    fn labels_of(&self, x: Var<'g>) -> Option<Var<'g>> {
+        let (labels, rows) = (self.labels?, x.shape()[0]);
+        let batch = labels.shape()[0];
+        assert!(rows.is_multiple_of(batch), "{rows} samples are no whole number of batches of {batch}");
+        Some(if rows == batch { labels } else { concat(&vec![labels; rows / batch], 0) })
+    }
+
+    fn scope(&self, body: impl FnOnce() -> Var<'g>) -> Var<'g> {
+        self.params.graph().scope(self.network.name, body)
+    }
+
+    fn variables(&self) -> Vec<Var<'g>> {
+        self.params.all().into_iter().map(|(_, variable)| variable).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::reference::{Feed, evaluate};
+    use crate::nets::MlpConfig;
+
+    const CLASSES: usize = 3;
+
+    /// Points with classes: row i is `(i, i)`, of class i mod 3.
+    fn setup(batch: usize) -> Setup {
+        let network =
+            NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: CLASSES, two_times: false });
+        let data = DataSpec { shape: vec![2], rows: 50, bytes: false, classes: CLASSES };
+        Setup { network, data, config: Config { batch, classes: 1, ..Config::default() } }
+    }
+
+    fn step<'g>(setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Step<'g> {
+        Step { update: "test", ..Step::look(setup, recipe, graph) }
+    }
+
+    fn values(setup: &Setup, graph: &Graph, wanted: &[Var<'_>]) -> Vec<Vec<f64>> {
+        let mut feed = Feed { seed: 7, step: 3, ..Feed::default() };
+        for (name, layout) in [("generator", setup.network.generator_layout()), ("ratio", setup.network.ratio_layout())]
+        {
+            let first = layout.initial(5).into_iter().enumerate();
+            let weights = first.map(|(i, w)| f64::from(w) + 0.05 * (i as f64 * 0.7).sin());
+            feed.stores.insert(format!("{name}.param"), weights.collect());
+        }
+        feed.stores.insert(DataSpec::STORE.into(), (0..100).map(|i| f64::from(i / 2)).collect());
+        feed.stores.insert(DataSpec::LABELS.into(), (0..50).map(|i| f64::from(i % CLASSES as u32)).collect());
+        feed.scalars.insert("guidance".into(), 2.5);
+        feed.scalars.insert("label_dropout".into(), 0.25);
+        evaluate(graph, &feed, wanted)
+    }
+
+    #[test]
+    fn labels_are_those_of_the_rows_that_are_drawn() {
+        let (setup, graph) = (setup(64), Graph::new());
+        let recipe = setup.recipe();
+        let step = step(&setup, &recipe, &graph);
+        let out = values(&setup, &graph, &[step.real(), step.labels().unwrap()]);
+        for (point, label) in out[0].chunks(2).zip(out[1].chunks(CLASSES)) {
+            let wanted = [0, 1, 2].map(|k| f64::from(u8::from(point[0] as usize % CLASSES == k)));
+            assert_eq!(label, wanted, "the class of row {}", point[0]);
+        }
+        assert!(Step::look(&setup, &recipe, &graph).labels().is_none(), "a look is not at the batch");
+    }
+
+    #[test]
+    fn two_batches_in_one_evaluation_have_the_labels_of_each() {
+        let (setup, graph) = (setup(8), Graph::new());
+        let recipe = setup.recipe();
+        let step = step(&setup, &recipe, &graph);
+        let (x, y) = (step.real() * 0.05, step.latent());
+        let net = step.net("ratio").dropping_labels();
+        let sigma = graph.full(1.0, &[1]);
+        let apart = concat(&[net.logit(x, sigma), net.logit(y, sigma)], 0);
+        let out = values(&setup, &graph, &[net.logit(concat(&[x, y], 0), sigma), apart]);
+        assert_eq!(out[0], out[1]);
+    }
+
+    #[test]
+    fn guidance_goes_on_along_the_way_from_no_class_to_the_class() {
+        let (setup, graph) = (setup(8), Graph::new());
+        let recipe = setup.recipe();
+        let step = step(&setup, &recipe, &graph);
+        let (x, sigma) = (step.real() * 0.05, graph.full(1.0, &[1]));
+        let net = step.net("generator");
+        let untold = setup.network.denoiser(&Params::new(&graph, "generator.param"), x, sigma, None);
+        let out = values(&setup, &graph, &[net.guided(x, sigma), net.denoise(x, sigma), untold]);
+        let moved = out[1].iter().zip(&out[2]).fold(0.0_f64, |most, (c, o)| most.max((c - o).abs()));
+        assert!(moved > 0.01, "classes that change a sample by {moved} prove nothing");
+        for ((guided, told), untold) in out[0].iter().zip(&out[1]).zip(&out[2]) {
+            assert!((guided - (untold + 2.5 * (told - untold))).abs() < 1e-9, "{guided} of {told} and {untold}");
+        }
+    }
+
+    #[test]
+    fn labels_are_dropped_as_often_as_the_setting_says() {
+        let rows = 4096;
+        let (setup, graph) = (setup(rows), Graph::new());
+        let recipe = setup.recipe();
+        let step = step(&setup, &recipe, &graph);
+        let labels = step.net("generator").dropping_labels().labels.unwrap();
+        let out = values(&setup, &graph, &[labels, step.labels().unwrap()]);
+        let kept = |row: &[f64]| row.iter().sum::<f64>() > 0.5;
+        for (left, whole) in out[0].chunks(CLASSES).zip(out[1].chunks(CLASSES)) {
+            assert!(left == whole || left == [0.0; CLASSES], "{left:?} of {whole:?}");
+        }
+        let dropped = out[0].chunks(CLASSES).filter(|row| !kept(row)).count() as f64 / rows as f64;
+        // Five standard errors: 5 sqrt(0.25 0.75 / 4096).
+        assert!((dropped - 0.25).abs() < 0.034, "{dropped} of the labels were dropped");
+    }
+}

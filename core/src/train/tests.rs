@@ -1,0 +1,255 @@
+//! What every method has to hold, without its author writing a test.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::exec::cpu::CpuExecutor;
+use crate::exec::{Executor, RunArgs};
+use crate::graph::reference::{Feed, evaluate};
+use crate::graph::{Graph, Op};
+use crate::nets::{MlpConfig, NetworkConfig, UnetConfig};
+use crate::plan::ArenaKind;
+
+fn points(method: &'static Method) -> Setup {
+    let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 0, two_times: false });
+    let data = DataSpec { shape: vec![2], rows: 50, bytes: false, classes: 0 };
+    Setup { network, data, config: Config { method: method.into(), batch: 8, ..Config::default() } }
+}
+
+fn images(method: &'static Method) -> Setup {
+    let network = NetworkConfig::Unet(UnetConfig::tiny());
+    let data = DataSpec { shape: vec![8, 8, 1], rows: 20, bytes: true, classes: 0 };
+    Setup { network, data, config: Config { method: method.into(), batch: 3, ..Config::default() } }
+}
+
+/// The same with three classes.
+fn with_classes(mut setup: Setup) -> Setup {
+    match &mut setup.network {
+        NetworkConfig::Mlp(config) => config.label_dim = 3,
+        NetworkConfig::Unet(config) => config.label_dim = 3,
+    }
+    setup.data.classes = 3;
+    setup.config.classes = 1;
+    setup
+}
+
+/// Runs the plan of an update on the CPU executor and its graph by f64 loops, and compares what
+/// each leaves behind.
+fn plan_matches_reference(setup: &Setup, update: Update) {
+    let recipe = setup.recipe();
+    let graph = Graph::new();
+    let (program, declared) = Step::write(&update, setup, &recipe, &graph);
+    let plan = program.build().unwrap();
+    let mut executor = CpuExecutor::new();
+    executor.poison = true;
+    let mut feed = Feed { seed: 7, step: 3, ..Feed::default() };
+    let layout = |store: &str| {
+        let network = store.strip_suffix(".param").or(store.strip_suffix(".ema"))?;
+        recipe.network(network).map(Network::layout)
+    };
+    for arena in &plan.arenas {
+        let ArenaKind::Store(name) = &arena.kind else { continue };
+        executor.create_store(name, arena.len).unwrap();
+        let mut values = vec![0.0_f32; arena.len];
+        if let Some(layout) = layout(name) {
+            // Away from the zeros that some layers start with, and another phase for each network.
+            let phase = name.bytes().map(f32::from).sum::<f32>();
+            for (i, (value, first)) in values.iter_mut().zip(layout.initial(5)).enumerate() {
+                *value = first + 0.05 * (i as f32 * 0.7 + phase).sin();
+            }
+        } else if name == DataSpec::STORE && !setup.data.bytes {
+            values.iter_mut().enumerate().for_each(|(i, v)| *v = (i as f32 * 0.37).sin());
+        } else if declared.remembered.iter().any(|(remembered, _)| remembered == name) {
+            values.iter_mut().enumerate().for_each(|(i, v)| *v = 0.3 + 0.2 * (i as f32 * 0.37).sin());
+        } else if name == DataSpec::LABELS {
+            values.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 3) as f32);
+        }
+        executor.write(name, 0, &values).unwrap();
+        feed.stores.insert(name.clone(), values.iter().map(|v| f64::from(*v)).collect());
+    }
+    if setup.data.bytes {
+        let bytes: Vec<u8> = (0..setup.data.rows * setup.data.width()).map(|i| (i * 37 % 251) as u8).collect();
+        let words: Vec<u32> = bytes.chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
+        if plan.arenas.iter().any(|a| a.kind == ArenaKind::Store(DataSpec::STORE.into())) {
+            executor.write_words(DataSpec::STORE, 0, &words).unwrap();
+        }
+        feed.stores.insert(DataSpec::STORE.into(), bytes.iter().map(|b| f64::from(*b)).collect());
+    }
+    let scalars = vec![0.5; plan.scalars.len()];
+    feed.scalars.extend(plan.scalars.iter().map(|name| (name.clone(), 0.5)));
+    let id = executor.prepare(&plan).unwrap();
+    executor.run(id, &RunArgs { scalars: &scalars, seed: 7, step: 3 }).unwrap();
+    let (vars, places): (Vec<_>, Vec<_>) = program.outputs().unzip();
+    let wanted = evaluate(&graph, &feed, &vars);
+    let mut compared = 0;
+    for ((place, wanted), var) in places.iter().zip(&wanted).zip(&vars) {
+        let got = pollster::block_on(executor.read(&place.store, place.offset, wanted.len())).unwrap();
+        let scale = wanted.iter().fold(0.0_f64, |m, w| m.max(w.abs())).max(1e-3);
+        for (i, (g, w)) in got.iter().zip(wanted).enumerate() {
+            let error = (f64::from(*g) - w).abs() / scale;
+            let label = &var.node().label;
+            assert!(error <= 2e-3, "{}, {update:?}: {label} element {i}: plan {g}, reference {w}", setup.config.method);
+        }
+        compared += usize::from(wanted.iter().any(|w| w.abs() > 1e-6));
+    }
+    assert!(compared * 2 > places.len(), "most outputs are zero: the comparison proves nothing");
+    assert!(graph.nodes().iter().any(|n| matches!(n.op, Op::Random { .. })));
+}
+
+#[test]
+fn plans_match_the_reference() {
+    for setup in METHODS.iter().flat_map(|method| [points(method), images(method)]) {
+        for update in setup.recipe().updates() {
+            plan_matches_reference(&setup, update);
+        }
+    }
+}
+
+#[test]
+fn plans_with_classes_match_the_reference() {
+    for setup in METHODS.iter().flat_map(|method| [points(method), images(method)]) {
+        let setup = with_classes(setup);
+        for update in setup.recipe().updates() {
+            plan_matches_reference(&setup, update);
+        }
+    }
+}
+
+#[test]
+fn plans_with_second_derivatives_match_the_reference() {
+    let method = Method::find("diffratio").expect("the first");
+    for mut setup in [points(method), images(method)] {
+        setup.config.r1 = 0.3;
+        plan_matches_reference(&setup, setup.recipe().update("ratio").expect("it has a ratio network"));
+    }
+}
+
+fn turns(trainer: &mut Trainer, count: usize) {
+    for _ in 0..count {
+        if trainer.phase_is_over() && !trainer.in_last_phase() {
+            for handover in trainer.phase().then.clone() {
+                pollster::block_on(trainer.hand_over(handover)).unwrap();
+            }
+            trainer.next_phase();
+        }
+        trainer.turn().unwrap();
+    }
+}
+
+/// Every store that a later update reads.
+fn state(trainer: &Trainer) -> Vec<(String, Vec<f32>)> {
+    let networks = trainer.recipe().networks.iter();
+    let stores = networks.flat_map(|network| {
+        let len = network.layout().len;
+        network.state().iter().map(move |store| (format!("{}.{store}", network.name), len))
+    });
+    let stores = stores.chain(trainer.remembered().into_iter().map(|(name, len)| (name.to_owned(), len)));
+    stores
+        .map(|(name, len)| {
+            let values = pollster::block_on(trainer.executor.read(&name, 0, len)).unwrap();
+            (name, values)
+        })
+        .collect()
+}
+
+#[test]
+fn a_run_with_classes_that_is_resumed_equals_an_uninterrupted_one() {
+    let rows: Vec<u32> = (0..100).map(|i| (i as f32 * 0.37).sin().to_bits()).collect();
+    for method in METHODS {
+        let mut setup = with_classes(points(method));
+        setup.config.warmup_steps = 3;
+        let start = |labels: &[u32]| {
+            let mut trainer = Trainer::new(Executor::Cpu(CpuExecutor::new()), setup.clone(), &rows).unwrap();
+            trainer.set_labels(labels).unwrap();
+            trainer
+        };
+        let labels: Vec<u32> = (0..50).map(|i| i % 3).collect();
+        let mut whole = start(&labels);
+        turns(&mut whole, 7);
+        let mut first = start(&labels);
+        turns(&mut first, 5);
+        let mut second = start(&labels);
+        second.counters = first.counters.clone();
+        for (name, values) in state(&first) {
+            second.executor.write(&name, 0, &values).unwrap();
+        }
+        turns(&mut second, 2);
+        assert!(state(&whole) == state(&second), "{}: the resumed run went another way", method.name);
+        let mut others = start(&[0; 50]);
+        turns(&mut others, 7);
+        assert!(state(&whole) != state(&others), "{}: labels change nothing", method.name);
+        let samples = pollster::block_on(whole.sample(&[0.5; 12])).unwrap();
+        assert!(samples[..6] == samples[6..] && samples[..2] != samples[2..4], "{}: classes in turn", method.name);
+    }
+}
+
+/// Text of every plan of a method, with the numbers that its updates record.
+fn plans(setup: &Setup) -> BTreeMap<&'static str, String> {
+    let recipe = setup.recipe();
+    let text = |update: Update| {
+        let graph = Graph::new();
+        let (program, declared) = Step::write(&update, setup, &recipe, &graph);
+        format!("{}\n{declared:?}", program.build().unwrap())
+    };
+    recipe.updates().into_iter().map(|update| (update.name, text(update))).collect()
+}
+
+#[test]
+fn settings_that_a_method_does_not_list_change_none_of_its_plans() {
+    for method in METHODS {
+        let setup = points(method);
+        let before = plans(&setup);
+        for knob in KNOBS.iter().filter(|knob| !COMMON.contains(&knob.name) && !method.knobs.contains(&knob.name)) {
+            let mut other = setup.clone();
+            let mut overrides = Overrides::default();
+            let value = match other.config.number(knob.name) {
+                Some(number) => (number + 1.0).to_string(),
+                None => "js".to_owned(),
+            };
+            overrides.set(knob.name, &value).unwrap();
+            other.config.apply(&overrides);
+            assert!(plans(&other) == before, "{} reads `{}` and does not list it", method.name, knob.name);
+        }
+    }
+}
+
+#[test]
+fn every_setting_belongs_to_all_methods_or_to_one_that_lists_it() {
+    for knob in KNOBS {
+        let common = COMMON.contains(&knob.name);
+        let listed = METHODS.iter().any(|method| method.knobs.contains(&knob.name));
+        assert!(common != listed, "`{}` is read by {}", knob.name, if common { "all and by some" } else { "none" });
+    }
+    for name in COMMON.iter().chain(METHODS.iter().flat_map(|method| method.knobs)) {
+        assert!(Knob::find(name).is_some(), "there is no setting `{name}`");
+    }
+}
+
+#[test]
+fn recipes_hang_together() {
+    for setup in METHODS.iter().flat_map(|method| [points(method), images(method)]) {
+        let recipe = setup.recipe();
+        let has = |name: &str| recipe.network(name).is_some();
+        for network in &recipe.networks {
+            assert!(!matches!(network.first, First::From(other) if !has(other)), "{} copies nothing", network.name);
+            assert!(!matches!(network.mode, Mode::Adapter { of, .. } if !has(of)), "{} adapts nothing", network.name);
+        }
+        for phase in &recipe.phases {
+            phase.length.of(&setup.config);
+            assert_eq!(phase.saves.first().map(|(name, _)| *name), Some(recipe.drawn().name), "{}", phase.name);
+            for handover in phase.then.iter().chain(&recipe.inherit) {
+                match handover {
+                    Handover::Copy { from, to } | Handover::Encoder { from, to } => assert!(has(from) && has(to)),
+                    Handover::Save(name, _) => assert!(has(name)),
+                    Handover::Collect { draw, rows, .. } => assert!(draw.is_valid() && *rows > 0),
+                }
+            }
+            for (count, update) in &phase.turn {
+                count.of(&setup.config);
+                let declared = update.declared(&setup, &recipe);
+                assert!(!declared.updated.is_empty(), "{} changes nothing", update.name);
+                assert!(!declared.statistics.is_empty(), "{} reports nothing", update.name);
+            }
+        }
+    }
+}
