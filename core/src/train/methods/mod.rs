@@ -1,17 +1,64 @@
 //! The methods, one file each.
 
+mod denoise;
 mod diffratio;
+mod flow;
 
 use super::batch::{Stream, warmup_sigma};
 use super::knobs::Config;
-use super::recipe::{Count, Handover, Method, Phase, Rates, Subject, Update};
-use super::step::{Net, Step};
+use super::recipe::{
+    Count, Field, First, Handover, Head, Method, Mode, Moment, Network, Phase, Rates, Recipe, See, Sight, Subject,
+    Update,
+};
+use super::step::{Net, Setup, Step, Weights};
 use crate::graph::Var;
 use crate::model::ModelKind;
-use crate::nets::{denoising_weight, per_sample};
+use crate::nets::{Draw, denoising_weight, per_sample};
 
 /// All methods, in the order in which they are offered.
-pub const METHODS: &[Method] = &[diffratio::METHOD];
+pub const METHODS: &[Method] = &[diffratio::METHOD, denoise::METHOD, flow::METHOD];
+
+/// The recipe of a method with one network that one update trains.
+fn one_phase(setup: &Setup, update: Update, draw: Draw, story: &[Moment]) -> Recipe {
+    Recipe {
+        networks: vec![Network {
+            name: "generator",
+            net: setup.network.clone(),
+            head: Head::Denoise,
+            first: First::Random(0),
+            mode: Mode::Trained,
+        }],
+        phases: vec![Phase {
+            name: "training",
+            length: Count::Knob("steps"),
+            turn: vec![(Count::Times(1), update)],
+            saves: vec![("generator", ModelKind::Generator)],
+            then: Vec::new(),
+        }],
+        inherit: Vec::new(),
+        draw,
+        sights: vec![SCORE],
+        story: story.to_vec(),
+        plots: Vec::new(),
+        alarms: Vec::new(),
+    }
+}
+
+/// What a denoiser knows of the data, over the plane.
+const SCORE: Sight = Sight {
+    name: "Score",
+    about: "Where the network would move a noised point to remove its noise: arrows show the slope of the log density of \
+            noised data, and the colour how far it moves.",
+    see: See::Field(|step, x, sigma| {
+        let move_by = step.frozen(step.recipe().drawn().name, Weights::Ema).denoise(x, sigma) - x;
+        Field { height: lengths(move_by), arrow: move_by / sigma.square().reshape(&[1, 1]) }
+    }),
+};
+
+/// Lengths `[N]` of the rows of `x [N, D]`.
+fn lengths(x: Var<'_>) -> Var<'_> {
+    (x.square().sum(&[1]) + 1e-12).sqrt().reshape(&[x.shape()[0]])
+}
 
 /// Weighted squared error of a denoiser at noise levels `sigma [B]` (Karras et al. 2022, equation 108), one number.
 fn denoising_loss<'g>(step: &Step<'g>, net: &Net<'g>, clean: Var<'g>, sigma: Var<'g>, stream: Stream) -> Var<'g> {

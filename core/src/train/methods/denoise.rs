@@ -1,0 +1,51 @@
+//! Diffusion as it is (EDM, Karras et al. 2022, arXiv 2206.00364): a network learns to remove noise at every level, and
+//! a sample takes many evaluations. The yardstick of all that draw in one.
+
+use super::super::batch::{Stream, warmup_sigma};
+use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
+use super::{denoising_loss, one_phase};
+use crate::nets::Draw;
+
+/// A denoiser, and Heun's method in 18 levels.
+pub const METHOD: Method = Method {
+    name: "denoise",
+    about: "A network learns to remove noise at every level; a sample is walked from noise to data in 35 evaluations.",
+    paper: "arXiv 2206.00364",
+    knobs: &["lr_warmup", "cooldown"],
+    needs: &[],
+    settings: |c| c.sigma_init = c.sigma_init.max(20.0),
+    recipe: |setup| one_phase(setup, UPDATE, Draw::heun(18, setup.config.sigma_init), STORY),
+};
+
+const UPDATE: Update = Update {
+    name: "denoiser",
+    about: "the network learns to remove noise from real data",
+    subject: Subject::Real,
+    rates: |c| Rates { lr: c.lr_warmup, beta1: 0.9, beta2: 0.999, cools: true },
+    build: |step| {
+        let net = step.drawn();
+        let sigma = warmup_sigma(step.graph(), step.batch());
+        let loss = denoising_loss(step, &net, step.real(), sigma, Stream::NoiseReal);
+        step.record("Loss/denoiser", loss);
+        step.descend(&net, loss);
+    },
+};
+
+const STORY: &[Moment] = &[
+    Moment {
+        name: "Noise",
+        about: "A batch of real data gets noise, each point at a level of its own.",
+        subject: Subject::Real,
+        update: None,
+        statistic: None,
+        layers: &[Layer::Data, Layer::Noise],
+    },
+    Moment {
+        name: "Denoiser",
+        about: "The network's weights change so that it gives the data back.",
+        subject: Subject::Fake,
+        update: Some("denoiser"),
+        statistic: Some("Loss/denoiser"),
+        layers: &[Layer::Data, Layer::Samples],
+    },
+];

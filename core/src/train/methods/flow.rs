@@ -1,0 +1,70 @@
+//! Rectified flow (Liu et al. 2022, arXiv 2209.03003): a network learns the velocity of the straight lines between
+//! noise and data.
+//!
+//! With the time `t = sigma / (1 + sigma)` and `y = (1 - t) x0 + t eps`, the state `y / (1 - t)` is EDM's
+//! `x0 + sigma eps`, the velocity is `v = (y - D) / t`, and Euler's method in `t` is Euler's method in `sigma`: so the
+//! network stays a denoiser, here as everywhere.
+
+use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
+use super::super::step::{Net, Step};
+use super::one_phase;
+use crate::graph::Var;
+use crate::nets::{Draw, per_sample};
+
+/// A flow, and Euler's method in 20 steps.
+pub const METHOD: Method = Method {
+    name: "flow",
+    about: "A network learns the velocity of straight lines from noise to data; Euler's method follows it in 20 steps.",
+    paper: "arXiv 2209.03003",
+    knobs: &["lr_warmup", "cooldown"],
+    needs: &[],
+    settings: |c| c.sigma_init = c.sigma_init.max(20.0),
+    recipe: |setup| one_phase(setup, UPDATE, Draw::euler(STEPS, setup.config.sigma_init), STORY),
+};
+
+/// Steps of Euler's method: as many as the published code takes where it collects pairs.
+pub(super) const STEPS: usize = 20;
+/// Lowest time: below, noise is finer than an eighth of a grey level.
+const FIRST_TIME: f32 = 0.002;
+
+const UPDATE: Update = Update {
+    name: "flow",
+    about: "the network learns the velocity between noise and real data",
+    subject: Subject::Real,
+    rates: |c| Rates { lr: c.lr_warmup, beta1: 0.9, beta2: 0.999, cools: true },
+    build: |step| {
+        let net = step.drawn();
+        let loss = velocity_loss(step, &net, step.real(), step.latent());
+        step.record("Loss/flow", loss);
+        step.descend(&net, loss);
+    },
+};
+
+/// `E |v(y, t) - (eps - x0)|^2` (equation 1) at times `t` uniform up to that of the first noise level, one in each of B
+/// equal intervals. The error of the velocity is that of the denoiser by `t`.
+pub(super) fn velocity_loss<'g>(step: &Step<'g>, net: &Net<'g>, x0: Var<'g>, eps: Var<'g>) -> Var<'g> {
+    let last = step.config().sigma_init / (1.0 + step.config().sigma_init);
+    let t = step.stratified() * (last - FIRST_TIME) + FIRST_TIME;
+    let sigma = t / (1.0 - t);
+    let denoised = net.denoise(x0 + per_sample(sigma, x0.rank()) * eps, sigma);
+    ((denoised - x0) / per_sample(t, x0.rank())).square().mean_all()
+}
+
+const STORY: &[Moment] = &[
+    Moment {
+        name: "Lines",
+        about: "Every point of a batch is joined with a random noise by a straight line, and stands somewhere on it.",
+        subject: Subject::Real,
+        update: None,
+        statistic: None,
+        layers: &[Layer::Data, Layer::Noise],
+    },
+    Moment {
+        name: "Flow",
+        about: "The network learns in which direction the lines go that pass a place. Where lines cross, it learns their mean.",
+        subject: Subject::Fake,
+        update: Some("flow"),
+        statistic: Some("Loss/flow"),
+        layers: &[Layer::Data, Layer::Samples],
+    },
+];
