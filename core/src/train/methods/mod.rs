@@ -2,7 +2,10 @@
 
 mod denoise;
 mod diffratio;
+mod ect;
 mod flow;
+mod meanflow;
+mod reflow;
 
 use super::batch::{Stream, warmup_sigma};
 use super::knobs::Config;
@@ -16,7 +19,8 @@ use crate::model::ModelKind;
 use crate::nets::{Draw, denoising_weight, per_sample};
 
 /// All methods, in the order in which they are offered.
-pub const METHODS: &[Method] = &[diffratio::METHOD, denoise::METHOD, flow::METHOD];
+pub const METHODS: &[Method] =
+    &[diffratio::METHOD, denoise::METHOD, flow::METHOD, reflow::METHOD, ect::METHOD, meanflow::METHOD];
 
 /// The recipe of a method with one network that one update trains.
 fn one_phase(setup: &Setup, update: Update, draw: Draw, story: &[Moment]) -> Recipe {

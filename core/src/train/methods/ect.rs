@@ -1,0 +1,121 @@
+//! Easy consistency tuning (Geng et al. 2024, arXiv 2406.14548): a denoiser is tuned until its outputs at two levels of
+//! the same noise agree, and so one evaluation gives a sample.
+
+use super::super::batch::Stream;
+use super::super::recipe::{
+    Count, First, Handover, Head, Layer, Method, Mode, Moment, Network, Phase, Rates, Recipe, Subject, Update,
+};
+use super::super::step::{Setup, Step, Weights};
+use super::{SCORE, warm_up};
+use crate::model::ModelKind;
+use crate::nets::{Draw, per_sample};
+
+/// Consistency tuning.
+pub const METHOD: Method = Method {
+    name: "ect",
+    about: "A denoiser is tuned until it says the same at any two levels of one noise; then one evaluation is a sample.",
+    paper: "arXiv 2406.14548",
+    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "cooldown"],
+    needs: &[],
+    settings: |c| {
+        c.sigma_init = c.sigma_init.max(20.0);
+        if c.warmup_steps == 0 {
+            c.warmup_steps = 2000;
+        }
+    },
+    recipe,
+};
+
+/// Levels: ln t is normal (the published code: -1.1, 2).
+const LEVELS: (f32, f32) = (-1.1, 2.0);
+/// Stages over the phase, in each of which the two levels are half as far from each other.
+const STAGES: f32 = 8.0;
+/// How much farther low levels are (k and b of equation 16).
+const FARTHER: f32 = 8.0;
+/// Lowest level at which a network is evaluated.
+const LOWEST: f32 = 0.002;
+/// Of the pseudo-Huber norm, per root of the data's dimension (Song and Dhariwal 2023, arXiv 2310.14189).
+const HUBER: f32 = 0.000_54;
+
+fn recipe(setup: &Setup) -> Recipe {
+    let inherit = vec![Handover::Copy { from: "generator", to: "generator" }];
+    let tuning = Phase {
+        name: "tuning",
+        length: Count::Knob("steps"),
+        turn: vec![(Count::Times(1), TUNING)],
+        saves: vec![("generator", ModelKind::Generator)],
+        then: Vec::new(),
+    };
+    Recipe {
+        networks: vec![Network {
+            name: "generator",
+            net: setup.network.clone(),
+            head: Head::Denoise,
+            first: First::Random(0),
+            mode: Mode::Trained,
+        }],
+        phases: warm_up(&setup.config, "generator", &inherit).into_iter().chain([tuning]).collect(),
+        inherit,
+        draw: Draw::once(setup.config.sigma_init),
+        sights: vec![SCORE],
+        story: STORY.to_vec(),
+        plots: Vec::new(),
+        alarms: Vec::new(),
+    }
+}
+
+const TUNING: Update = Update {
+    name: "tuning",
+    about: "the network learns to say the same at two levels of one noise",
+    subject: Subject::Fake,
+    rates: |c| Rates { lr: c.lr_generator, beta1: 0.9, beta2: 0.999, cools: true },
+    build: tuning,
+};
+
+/// `E |D(x0 + t eps; t) - sg D(x0 + r eps; r)| / (t - r)`, the target x0 itself where r is 0 (algorithm 1).
+fn tuning(step: &Step<'_>) {
+    let net = step.net("generator");
+    let (x0, rank) = (step.real(), step.real().rank());
+    let eps = step.normal(Stream::NoiseReal);
+    let (mean, deviation) = LEVELS;
+    let highest = step.graph().constant(step.config().sigma_init);
+    let lowest = step.graph().constant(LOWEST);
+    let t = (step.levels() * deviation + mean).exp().max(lowest).min(highest);
+    // r / t = 1 - (1 + k sigmoid(-b t)) / q^stage (equation 16, with q = 2 and b = 1), from diffusion to consistency.
+    let stage = (step.progress() * STAGES).floor() + 1.0;
+    let apart = ((-t).sigmoid() * FARTHER + 1.0) * (stage * -std::f32::consts::LN_2).exp();
+    let r = t * (1.0 - apart);
+    let is_above = lowest.less(r);
+    let r = r * is_above;
+    let at_t = net.denoise(x0 + per_sample(t, rank) * eps, t);
+    let at_r = step.frozen("generator", Weights::Param).denoise(x0 + per_sample(r, rank) * eps, r.max(lowest));
+    let above = per_sample(is_above, rank);
+    let target = (above * at_r + (1.0 - above) * x0).detach();
+    let axes: Vec<usize> = (1..rank).collect();
+    let squares = (at_t - target).square().sum(&axes).reshape(&[step.batch()]);
+    let c = HUBER * (step.width() as f32).sqrt();
+    let distance = (squares + c * c).sqrt() - c;
+    let loss = (distance / (t - r)).mean_all();
+    step.record("Loss/tuning", loss);
+    step.record("Levels/apart", (r / t).mean_all());
+    step.descend(&net, loss);
+}
+
+const STORY: &[Moment] = &[
+    Moment {
+        name: "Two levels",
+        about: "A batch of real data gets one noise at two levels, which come closer to each other from stage to stage.",
+        subject: Subject::Real,
+        update: None,
+        statistic: Some("Levels/apart"),
+        layers: &[Layer::Data, Layer::Noise],
+    },
+    Moment {
+        name: "Tuning",
+        about: "What the network says at the higher level moves to what it says at the lower.",
+        subject: Subject::Fake,
+        update: Some("tuning"),
+        statistic: Some("Loss/tuning"),
+        layers: &[Layer::Data, Layer::Samples],
+    },
+];

@@ -1,0 +1,117 @@
+//! `MeanFlow` (Geng et al. 2025, arXiv 2505.13447): a network learns the mean velocity of a flow between two times, and one
+//! step with it crosses the whole way.
+
+use super::super::batch::Stream;
+use super::super::recipe::{
+    Count, First, Handover, Head, Layer, Method, Mode, Moment, Network, Phase, Rates, Recipe, Subject, Update,
+};
+use super::super::step::{Setup, Step};
+use super::{SCORE, warm_up};
+use crate::model::ModelKind;
+use crate::nets::{Draw, per_sample};
+
+/// Mean velocities.
+pub const METHOD: Method = Method {
+    name: "meanflow",
+    about: "A network learns the mean velocity between any two times of a flow; one step with it goes from noise to data.",
+    paper: "arXiv 2505.13447",
+    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "cooldown"],
+    needs: &[],
+    settings: |c| {
+        c.sigma_init = c.sigma_init.max(20.0);
+        if c.warmup_steps == 0 {
+            c.warmup_steps = 2000;
+        }
+    },
+    recipe,
+};
+
+/// Lowest time.
+const FIRST_TIME: f32 = 0.002;
+/// Share of samples whose two times are one, where the velocity itself is learned.
+const SAME: f32 = 0.25;
+/// Power and offset of the weight `1 / (error^2 + c)^p` (equation 22, as in the published settings for CIFAR-10).
+const WEIGHT: (f32, f32) = (0.75, 1e-3);
+
+fn recipe(setup: &Setup) -> Recipe {
+    let inherit = vec![Handover::Copy { from: "generator", to: "generator" }];
+    let training = Phase {
+        name: "training",
+        length: Count::Knob("steps"),
+        turn: vec![(Count::Times(1), MEAN)],
+        saves: vec![("generator", ModelKind::Generator)],
+        then: Vec::new(),
+    };
+    Recipe {
+        networks: vec![Network {
+            name: "generator",
+            net: setup.network.clone().with_two_times(),
+            head: Head::Denoise,
+            first: First::Random(0),
+            mode: Mode::Trained,
+        }],
+        phases: warm_up(&setup.config, "generator", &inherit).into_iter().chain([training]).collect(),
+        inherit,
+        draw: Draw { rule: crate::nets::Rule::Euler, sigmas: vec![setup.config.sigma_init] },
+        sights: vec![SCORE],
+        story: STORY.to_vec(),
+        plots: Vec::new(),
+        alarms: Vec::new(),
+    }
+}
+
+const MEAN: Update = Update {
+    name: "mean",
+    about: "the network learns the mean velocity between two times",
+    subject: Subject::Fake,
+    rates: |c| Rates { lr: c.lr_generator, beta1: 0.9, beta2: 0.999, cools: true },
+    build: mean,
+};
+
+/// `E |u(y, r, t) - sg(v - (t - r) du/dt)|^2` (equations 10 and 11), weighted. The total derivative along the path,
+/// `v du/dy + du/dt` with r at rest, is a Jacobian-vector product.
+///
+/// The paper draws both times log-normally. Here t is uniform up to the time that samples start from, and r uniform
+/// below it: a step over the whole way is learned as often as any other.
+fn mean(step: &Step<'_>) {
+    let net = step.net("generator");
+    let (x0, eps) = (step.real(), step.normal(Stream::NoiseReal));
+    let (graph, batch, rank) = (step.graph(), step.batch(), x0.rank());
+    let last = step.config().sigma_init / (1.0 + step.config().sigma_init);
+    let t = step.stratified() * (last - FIRST_TIME) + FIRST_TIME;
+    let differ = graph.constant(SAME).less(step.uniform(Stream::SigmaKind));
+    let gap = t * step.uniform(Stream::Level) * differ;
+    let y = (1.0 - per_sample(t, rank)) * x0 + per_sample(t, rank) * eps;
+    let v = eps - x0;
+    let u = net.velocity(y, t, gap);
+    let one = graph.full(1.0, &[batch]);
+    let slope = graph.jvp(u, &[(y, v), (t, one), (gap, one)]);
+    let target = (v - per_sample(gap, rank) * slope).detach();
+    let axes: Vec<usize> = (1..rank).collect();
+    let squares = (u - target).square().sum(&axes).reshape(&[batch]);
+    let (power, offset) = WEIGHT;
+    let weight = ((squares.detach() + offset).log() * -power).exp();
+    let loss = (weight * squares).mean_all();
+    step.record("Loss/mean", loss);
+    step.record("Velocity/error", squares.mean_all() * (1.0 / step.width() as f32));
+    step.descend(&net, loss);
+}
+
+const STORY: &[Moment] = &[
+    Moment {
+        name: "Lines",
+        about: "Every point of a batch is joined with a random noise by a straight line, and stands somewhere on it.",
+        subject: Subject::Real,
+        update: None,
+        statistic: None,
+        layers: &[Layer::Data, Layer::Noise],
+    },
+    Moment {
+        name: "Mean velocity",
+        about: "The network learns the mean velocity from there to a lower time: the velocity at the place, less what it changes on the way.",
+        subject: Subject::Fake,
+        update: Some("mean"),
+        statistic: Some("Velocity/error"),
+        layers: &[Layer::Data, Layer::Samples],
+    },
+];

@@ -1,0 +1,144 @@
+//! Reflow and distillation (Liu et al. 2022, arXiv 2209.03003): a flow is trained again on the pairs of noise and sample
+//! that it makes itself, which straightens its paths; then one step of it is distilled.
+
+use super::super::recipe::{
+    Count, First, Handover, Head, Layer, Method, Mode, Moment, Network, Phase, Rates, Recipe, Subject, Update,
+};
+use super::super::step::{Setup, Step};
+use super::SCORE;
+use super::flow::{STEPS, velocity_loss};
+use crate::model::ModelKind;
+use crate::nets::Draw;
+
+/// Flow, reflow, distillation.
+pub const METHOD: Method = Method {
+    name: "reflow",
+    about: "A flow is trained again on its own pairs of noise and sample, which straightens it; then one step is distilled.",
+    paper: "arXiv 2209.03003",
+    knobs: &["warmup_steps", "reflow_steps", "lr_warmup", "lr_generator", "cooldown"],
+    needs: &[],
+    settings: |c| {
+        c.sigma_init = c.sigma_init.max(20.0);
+        if c.warmup_steps == 0 {
+            c.warmup_steps = 2000;
+        }
+    },
+    recipe,
+};
+
+/// Stores of the pairs: noises, and what the flow made of them.
+const PAIRS: [&str; 2] = ["pairs.latent", "pairs.sample"];
+
+/// How many pairs of points, and of images, which the store must hold. The published code takes a million of images.
+const POINTS: usize = 65_536;
+const IMAGES: usize = 8_192;
+
+fn rows(setup: &Setup) -> usize {
+    if setup.data.bytes { IMAGES } else { POINTS }
+}
+
+fn recipe(setup: &Setup) -> Recipe {
+    let steps = |name, length, update, then| Phase {
+        name,
+        length: Count::Knob(length),
+        turn: vec![(Count::Times(1), update)],
+        saves: vec![("generator", ModelKind::Generator)],
+        then,
+    };
+    let draw = Draw::euler(STEPS, setup.config.sigma_init);
+    let collect = Handover::Collect { draw, into: PAIRS, rows: rows(setup) };
+    let anew = Handover::Copy { from: "generator", to: "generator" };
+    Recipe {
+        networks: vec![Network {
+            name: "generator",
+            net: setup.network.clone(),
+            head: Head::Denoise,
+            first: First::Random(0),
+            mode: Mode::Trained,
+        }],
+        phases: vec![
+            steps("flow", "warmup_steps", FLOW, vec![collect.clone(), anew.clone()]),
+            steps("reflow", "reflow_steps", REFLOW, vec![collect, anew]),
+            steps("distillation", "steps", DISTILLATION, Vec::new()),
+        ],
+        inherit: Vec::new(),
+        draw: Draw::once(setup.config.sigma_init),
+        sights: vec![SCORE],
+        story: STORY.to_vec(),
+        plots: Vec::new(),
+        alarms: Vec::new(),
+    }
+}
+
+const FLOW: Update = Update {
+    name: "flow",
+    about: "the network learns the velocity between noise and real data",
+    subject: Subject::Real,
+    rates: |c| Rates { lr: c.lr_warmup, beta1: 0.9, beta2: 0.999, cools: false },
+    build: |step| {
+        let net = step.net("generator");
+        let loss = velocity_loss(step, &net, step.real(), step.latent());
+        step.record("Loss/flow", loss);
+        step.descend(&net, loss);
+    },
+};
+
+const REFLOW: Update = Update {
+    name: "reflow",
+    about: "the network learns the velocity between the noises and the samples that it made of them",
+    subject: Subject::Critic,
+    rates: |c| Rates { lr: c.lr_warmup, beta1: 0.9, beta2: 0.999, cools: true },
+    build: |step| {
+        let [eps, sample] = pairs(step);
+        let net = step.net("generator");
+        let loss = velocity_loss(step, &net, sample, eps);
+        step.record("Loss/reflow", loss);
+        step.descend(&net, loss);
+    },
+};
+
+const DISTILLATION: Update = Update {
+    name: "distillation",
+    about: "one evaluation learns what the straightened flow makes of a noise",
+    subject: Subject::Fake,
+    rates: |c| Rates { lr: c.lr_generator, beta1: 0.9, beta2: 0.999, cools: true },
+    // Only at the first time, with the squared distance (section 3.2).
+    build: |step| {
+        let [eps, sample] = pairs(step);
+        let net = step.net("generator");
+        let loss = (net.generate(eps) - sample).square().mean_all();
+        step.record("Loss/distillation", loss);
+        step.descend(&net, loss);
+    },
+};
+
+fn pairs<'g>(step: &Step<'g>) -> [crate::graph::Var<'g>; 2] {
+    step.collected(PAIRS, rows(step.setup()))
+}
+
+const STORY: &[Moment] = &[
+    Moment {
+        name: "Flow",
+        about: "The network learns the velocity of straight lines from any noise to any point of the data.",
+        subject: Subject::Real,
+        update: Some("flow"),
+        statistic: Some("Loss/flow"),
+        layers: &[Layer::Data, Layer::Noise],
+    },
+    Moment {
+        name: "Reflow",
+        about: "It learns the lines from noises to the samples that it makes of them. Those lines cross less, so paths become straight.",
+        subject: Subject::Critic,
+        update: Some("reflow"),
+        statistic: Some("Loss/reflow"),
+        layers: &[Layer::Data, Layer::Samples],
+    },
+    Moment {
+        name: "Distillation",
+        about: "One evaluation learns where the path of a noise ends.",
+        subject: Subject::Fake,
+        update: Some("distillation"),
+        statistic: Some("Loss/distillation"),
+        layers: &[Layer::Data, Layer::Samples],
+    },
+];
