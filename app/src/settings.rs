@@ -256,6 +256,24 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_another_method_are_refused_by_name() {
+        let of = |method: &str, knob: &str, value: &str| {
+            let mut overrides = Overrides::default();
+            overrides.set("method", method)?;
+            overrides.set(knob, value)?;
+            args(Some("gaussians"), overrides).resolve()
+        };
+        let error = of("flow", "divergence", "js").unwrap_err().to_string();
+        assert!(
+            error.starts_with("divergence is no setting of the method flow") && error.contains("cooldown"),
+            "{error}"
+        );
+        assert_eq!(of("ect", "warmup_steps", "77").unwrap().warmup_steps, 77, "a person's settings come last");
+        assert!(of("ect", "batch", "16").unwrap().warmup_steps > 0, "a method changes a preset");
+        assert!(of("gan", "batch", "16").is_err());
+    }
+
+    #[test]
     fn environment_is_read_by_name() {
         let one = |name: &'static str, value: &'static str| {
             from_environment(move |variable| (variable == name).then(|| value.into()))

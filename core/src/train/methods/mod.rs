@@ -2,10 +2,15 @@
 
 mod denoise;
 mod diffratio;
+mod dmd;
 mod ect;
 mod flow;
 mod meanflow;
 mod reflow;
+mod score;
+mod sid;
+mod swiftbrush;
+mod vsd;
 
 use super::batch::{Stream, warmup_sigma};
 use super::knobs::Config;
@@ -19,8 +24,18 @@ use crate::model::ModelKind;
 use crate::nets::{Draw, denoising_weight, per_sample};
 
 /// All methods, in the order in which they are offered.
-pub const METHODS: &[Method] =
-    &[diffratio::METHOD, denoise::METHOD, flow::METHOD, reflow::METHOD, ect::METHOD, meanflow::METHOD];
+pub const METHODS: &[Method] = &[
+    diffratio::METHOD,
+    vsd::METHOD,
+    dmd::METHOD,
+    sid::METHOD,
+    swiftbrush::METHOD,
+    denoise::METHOD,
+    flow::METHOD,
+    reflow::METHOD,
+    ect::METHOD,
+    meanflow::METHOD,
+];
 
 /// The recipe of a method with one network that one update trains.
 fn one_phase(setup: &Setup, update: Update, draw: Draw, story: &[Moment]) -> Recipe {
