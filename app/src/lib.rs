@@ -5,6 +5,7 @@
 //! can get wrong ends in `error: ...`, one line, never in a panic.
 
 mod bench;
+mod compare;
 mod device;
 mod devices;
 mod download;
@@ -15,6 +16,7 @@ mod export;
 #[cfg(feature = "gui")]
 pub mod gui;
 mod interrupt;
+mod methods;
 mod output;
 mod pictures;
 mod plan;
@@ -53,6 +55,10 @@ enum Command {
     Export(export::Args),
     /// Show what a run will launch, kernel by kernel, without running it.
     Plan(Box<plan::Args>),
+    /// Train several methods at equal compute, and put them side by side.
+    Compare(Box<compare::Args>),
+    /// List the methods that can be trained, and what each needs.
+    Methods(methods::Args),
     /// List GPUs and the CPU executor, and say which one `auto` picks.
     Devices(devices::Args),
     /// Check every kernel on a device against an independent computation.
@@ -81,6 +87,8 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args, cli.quiet),
         Command::Export(args) => export::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),
+        Command::Compare(args) => compare::run(args, cli.quiet),
+        Command::Methods(args) => methods::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Selftest(args) => selftest::run(args, cli.quiet),
         Command::Bench(args) => bench::run(args, cli.quiet),

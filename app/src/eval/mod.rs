@@ -23,7 +23,7 @@ use crate::draw::{draw, open_generator, open_model, set_steps};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json};
 use crate::pictures::to_bytes;
-use images::ImageReference;
+pub use images::ImageReference;
 pub use points::PointReference;
 
 /// Arguments of `onestep eval`.

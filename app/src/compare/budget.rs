@@ -1,0 +1,186 @@
+//! Equal compute: how many turns a method gets for a budget.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Instant;
+
+use onestep_core::exec::Executor;
+use onestep_core::graph::Graph;
+use onestep_core::nets::sampler;
+use onestep_core::train::{Config, Count, Handover, Overrides, Recipe, Setup, Trainer, sample_batch};
+
+/// What every run of a comparison may spend.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Budget {
+    /// Floating-point operations.
+    Operations(f64),
+    /// Seconds on this device.
+    Seconds(f64),
+}
+
+impl FromStr for Budget {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no budget; write one such as 5TFLOP, 800GFLOP, 2min or 90s");
+        let at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
+        let (number, unit) = text.split_at(at);
+        let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+        if !(number.is_finite() && number > 0.0) {
+            return Err(wrong());
+        }
+        match unit.to_ascii_lowercase().as_str() {
+            "tflop" => Ok(Self::Operations(number * 1e12)),
+            "gflop" => Ok(Self::Operations(number * 1e9)),
+            "min" => Ok(Self::Seconds(number * 60.0)),
+            "s" => Ok(Self::Seconds(number)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// Share of a budget that the phases before the last may take.
+const BEFORE: f64 = 0.4;
+
+/// What the updates of a run cost, each once, in operations or in seconds; and one evaluation of a sample.
+pub struct Costs {
+    updates: BTreeMap<&'static str, f64>,
+    sample: f64,
+}
+
+impl Costs {
+    /// Operations, read off the plans.
+    pub fn operations(setup: &Setup) -> anyhow::Result<Self> {
+        let recipe = setup.recipe();
+        let of = |update: onestep_core::train::Update| {
+            anyhow::Ok((update.name, update.plan(setup, &recipe)?.flops() as f64))
+        };
+        let updates = recipe.updates().into_iter().map(of).collect::<Result<_, _>>()?;
+        Ok(Self { updates, sample: sample_operations(setup, &recipe)? })
+    }
+
+    /// Seconds, measured on a device.
+    pub fn seconds(
+        setup: &Setup,
+        data: &onestep_core::train::TrainingData,
+        executor: Executor,
+    ) -> anyhow::Result<Self> {
+        /// Runs of each update: the first compiles, the others are timed.
+        const RUNS: u32 = 4;
+        let mut trainer = Trainer::new(executor, setup.clone(), &data.words)?;
+        trainer.set_labels(&data.labels)?;
+        let mut updates = BTreeMap::new();
+        let (mut operations, mut secs) = (0.0, 0.0);
+        for update in trainer.recipe().updates() {
+            trainer.step(update.name)?;
+            trainer.executor.sync()?;
+            let start = Instant::now();
+            for _ in 1..RUNS {
+                trainer.step(update.name)?;
+            }
+            trainer.executor.sync()?;
+            let each = start.elapsed().as_secs_f64() / f64::from(RUNS - 1);
+            operations += trainer.plan(update.name).map_or(0.0, |plan| plan.flops() as f64);
+            secs += each;
+            updates.insert(update.name, each);
+        }
+        let sample = sample_operations(setup, trainer.recipe())? * secs / operations.max(1.0);
+        Ok(Self { updates, sample })
+    }
+
+    /// Costs of a turn of a phase.
+    fn turn(&self, config: &Config, phase: &onestep_core::train::Phase) -> f64 {
+        let cost = |(count, update): &(Count, onestep_core::train::Update)| {
+            count.of(config) as f64 * self.updates.get(update.name).copied().unwrap_or(0.0)
+        };
+        phase.turn.iter().map(cost).sum()
+    }
+
+    /// Costs of what a phase draws at its end.
+    fn collected(&self, phase: &onestep_core::train::Phase) -> f64 {
+        let cost = |handover: &Handover| match handover {
+            Handover::Collect { draw, rows, .. } => (draw.evaluations() * rows) as f64 * self.sample,
+            _ => 0.0,
+        };
+        phase.then.iter().map(cost).sum()
+    }
+
+    /// What a whole run costs.
+    pub fn run(&self, setup: &Setup) -> f64 {
+        let recipe = setup.recipe();
+        let phase =
+            |phase| self.turn(&setup.config, phase) * phase.length.of(&setup.config) as f64 + self.collected(phase);
+        recipe.phases.iter().map(phase).sum()
+    }
+
+    /// The settings with which all phases together cost `budget`: those before the last keep their lengths, or are
+    /// shortened alike to [`BEFORE`] of it; the last takes what is left, at least one turn.
+    pub fn fit(&self, setup: &Setup, budget: f64) -> anyhow::Result<Config> {
+        let recipe = setup.recipe();
+        let mut config = setup.config.clone();
+        let Some((last, before)) = recipe.phases.split_last() else { return Ok(config) };
+        let drawn: f64 = before.iter().map(|phase| self.collected(phase)).sum();
+        let cost = |config: &Config| -> f64 {
+            before.iter().map(|phase| self.turn(config, phase) * phase.length.of(config) as f64).sum()
+        };
+        let (whole, allowed) = (cost(&config), (BEFORE * budget - drawn).max(0.0));
+        if whole > allowed {
+            for phase in before {
+                let Count::Knob(name) = phase.length else { continue };
+                let turns = (phase.length.of(&config) as f64 * allowed / whole).floor().max(1.0);
+                let mut shorter = Overrides::default();
+                shorter.set(name, &format!("{turns:.0}"))?;
+                config.apply(&shorter);
+            }
+        }
+        let left = budget - drawn - cost(&config);
+        config.steps = (left / self.turn(&config, last).max(f64::MIN_POSITIVE)).floor().max(1.0) as u64;
+        Ok(config)
+    }
+}
+
+fn sample_operations(setup: &Setup, recipe: &Recipe) -> anyhow::Result<f64> {
+    let batch = sample_batch(&setup.data);
+    let plan = sampler(&Graph::new(), &recipe.drawn().net, setup.config.sigma_init, "grid", "param", batch).build()?;
+    Ok(plan.flops() as f64 / batch as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onestep_core::train::{METHODS, Preset, TrainingData};
+
+    #[test]
+    fn budgets_have_units() {
+        assert_eq!("5TFLOP".parse(), Ok(Budget::Operations(5e12)));
+        assert_eq!("800 gflop".parse(), Ok(Budget::Operations(8e11)));
+        assert_eq!("2min".parse(), Ok(Budget::Seconds(120.0)));
+        assert_eq!("1.5s".parse(), Ok(Budget::Seconds(1.5)));
+        for wrong in ["5", "TFLOP", "-1s", "0min", "5 hours", "nans", ""] {
+            let error = wrong.parse::<Budget>().unwrap_err();
+            assert!(error.contains("5TFLOP"), "{wrong}: {error}");
+        }
+    }
+
+    /// For every method: what it spends is the budget, short of one turn, and the phases before the last take no more
+    /// than their share.
+    #[test]
+    fn every_method_spends_the_budget() {
+        let data = TrainingData::points("two", &[[0.5, 0.0], [-0.5, 0.0]]);
+        for method in METHODS {
+            let config = Preset::find("gaussians").expect("a preset").config_for(method);
+            let config = Config { width: 16, batch: 32, ..config };
+            let mut setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
+            let costs = Costs::operations(&setup).unwrap();
+            for budget in [2e11, 4e12] {
+                setup.config = costs.fit(&setup, budget).unwrap();
+                let recipe = setup.recipe();
+                let last = costs.turn(&setup.config, recipe.phases.last().unwrap());
+                let spent = costs.run(&setup);
+                assert!(spent <= budget && spent > budget - 1.01 * last, "{}: {spent} of {budget}", method.name);
+                let of_last = last * setup.config.steps as f64;
+                let drawn: f64 = recipe.phases.iter().map(|phase| costs.collected(phase)).sum();
+                assert!(of_last >= (1.0 - BEFORE) * budget - drawn - last, "{}", method.name);
+            }
+        }
+    }
+}
