@@ -30,7 +30,7 @@ pub fn open_model(path: &Path) -> anyhow::Result<ModelFile> {
 /// Draws in so many levels instead of those that the file says.
 pub fn set_steps(model: &mut ModelFile, steps: Option<u32>) {
     if let Some(steps) = steps {
-        model.meta.draw = model.meta.draw.with_levels(steps as usize);
+        model.meta.draw = Some(model.meta.draw().with_levels(steps as usize));
     }
 }
 

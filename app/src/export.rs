@@ -57,7 +57,7 @@ pub fn save(model: &ModelFile, format: Format, out: &Path) -> anyhow::Result<()>
         Format::F16 => model.save(out, Storage::F16)?,
         Format::F32 => model.save(out, Storage::F32)?,
         Format::Onnx => {
-            let evaluations = model.meta.draw.evaluations();
+            let evaluations = model.meta.draw().evaluations();
             if evaluations > 1 {
                 return Err(bad_input!(
                     "{}: is drawn from in {evaluations} evaluations, and an ONNX file holds one; give a one-step generator",

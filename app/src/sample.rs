@@ -130,7 +130,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             secs,
             samples_per_sec: rate,
             device,
-            evaluations: model.meta.draw.evaluations(),
+            evaluations: model.meta.draw().evaluations(),
             files,
             classes,
             best_of: scores,

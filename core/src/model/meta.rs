@@ -42,8 +42,8 @@ pub struct ModelMeta {
     pub network: NetworkConfig,
     /// Noise level at which the generator is evaluated.
     pub sigma_init: f32,
-    /// How samples are drawn from it; files say so only where it is not the usual way ([`usual_draw`]).
-    pub draw: Draw,
+    /// How samples are drawn from it, where it is not the usual way: see [`ModelMeta::draw`].
+    pub draw: Option<Draw>,
     /// Sizes of one data point: `[H, W, C]` or `[D]`.
     pub data_shape: Vec<usize>,
     /// Numbers that mean black and white; for points, the range that plots show.
@@ -68,7 +68,7 @@ impl ModelMeta {
             data_shape: network.data_shape(),
             network,
             sigma_init: 80.0,
-            draw: usual_draw(kind, 80.0),
+            draw: None,
             data_range: [-1.0, 1.0],
             step: 0,
             seed: 0,
@@ -78,9 +78,18 @@ impl ModelMeta {
         }
     }
 
+    /// How samples are drawn: as the file says; without a word from a denoiser in 35 evaluations, the number that Karras
+    /// et al. 2022 report for small images, else in one.
+    pub fn draw(&self) -> Draw {
+        match &self.draw {
+            Some(draw) => draw.clone(),
+            None if self.kind == ModelKind::Denoiser => Draw::heun(18, self.sigma_init),
+            None => Draw::once(self.sigma_init),
+        }
+    }
+
     /// Keys and values of the header, in order.
     pub(crate) fn entries(&self) -> Vec<(&'static str, String)> {
-        let unusual = self.draw != usual_draw(self.kind, self.sigma_init);
         let mut entries = vec![
             ("format", FORMAT.to_owned()),
             ("kind", self.kind.name().to_owned()),
@@ -95,8 +104,8 @@ impl ModelMeta {
             ("license", self.license.clone()),
             ("created_by", self.created_by.clone()),
         ];
-        if unusual {
-            entries.push(("draw", json(&self.draw)));
+        if let Some(draw) = &self.draw {
+            entries.push(("draw", json(draw)));
         }
         // A model without classes is written as it was before there were such.
         let classes = self.network.classes();
@@ -115,8 +124,8 @@ impl ModelMeta {
         let kind = entries.one("kind", "generator, denoiser, ratio or state", |text| text.parse().ok())?;
         let sigma_init = entries.one("sigma_init", "a positive number", positive)?;
         let draw = match entries.get("draw") {
-            Some(_) => entries.with("draw", "how samples are drawn", Draw::from_json)?,
-            None => usual_draw(kind, sigma_init),
+            Some(_) => Some(entries.with("draw", "how samples are drawn", Draw::from_json)?),
+            None => None,
         };
         let meta = Self {
             kind,
@@ -147,12 +156,6 @@ impl ModelMeta {
         entries.one("sigma_data", &SIGMA_DATA.to_string(), sigma_data)?;
         Ok(meta)
     }
-}
-
-/// How samples are drawn from a model whose file does not say so: from a denoiser in 35 evaluations, the number that
-/// Karras et al. 2022 report for small images, else in one.
-pub fn usual_draw(kind: ModelKind, sigma_init: f32) -> Draw {
-    if kind == ModelKind::Denoiser { Draw::heun(18, sigma_init) } else { Draw::once(sigma_init) }
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -13,5 +13,5 @@ pub(crate) mod tensors;
 
 pub use error::{ModelError, ModelProblem};
 pub use file::{MAX_FILE_BYTES, ModelFile};
-pub use meta::{FORMAT, ModelKind, ModelMeta, usual_draw};
+pub use meta::{FORMAT, ModelKind, ModelMeta};
 pub use tensors::Storage;

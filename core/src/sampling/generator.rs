@@ -42,7 +42,8 @@ impl Generator {
         let meta = model.meta.clone();
         let width: usize = meta.data_shape.iter().product();
         let rows = batches.last().copied().expect("callers name at least one batch size");
-        let noise = meta.draw.rule == Rule::Jump && meta.draw.sigmas.len() > 1;
+        let draw = meta.draw();
+        let noise = draw.rule == Rule::Jump && draw.sigmas.len() > 1;
         for store in ["latent", "sample", "noise"].into_iter().take(if noise { 3 } else { 2 }) {
             executor.create_store(&format!("{PREFIX}.{store}"), (rows * width).next_multiple_of(SLOT_ALIGN))?;
         }
@@ -88,7 +89,7 @@ impl Generator {
         let at = self.batch(count);
         let (rows, walk) = &mut self.batches[at];
         if walk.is_none() {
-            let ModelMeta { network, draw, .. } = &self.meta;
+            let (network, draw) = (&self.meta.network, self.meta.draw());
             *walk = Some(Walk::new(executor, network, draw, PREFIX, PARAMETERS, *rows)?);
         }
         Ok(())

@@ -33,7 +33,7 @@ impl Walk {
     pub fn new(
         executor: &mut Executor,
         network: &NetworkConfig,
-        draw: &Draw,
+        draw: Draw,
         prefix: &str,
         params: &str,
         rows: usize,
@@ -55,13 +55,13 @@ impl Walk {
             (None, sampler(&graph, network, draw.sigmas[0], prefix, params, rows).build()?)
         };
         let last = executor.prepare(&last)?;
-        Ok(Self { step, last, draw: draw.clone(), prefix: prefix.to_owned(), rows, width, level: 0 })
+        Ok(Self { step, last, draw, prefix: prefix.to_owned(), rows, width, level: 0 })
     }
 
     /// Puts a model on a device that draws `rows` samples at a time and is watched.
     pub fn of_model(executor: &mut Executor, model: &ModelFile, rows: usize) -> Result<Self, SamplingError> {
         put_weights(executor, PARAMETERS, model)?;
-        Self::new(executor, &model.meta.network, &model.meta.draw, PREFIX, PARAMETERS, rows)
+        Self::new(executor, &model.meta.network, model.meta.draw(), PREFIX, PARAMETERS, rows)
     }
 
     /// Forgets the plans; the stores stay.

@@ -13,7 +13,7 @@ use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
 use crate::data::save_grid;
 use crate::files::{FileError, atomic_write};
-use crate::model::{ModelFile, ModelKind, ModelMeta, Storage, usual_draw};
+use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use crate::train::{Trainer, TrainingData};
 
 /// A run's folder.
@@ -174,10 +174,8 @@ pub(super) fn meta(trainer: &Trainer, data: &TrainingData, network: &str, kind: 
     let network = trainer.recipe().network(network).unwrap_or(trainer.recipe().drawn());
     let mut meta = ModelMeta::new(kind, network.net.clone());
     meta.sigma_init = trainer.config().sigma_init;
-    meta.draw = match kind {
-        ModelKind::Generator => trainer.recipe().draw.clone(),
-        other => usual_draw(other, meta.sigma_init),
-    };
+    let draw = &trainer.recipe().draw;
+    meta.draw = (kind == ModelKind::Generator && *draw != meta.draw()).then(|| draw.clone());
     meta.step = trainer.counters.turns;
     meta.seed = trainer.config().seed;
     meta.dataset.clone_from(&data.name);

@@ -236,7 +236,7 @@ impl Trainer {
         let (width, batch) = (self.setup.data.width(), sample_batch(&self.setup.data));
         let drawn = self.recipe.drawn();
         let params = format!("{}.{}", drawn.name, drawn.best());
-        let walk = Walk::new(&mut self.executor, &drawn.net, draw, GRID, &params, batch)?;
+        let walk = Walk::new(&mut self.executor, &drawn.net, draw.clone(), GRID, &params, batch)?;
         for first in (0..rows).step_by(batch) {
             let seeds = FIRST_SEED + first as u32..FIRST_SEED + (first + batch).min(rows) as u32;
             let of_seeds: Vec<f32> = seeds.flat_map(|seed| latent(seed, width)).collect();
@@ -439,7 +439,7 @@ impl Trainer {
             let drawn = self.recipe.drawn();
             let params = format!("{}.{}", drawn.name, drawn.best());
             let rows = sample_batch(&self.setup.data);
-            self.walk = Some(Walk::new(&mut self.executor, &drawn.net, &self.recipe.draw, GRID, &params, rows)?);
+            self.walk = Some(Walk::new(&mut self.executor, &drawn.net, self.recipe.draw.clone(), GRID, &params, rows)?);
         }
         let walk = self.walk.as_ref().expect("made above");
         Ok(walk.draw(&mut self.executor, latents)?)

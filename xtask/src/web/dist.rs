@@ -20,11 +20,13 @@ use crate::step;
 use crate::wasm::Toolchain;
 
 /// Largest code that a visitor loads: HTML, style, scripts and one module, gzipped. A prebuilt standard library was
-/// built for speed and has the words of all its panics; one from source is built small. Measured: 294,788 and 249,547.
+/// built for speed and has the words of all its panics; one from source is built small. Measured with the former: 311,522,
+/// of which 16,700 came with recipes, classes and samples of several evaluations. The latter was 249,547 before them, and
+/// has not been measured since.
 const fn code_bytes(toolchain: Toolchain) -> usize {
     match toolchain {
-        Toolchain::Plain => 300_000,
-        Toolchain::Debian => 250_000,
+        Toolchain::Plain => 315_000,
+        Toolchain::Debian => 270_000,
     }
 }
 /// Largest weights, as they are sent.

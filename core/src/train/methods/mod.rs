@@ -1,43 +1,66 @@
 //! The methods, one file each.
 
+#[cfg(feature = "gallery")]
 mod denoise;
 mod diffratio;
+#[cfg(feature = "gallery")]
 mod dmd;
+#[cfg(feature = "gallery")]
 mod ect;
+#[cfg(feature = "gallery")]
 mod flow;
+#[cfg(feature = "gallery")]
 mod meanflow;
+#[cfg(feature = "gallery")]
 mod reflow;
+#[cfg(feature = "gallery")]
 mod score;
+#[cfg(feature = "gallery")]
 mod sid;
+#[cfg(feature = "gallery")]
 mod swiftbrush;
+#[cfg(feature = "gallery")]
 mod vsd;
 
 use super::batch::{Stream, warmup_sigma};
 use super::knobs::Config;
-use super::recipe::{
-    Count, Field, First, Handover, Head, Method, Mode, Moment, Network, Phase, Rates, Recipe, See, Sight, Subject,
-    Update,
-};
-use super::step::{Net, Setup, Step, Weights};
+use super::recipe::{Count, Handover, Method, Phase, Rates, Subject, Update};
+#[cfg(feature = "gallery")]
+use super::recipe::{Field, First, Head, Mode, Moment, Network, Recipe, See, Sight};
+use super::step::{Net, Step};
+#[cfg(feature = "gallery")]
+use super::step::{Setup, Weights};
 use crate::graph::Var;
 use crate::model::ModelKind;
-use crate::nets::{Draw, denoising_weight, per_sample};
+#[cfg(feature = "gallery")]
+use crate::nets::Draw;
+use crate::nets::{denoising_weight, per_sample};
 
 /// All methods, in the order in which they are offered.
 pub const METHODS: &[Method] = &[
     diffratio::METHOD,
+    #[cfg(feature = "gallery")]
     vsd::METHOD,
+    #[cfg(feature = "gallery")]
     dmd::METHOD,
+    #[cfg(feature = "gallery")]
     sid::METHOD,
+    #[cfg(feature = "gallery")]
     swiftbrush::METHOD,
+    #[cfg(feature = "gallery")]
     denoise::METHOD,
+    #[cfg(feature = "gallery")]
     flow::METHOD,
+    #[cfg(feature = "gallery")]
     reflow::METHOD,
+    #[cfg(feature = "gallery")]
     ect::METHOD,
+    #[cfg(feature = "gallery")]
     meanflow::METHOD,
 ];
 
 /// The recipe of a method with one network that one update trains.
+#[cfg(feature = "gallery")]
 fn one_phase(setup: &Setup, update: Update, draw: Draw, story: &[Moment]) -> Recipe {
     Recipe {
         networks: vec![Network {
@@ -64,6 +87,7 @@ fn one_phase(setup: &Setup, update: Update, draw: Draw, story: &[Moment]) -> Rec
 }
 
 /// What a denoiser knows of the data, over the plane.
+#[cfg(feature = "gallery")]
 const SCORE: Sight = Sight {
     name: "Score",
     about: "Where the network would move a noised point to remove its noise: arrows show the slope of the log density of \
@@ -75,6 +99,7 @@ const SCORE: Sight = Sight {
 };
 
 /// Lengths `[N]` of the rows of `x [N, D]`.
+#[cfg(feature = "gallery")]
 fn lengths(x: Var<'_>) -> Var<'_> {
     (x.square().sum(&[1]) + 1e-12).sqrt().reshape(&[x.shape()[0]])
 }
