@@ -3,7 +3,7 @@
 
 use super::super::batch::{Stream, warmup_sigma};
 use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
-use super::{denoising_loss, one_phase};
+use super::{alone, denoising_loss, phase};
 use crate::nets::Draw;
 
 /// A denoiser, and Heun's method in 18 levels.
@@ -14,7 +14,10 @@ pub const METHOD: Method = Method {
     knobs: &["lr_warmup", "cooldown"],
     needs: &[],
     settings: |c| c.sigma_init = c.sigma_init.max(20.0),
-    recipe: |setup| one_phase(setup, UPDATE, Draw::heun(18, setup.config.sigma_init), STORY),
+    recipe: |setup| {
+        let training = vec![phase("training", "steps", UPDATE, Vec::new())];
+        alone(setup.network.clone(), training, Vec::new(), Draw::heun(18, setup.config.sigma_init), STORY)
+    },
 };
 
 const UPDATE: Update = Update {

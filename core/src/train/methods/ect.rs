@@ -2,12 +2,9 @@
 //! the same noise agree, and so one evaluation gives a sample.
 
 use super::super::batch::Stream;
-use super::super::recipe::{
-    Count, First, Handover, Head, Layer, Method, Mode, Moment, Network, Phase, Rates, Recipe, Subject, Update,
-};
+use super::super::recipe::{Layer, Method, Moment, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step, Weights};
-use super::{SCORE, warm_up};
-use crate::model::ModelKind;
+use super::{from_noise, phase, tuned};
 use crate::nets::{Draw, per_sample};
 
 /// Consistency tuning.
@@ -17,12 +14,7 @@ pub const METHOD: Method = Method {
     paper: "arXiv 2406.14548",
     knobs: &["warmup_steps", "lr_warmup", "lr_generator", "cooldown"],
     needs: &[],
-    settings: |c| {
-        c.sigma_init = c.sigma_init.max(20.0);
-        if c.warmup_steps == 0 {
-            c.warmup_steps = 2000;
-        }
-    },
+    settings: from_noise,
     recipe,
 };
 
@@ -38,30 +30,8 @@ const LOWEST: f32 = 0.002;
 const HUBER: f32 = 0.000_54;
 
 fn recipe(setup: &Setup) -> Recipe {
-    let inherit = vec![Handover::Copy { from: "generator", to: "generator" }];
-    let tuning = Phase {
-        name: "tuning",
-        length: Count::Knob("steps"),
-        turn: vec![(Count::Times(1), TUNING)],
-        saves: vec![("generator", ModelKind::Generator)],
-        then: Vec::new(),
-    };
-    Recipe {
-        networks: vec![Network {
-            name: "generator",
-            net: setup.network.clone(),
-            head: Head::Denoise,
-            first: First::Random(0),
-            mode: Mode::Trained,
-        }],
-        phases: warm_up(&setup.config, "generator", &inherit).into_iter().chain([tuning]).collect(),
-        inherit,
-        draw: Draw::once(setup.config.sigma_init),
-        sights: vec![SCORE],
-        story: STORY.to_vec(),
-        plots: Vec::new(),
-        alarms: Vec::new(),
-    }
+    let last = phase("tuning", "steps", TUNING, Vec::new());
+    tuned(setup, setup.network.clone(), last, Draw::once(setup.config.sigma_init), STORY)
 }
 
 const TUNING: Update = Update {

@@ -7,7 +7,7 @@
 
 use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
 use super::super::step::{Net, Step};
-use super::one_phase;
+use super::{alone, phase};
 use crate::graph::Var;
 use crate::nets::{Draw, per_sample};
 
@@ -19,7 +19,10 @@ pub const METHOD: Method = Method {
     knobs: &["lr_warmup", "cooldown"],
     needs: &[],
     settings: |c| c.sigma_init = c.sigma_init.max(20.0),
-    recipe: |setup| one_phase(setup, UPDATE, Draw::euler(STEPS, setup.config.sigma_init), STORY),
+    recipe: |setup| {
+        let training = vec![phase("training", "steps", UPDATE, Vec::new())];
+        alone(setup.network.clone(), training, Vec::new(), Draw::euler(STEPS, setup.config.sigma_init), STORY)
+    },
 };
 
 /// Steps of Euler's method: as many as the published code takes where it collects pairs.

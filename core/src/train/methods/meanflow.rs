@@ -2,13 +2,10 @@
 //! step with it crosses the whole way.
 
 use super::super::batch::Stream;
-use super::super::recipe::{
-    Count, First, Handover, Head, Layer, Method, Mode, Moment, Network, Phase, Rates, Recipe, Subject, Update,
-};
+use super::super::recipe::{Layer, Method, Moment, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
-use super::{SCORE, warm_up};
-use crate::model::ModelKind;
-use crate::nets::{Draw, per_sample};
+use super::{from_noise, phase, tuned};
+use crate::nets::{Draw, Rule, per_sample};
 
 /// Mean velocities.
 pub const METHOD: Method = Method {
@@ -17,12 +14,7 @@ pub const METHOD: Method = Method {
     paper: "arXiv 2505.13447",
     knobs: &["warmup_steps", "lr_warmup", "lr_generator", "cooldown"],
     needs: &[],
-    settings: |c| {
-        c.sigma_init = c.sigma_init.max(20.0);
-        if c.warmup_steps == 0 {
-            c.warmup_steps = 2000;
-        }
-    },
+    settings: from_noise,
     recipe,
 };
 
@@ -34,30 +26,9 @@ const SAME: f32 = 0.25;
 const WEIGHT: (f32, f32) = (0.75, 1e-3);
 
 fn recipe(setup: &Setup) -> Recipe {
-    let inherit = vec![Handover::Copy { from: "generator", to: "generator" }];
-    let training = Phase {
-        name: "training",
-        length: Count::Knob("steps"),
-        turn: vec![(Count::Times(1), MEAN)],
-        saves: vec![("generator", ModelKind::Generator)],
-        then: Vec::new(),
-    };
-    Recipe {
-        networks: vec![Network {
-            name: "generator",
-            net: setup.network.clone().with_two_times(),
-            head: Head::Denoise,
-            first: First::Random(0),
-            mode: Mode::Trained,
-        }],
-        phases: warm_up(&setup.config, "generator", &inherit).into_iter().chain([training]).collect(),
-        inherit,
-        draw: Draw { rule: crate::nets::Rule::Euler, sigmas: vec![setup.config.sigma_init] },
-        sights: vec![SCORE],
-        story: STORY.to_vec(),
-        plots: Vec::new(),
-        alarms: Vec::new(),
-    }
+    let last = phase("training", "steps", MEAN, Vec::new());
+    let draw = Draw { rule: Rule::Euler, sigmas: vec![setup.config.sigma_init] };
+    tuned(setup, setup.network.clone().with_two_times(), last, draw, STORY)
 }
 
 const MEAN: Update = Update {

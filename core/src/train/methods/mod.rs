@@ -33,7 +33,7 @@ use super::step::{Setup, Weights};
 use crate::graph::Var;
 use crate::model::ModelKind;
 #[cfg(feature = "gallery")]
-use crate::nets::Draw;
+use crate::nets::{Draw, NetworkConfig};
 use crate::nets::{denoising_weight, per_sample};
 
 /// All methods, in the order in which they are offered.
@@ -59,30 +59,43 @@ pub const METHODS: &[Method] = &[
     meanflow::METHOD,
 ];
 
-/// The recipe of a method with one network that one update trains.
+/// The recipe of a method with one network.
 #[cfg(feature = "gallery")]
-fn one_phase(setup: &Setup, update: Update, draw: Draw, story: &[Moment]) -> Recipe {
+fn alone(net: NetworkConfig, phases: Vec<Phase>, inherit: Vec<Handover>, draw: Draw, story: &[Moment]) -> Recipe {
+    let mode = Mode::Trained;
     Recipe {
-        networks: vec![Network {
-            name: "generator",
-            net: setup.network.clone(),
-            head: Head::Denoise,
-            first: First::Random(0),
-            mode: Mode::Trained,
-        }],
-        phases: vec![Phase {
-            name: "training",
-            length: Count::Knob("steps"),
-            turn: vec![(Count::Times(1), update)],
-            saves: vec![("generator", ModelKind::Generator)],
-            then: Vec::new(),
-        }],
-        inherit: Vec::new(),
+        networks: vec![Network { name: "generator", net, head: Head::Denoise, first: First::Random(0), mode }],
+        phases,
+        inherit,
         draw,
         sights: vec![SCORE],
         story: story.to_vec(),
         plots: Vec::new(),
         alarms: Vec::new(),
+    }
+}
+
+/// A phase of such a method, of one update.
+#[cfg(feature = "gallery")]
+fn phase(name: &'static str, length: &'static str, update: Update, then: Vec<Handover>) -> Phase {
+    let turn = vec![(Count::Times(1), update)];
+    Phase { name, length: Count::Knob(length), turn, saves: vec![("generator", ModelKind::Generator)], then }
+}
+
+/// A method whose network is a denoiser from the warm-up first.
+#[cfg(feature = "gallery")]
+fn tuned(setup: &Setup, net: NetworkConfig, last: Phase, draw: Draw, story: &[Moment]) -> Recipe {
+    let inherit = vec![Handover::Copy { from: "generator", to: "generator" }];
+    let phases = warm_up(&setup.config, "generator", &inherit).into_iter().chain([last]).collect();
+    alone(net, phases, inherit, draw, story)
+}
+
+/// Settings for samples that start from noise alone, behind a phase that learns to remove it.
+#[cfg(feature = "gallery")]
+fn from_noise(config: &mut Config) {
+    config.sigma_init = config.sigma_init.max(20.0);
+    if config.warmup_steps == 0 {
+        config.warmup_steps = 2000;
     }
 }
 

@@ -1,13 +1,10 @@
 //! Reflow and distillation (Liu et al. 2022, arXiv 2209.03003): a flow is trained again on the pairs of noise and sample
 //! that it makes itself, which straightens its paths; then one step of it is distilled.
 
-use super::super::recipe::{
-    Count, First, Handover, Head, Layer, Method, Mode, Moment, Network, Phase, Rates, Recipe, Subject, Update,
-};
+use super::super::recipe::{Handover, Layer, Method, Moment, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
-use super::SCORE;
 use super::flow::{STEPS, velocity_loss};
-use crate::model::ModelKind;
+use super::{alone, from_noise, phase};
 use crate::nets::Draw;
 
 /// Flow, reflow, distillation.
@@ -17,12 +14,7 @@ pub const METHOD: Method = Method {
     paper: "arXiv 2209.03003",
     knobs: &["warmup_steps", "reflow_steps", "lr_warmup", "lr_generator", "cooldown"],
     needs: &[],
-    settings: |c| {
-        c.sigma_init = c.sigma_init.max(20.0);
-        if c.warmup_steps == 0 {
-            c.warmup_steps = 2000;
-        }
-    },
+    settings: from_noise,
     recipe,
 };
 
@@ -38,36 +30,15 @@ fn rows(setup: &Setup) -> usize {
 }
 
 fn recipe(setup: &Setup) -> Recipe {
-    let steps = |name, length, update, then| Phase {
-        name,
-        length: Count::Knob(length),
-        turn: vec![(Count::Times(1), update)],
-        saves: vec![("generator", ModelKind::Generator)],
-        then,
-    };
     let draw = Draw::euler(STEPS, setup.config.sigma_init);
     let collect = Handover::Collect { draw, into: PAIRS, rows: rows(setup) };
     let anew = Handover::Copy { from: "generator", to: "generator" };
-    Recipe {
-        networks: vec![Network {
-            name: "generator",
-            net: setup.network.clone(),
-            head: Head::Denoise,
-            first: First::Random(0),
-            mode: Mode::Trained,
-        }],
-        phases: vec![
-            steps("flow", "warmup_steps", FLOW, vec![collect.clone(), anew.clone()]),
-            steps("reflow", "reflow_steps", REFLOW, vec![collect, anew]),
-            steps("distillation", "steps", DISTILLATION, Vec::new()),
-        ],
-        inherit: Vec::new(),
-        draw: Draw::once(setup.config.sigma_init),
-        sights: vec![SCORE],
-        story: STORY.to_vec(),
-        plots: Vec::new(),
-        alarms: Vec::new(),
-    }
+    let phases = vec![
+        phase("flow", "warmup_steps", FLOW, vec![collect.clone(), anew.clone()]),
+        phase("reflow", "reflow_steps", REFLOW, vec![collect, anew]),
+        phase("distillation", "steps", DISTILLATION, Vec::new()),
+    ];
+    alone(setup.network.clone(), phases, Vec::new(), Draw::once(setup.config.sigma_init), STORY)
 }
 
 const FLOW: Update = Update {
