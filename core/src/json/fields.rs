@@ -71,6 +71,14 @@ impl<T: FromJson> FromJson for Vec<T> {
     }
 }
 
+impl FromJson for Fields {
+    const WANTED: &'static str = "an object";
+
+    fn from_json(value: Json) -> Option<Self> {
+        if let Json::Object(entries) = value { Some(Self(entries)) } else { None }
+    }
+}
+
 impl<T: FromJson, const N: usize> FromJson for [T; N] {
     const WANTED: &'static str = "a list of this length";
 
@@ -85,10 +93,7 @@ pub struct Fields(Vec<(String, Json)>);
 impl Fields {
     /// The entries of the object that a text is.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match parse(text)? {
-            Json::Object(entries) => Ok(Self(entries)),
-            _ => Err("an object was expected".to_owned()),
-        }
+        Self::from_json(parse(text)?).ok_or_else(|| "an object was expected".to_owned())
     }
 
     /// Takes an entry that may be absent.

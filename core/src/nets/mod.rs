@@ -17,6 +17,7 @@ mod params;
 mod ratio;
 mod sampler;
 mod spec;
+mod students;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unet;
@@ -35,6 +36,7 @@ pub use params::Params;
 pub use ratio::ratio;
 pub use sampler::{euler_step, heun_step, karras_sigmas, last_step};
 pub use spec::{DiskLayout, Init, ParamSpec};
+pub use students::StudentsConfig;
 pub use unet::unet;
 pub(crate) use unet::{EPS, SKIP_SCALE};
 pub use unet_config::UnetConfig;
@@ -84,6 +86,8 @@ pub enum NetworkConfig {
     Mlp(MlpConfig),
     /// For images.
     Unet(UnetConfig),
+    /// Several of these.
+    Students(StudentsConfig),
 }
 
 /// A setting of a network that cannot be built.
@@ -111,11 +115,16 @@ impl ConfigError {
 impl NetworkConfig {
     /// The network whose settings are this JSON object, as they are serialised.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let mut fields = Fields::parse(text)?;
+        Self::take(Fields::parse(text)?)
+    }
+
+    /// The network whose settings are the entries of this object.
+    fn take(mut fields: Fields) -> Result<Self, String> {
         let config = match &fields.required::<String>("type")?[..] {
             "mlp" => Self::Mlp(MlpConfig::take(&mut fields)?),
             "unet" => Self::Unet(UnetConfig::take(&mut fields)?),
-            other => return Err(format!("unknown network `{other}`; known: mlp, unet")),
+            "students" => Self::Students(StudentsConfig::take(&mut fields)?),
+            other => return Err(format!("unknown network `{other}`; known: mlp, unet, students")),
         };
         fields.finish().map(|()| config)
     }
@@ -125,6 +134,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.validate(),
             Self::Unet(config) => config.validate(),
+            Self::Students(config) => config.validate(),
         }
     }
 
@@ -133,6 +143,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => vec![config.dim],
             Self::Unet(config) => [&config.image_size()[..], &[config.channels]].concat(),
+            Self::Students(config) => config.of.data_shape(),
         }
     }
 
@@ -141,6 +152,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.label_dim,
             Self::Unet(config) => config.label_dim,
+            Self::Students(config) => config.of.classes(),
         }
     }
 
@@ -150,8 +162,15 @@ impl NetworkConfig {
         match &mut self {
             Self::Mlp(config) => config.two_times = true,
             Self::Unet(config) => config.two_times = true,
+            Self::Students(config) => *config.of = config.of.clone().with_two_times(),
         }
         self
+    }
+
+    /// So many of this network, each for a part of the classes.
+    #[must_use]
+    pub fn students(self, students: usize) -> Self {
+        Self::Students(StudentsConfig { students, of: Box::new(self) })
     }
 
     /// `D(x; sigma)` of data `x [B, ..]` and `sigma [N]`, N the batch or 1. Like all of these, it takes one-hot
@@ -190,6 +209,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.two_times,
             Self::Unet(config) => config.two_times,
+            Self::Students(config) => config.of.has_two_times(),
         }
     }
 
@@ -201,16 +221,20 @@ impl NetworkConfig {
 
     /// The logit `l(x_t, sigma) [B]` of noised data `x_t [B, ..]` and `sigma [N]`, N the batch or 1.
     pub fn ratio<'g>(&self, params: &Params<'g>, x_t: Var<'g>, sigma: Var<'g>, labels: Option<Var<'g>>) -> Var<'g> {
+        if let Self::Students(config) = self {
+            return config.of.ratio(params, x_t, sigma, labels);
+        }
         let batch = x_t.shape()[0];
         let net = |x: Var<'g>, noise: Var<'g>| match self {
             Self::Mlp(config) => mlp(params, config, x, Time::at(noise), labels, Waves::RATIO, 1).reshape(&[batch]),
             Self::Unet(config) => ratio(params, config, x, Time::at(noise), labels),
+            Self::Students(_) => unreachable!("they have one ratio network, see above"),
         };
         ratio_logit(net, x_t, sigma)
     }
 
     /// What the noise level `sigma` and the `labels [N, K]` say to each block of the generator, in order:
-    /// `[N, channels]`, N 1 without labels.
+    /// `[N, channels]`, N 1 without labels. Not of several networks.
     pub(crate) fn shifts<'g>(&self, params: &Params<'g>, sigma: f32, labels: Option<Var<'g>>) -> Vec<Var<'g>> {
         let graph = params.graph();
         // Once whole, so that every parameter has the place that the layout says.
@@ -224,6 +248,7 @@ impl NetworkConfig {
                 let blocks: Vec<&Block> = encoder.iter().chain(&decoder).collect();
                 unet::shifts(params, config, &blocks, time, labels)
             }
+            Self::Students(_) => panic!("several networks have no one list of blocks"),
         }
     }
 
@@ -232,6 +257,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => mlp(params, config, x, time, labels, Waves::GENERATOR, config.dim),
             Self::Unet(config) => unet(params, config, x, time, labels),
+            Self::Students(config) => config.chosen(params, labels, |of| of.bare(params, x, time, labels)),
         }
     }
 

@@ -42,6 +42,8 @@ struct State<'g> {
     len: usize,
     /// Elements of an adapter's base that have their place.
     base_len: usize,
+    /// In front of names.
+    prefix: String,
 }
 
 /// Factor of an adapter's product: alpha / rank in the words of Hu et al. 2021 (arXiv 2106.09685), where it is free;
@@ -63,6 +65,15 @@ impl<'g> Params<'g> {
         Self { graph, store: store.to_owned(), adapts, state: RefCell::default() }
     }
 
+    /// What `build` makes with `prefix` in front of the names of all parameters.
+    pub fn within<T>(&self, prefix: &str, build: impl FnOnce() -> T) -> T {
+        let before = self.state.borrow().prefix.len();
+        self.state.borrow_mut().prefix.push_str(prefix);
+        let out = build();
+        self.state.borrow_mut().prefix.truncate(before);
+        out
+    }
+
     /// The graph that the variables belong to.
     pub fn graph(&self) -> &'g Graph {
         self.graph
@@ -82,6 +93,8 @@ impl<'g> Params<'g> {
         let mut shape = vec![parts.iter().map(|(_, rows)| rows).sum()];
         shape.extend(rest);
         let mut state = self.state.borrow_mut();
+        let within = |(name, rows): &(String, usize)| (format!("{}{name}", state.prefix), *rows);
+        let parts: Vec<(String, usize)> = parts.iter().map(within).collect();
         if let Some(&var) = state.known.get(&parts[0].0) {
             assert_eq!(var.shape(), shape, "parameter `{}` was first used with another shape", parts[0].0);
             return var;
@@ -95,7 +108,7 @@ impl<'g> Params<'g> {
             None => {
                 let mut at = state.len;
                 let var = self.place(&mut state, &shape);
-                for (name, rows) in parts {
+                for (name, rows) in &parts {
                     let mut shape = vec![*rows];
                     shape.extend(rest);
                     let len = shape.iter().product::<usize>();
@@ -106,8 +119,7 @@ impl<'g> Params<'g> {
             }
         };
         for (name, _) in parts {
-            let before = state.known.insert(name.clone(), var);
-            assert!(before.is_none(), "parameter `{name}` has two places");
+            assert!(state.known.insert(name, var).is_none(), "a parameter has two places");
         }
         var
     }

@@ -51,6 +51,12 @@ pub enum OnnxError {
         /// What it holds.
         got: String,
     },
+    /// Several networks.
+    #[error("{file}: holds several students, and one network is written as ONNX; export a generator of another method")]
+    Students {
+        /// The file's name.
+        file: String,
+    },
     /// More than the format holds.
     #[error(
         "{file}: as ONNX it would have {got} bytes, more than the format's limit of {limit}; export a smaller network"
@@ -79,6 +85,9 @@ pub fn export(model: &ModelFile) -> Result<Vec<u8>, OnnxError> {
     let (meta, file) = (&model.meta, &model.name);
     if meta.kind != ModelKind::Generator {
         return Err(OnnxError::Kind { file: file.clone(), got: format!("{:?}", meta.kind).to_lowercase() });
+    }
+    if matches!(meta.network, NetworkConfig::Students(_)) {
+        return Err(OnnxError::Students { file: file.clone() });
     }
     let shifts = shifts(model)?;
     let bytes = encode(model, &shifts).into_bytes();
@@ -139,6 +148,7 @@ fn generator(
     let output = match network {
         NetworkConfig::Mlp(config) => mlp::mlp(layers, config, &x, shifts),
         NetworkConfig::Unet(config) => unet::unet(layers, config, &x, shifts),
+        NetworkConfig::Students(_) => unreachable!("they were refused"),
     };
     let factor = layers.graph.number((sigma * data / deviation) as f32);
     let output = layers.graph.pointwise("Mul", &output, &[&factor]);

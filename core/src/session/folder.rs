@@ -129,7 +129,7 @@ impl RunFolder {
         network: &str,
         kind: ModelKind,
     ) -> Result<PathBuf, SessionError> {
-        let drawn = trainer.recipe().drawn().name == network;
+        let drawn = trainer.drawn().name == network;
         let name = if drawn || network == kind.name() { kind.name().to_owned() } else { format!("{network}-{kind}") };
         let path = self.path.join(format!("snapshots/{name}-{:06}.safetensors", trainer.counters.turns));
         let weights = trainer.best_weights(network).await?;

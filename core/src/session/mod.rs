@@ -108,6 +108,7 @@ impl Session {
     ) -> Result<Self, SessionError> {
         setup.config.validate()?;
         setup.network.validate()?;
+        setup.recipe().networks.iter().try_for_each(|network| network.net.validate())?;
         data.check_classes(&setup.config)?;
         let width = setup.data.width();
         let latents = (0..sample_batch(&setup.data) as u32).flat_map(|seed| latent(seed, width)).collect();

@@ -227,13 +227,13 @@ impl Session {
     }
 }
 
-/// Weights of a generator or denoiser for this network.
+/// Weights of a generator or denoiser for the network that a warm-up would train.
 fn read_weights(path: &Path, setup: &Setup) -> Result<Vec<f32>, SessionError> {
     let model = ModelFile::open(path)?;
     if !matches!(model.meta.kind, ModelKind::Generator | ModelKind::Denoiser) {
         return Err(wrong(path, "holds neither a generator nor a denoiser; choose such a snapshot"));
     }
-    let wanted = setup.recipe().drawn().net.clone();
+    let wanted = setup.recipe().begins_with().net.clone();
     let layout = wanted.generator_layout();
     if wanted != model.meta.network && wanted == model.meta.network.clone().with_two_times() {
         // What a denoiser has no weights for begins as it would without one.

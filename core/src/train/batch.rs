@@ -23,6 +23,8 @@ pub enum Stream {
     NoiseFake,
     /// A second time below the first.
     Level,
+    /// Classes that are drawn without data.
+    Class,
     /// Which labels are dropped.
     Label = 64,
 }

@@ -249,6 +249,8 @@ knobs! {
     alpha: f32 = 1.2, live, 0.0 ..= 10.0;
     /// Largest rank of a low-rank adapter's change of a weight.
     rank: usize = 16, fixed, 1 ..= 1024;
+    /// How many students there are, each for a part of the classes.
+    students: usize = 2, fixed, 2 ..= 100;
     /// Share of the distillation, at its end, over which learning rates fall to zero in a straight line.
     cooldown: f32 = 0.5, live, 0.0 ..= 1.0;
     /// Noise level at which the generator is evaluated.
@@ -438,6 +440,10 @@ impl Config {
         }
         if self.multipliers.0.is_empty() || self.multipliers.0.len() > 8 {
             return refuse("multipliers", format!("{:?}", self.multipliers.0), "one to eight levels");
+        }
+        if self.method.get().reads("students") && !self.batch.is_multiple_of(self.students) {
+            let problem = format!("must divide the batch, {}", self.batch);
+            return refuse("students", self.students.to_string(), &problem);
         }
         Ok(())
     }

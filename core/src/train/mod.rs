@@ -27,8 +27,8 @@ pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multip
 pub use methods::METHODS;
 pub use presets::{PRESETS, Preset};
 pub use recipe::{
-    Alarm, Count, Field, First, Handover, Head, Layer, Method, Mode, Moment, Need, Network, Phase, Plot, Rates, Recipe,
-    See, Sight, Subject, Update,
+    Alarm, Count, Field, First, Handover, Head, Latest, Layer, Method, Mode, Moment, Need, Network, Phase, Plot, Rates,
+    Recipe, See, Sight, Subject, Update,
 };
 pub use source::TrainingData;
 pub use statistics::Averages;

@@ -59,7 +59,7 @@ pub struct Recipe {
     pub networks: Vec<Network>,
     /// In order; the last ends the run.
     pub phases: Vec<Phase>,
-    /// What other networks take from the first when that was given its weights by a file.
+    /// What networks take from the one that was given its weights by a file, which is the giver of the first of these.
     pub inherit: Vec<Handover>,
     /// How samples are drawn when it is trained.
     pub draw: Draw,
@@ -285,7 +285,7 @@ pub struct Phase {
     pub length: Count,
     /// One turn: updates in order, each so often. The last closes the turn.
     pub turn: Vec<(Count, Update)>,
-    /// Which networks its snapshots hold, and as what.
+    /// Which networks its snapshots hold, and as what. Samples are drawn from the first.
     pub saves: Vec<(&'static str, ModelKind)>,
     /// What happens at its end.
     pub then: Vec<Handover>,
@@ -315,7 +315,7 @@ impl Count {
 /// What passes from network to network between two phases. Weights are averages.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Handover {
-    /// The weights go to a network of the same layout, whose optimizer starts anew.
+    /// The weights go to a network of the same layout, or to each of several students; the optimizer starts anew.
     Copy {
         /// The giver.
         from: &'static str,
@@ -418,9 +418,18 @@ impl Recipe {
         })
     }
 
-    /// What samples are drawn from.
+    /// What samples are drawn from when all is trained.
     pub fn drawn(&self) -> &Network {
         &self.networks[0]
+    }
+
+    /// The network that a warm-up trains, or that gets its weights from a file instead.
+    pub fn begins_with(&self) -> &Network {
+        let from = self.inherit.first().and_then(|handover| match handover {
+            Handover::Copy { from, .. } | Handover::Encoder { from, .. } => self.network(from),
+            Handover::Save(..) | Handover::Collect { .. } => None,
+        });
+        from.unwrap_or(self.drawn())
     }
 }
 

@@ -1,13 +1,13 @@
 //! One update while it is written down; afterwards it tells everything that it touched.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::batch::{DataSpec, Stream, add_noise, log_uniform_sigma, noise, stratified};
 use super::knobs::Config;
 use super::recipe::{Head, Mode, Network, Recipe, Update};
 use super::trainer::{PROGRESS, sample_batch};
 use crate::graph::{Graph, Var, concat};
-use crate::nets::{NetworkConfig, Params, SIGMA_DATA, Time, one_hot, per_sample};
+use crate::nets::{NetworkConfig, Params, SIGMA_DATA, StudentsConfig, Time, one_hot, per_sample};
 use crate::plan::{Adam, Program};
 
 /// Rows of a statistics ring.
@@ -77,8 +77,10 @@ pub struct Step<'g> {
     program: RefCell<Option<Program<'g>>>,
     declared: RefCell<Declared>,
     recorded: RefCell<Vec<Var<'g>>>,
-    /// Labels of the samples that the update draws from a store instead of the data.
-    collected_labels: RefCell<Option<Var<'g>>>,
+    /// Labels of the batch, if they are not those of [`Step::real`].
+    own_labels: RefCell<Option<Var<'g>>>,
+    /// Whether the batch is divided among students.
+    is_divided: Cell<bool>,
 }
 
 impl<'g> Step<'g> {
@@ -92,7 +94,8 @@ impl<'g> Step<'g> {
             program: RefCell::new(Some(Program::new(&format!("{} step", update.name), graph))),
             declared: RefCell::default(),
             recorded: RefCell::default(),
-            collected_labels: RefCell::default(),
+            own_labels: RefCell::default(),
+            is_divided: Cell::default(),
         };
         (update.build)(&step);
         step.finish()
@@ -108,7 +111,8 @@ impl<'g> Step<'g> {
             program: RefCell::default(),
             declared: RefCell::default(),
             recorded: RefCell::default(),
-            collected_labels: RefCell::default(),
+            own_labels: RefCell::default(),
+            is_divided: Cell::default(),
         }
     }
 
@@ -164,14 +168,22 @@ impl<'g> Step<'g> {
         self.setup.data.real(self.graph, self.batch())
     }
 
-    /// One-hot labels `[B, K]` of [`Step::real`] (of [`Step::collected`], once that was called), and so the classes that samples of this step are to have. `None` for
-    /// networks without classes, and where a step only looks.
+    /// One-hot labels `[B, K]` of [`Step::real`] (of [`Step::collected`] or [`Step::divide`], once that was called), and so
+    /// the classes that samples of this step are to have. `None` for networks without classes, and where a step only
+    /// looks.
     pub fn labels(&self) -> Option<Var<'g>> {
         if self.setup.network.classes() == 0 || self.update == LOOK {
             return None;
         }
-        let collected = *self.collected_labels.borrow();
-        Some(collected.unwrap_or_else(|| self.setup.data.labels(self.graph, self.batch())))
+        let own = *self.own_labels.borrow();
+        Some(own.unwrap_or_else(|| self.setup.data.labels(self.graph, self.batch())))
+    }
+
+    /// Divides the batch among students, who take turns row by row and are then asked for their own rows only: the labels
+    /// of the step become classes of each row's student, drawn without regard to the data.
+    pub fn divide(&self, students: &StudentsConfig) {
+        self.own_labels.replace(Some(students.labels(self.uniform(Stream::Class))));
+        self.is_divided.set(true);
     }
 
     /// Standard normal latents `[B, ..]`.
@@ -215,7 +227,7 @@ impl<'g> Step<'g> {
             // Samples are drawn in batches, in each of which the classes come in turn.
             let modulo = |x: Var<'g>, n: usize| x - (x * (1.0 / n as f32)).floor() * n as f32;
             let class = modulo(modulo(index, sample_batch(&self.setup.data)), classes);
-            self.collected_labels.replace(Some(one_hot(class, classes)));
+            self.own_labels.replace(Some(one_hot(class, classes)));
         }
         stores.map(|store| {
             self.declared.borrow_mut().remembered.push((store, rows * self.width()));
@@ -259,7 +271,8 @@ impl<'g> Step<'g> {
             Mode::Trained | Mode::Frozen => Params::new(self.graph, &store),
         };
         let labels = if network.net.classes() > 0 { self.labels() } else { None };
-        Net { params, network, sigma_init: self.config().sigma_init, labels }
+        let is_divided = self.is_divided.get();
+        Net { params, network, sigma_init: self.config().sigma_init, labels, is_divided }
     }
 
     /// A setting as a number that may change from run to run of the plan.
@@ -322,13 +335,20 @@ pub struct Net<'g> {
     sigma_init: f32,
     /// One-hot `[B, K]`.
     labels: Option<Var<'g>>,
+    /// Whether the batch is divided among students.
+    is_divided: bool,
 }
 
 impl<'g> Net<'g> {
     /// `D(x; sigma)` of `x [B, ..]` and `sigma [N]`, N the batch or 1.
     pub fn denoise(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Denoise, "`{}` is no denoiser", self.network.name);
-        self.scope(|| self.network.net.denoiser(&self.params, x, sigma, self.labels_of(x)))
+        self.scope(|| match self.divided() {
+            Some((students, labels)) => students.divided(&self.params, &[x, sigma, labels], |net, part| {
+                net.denoiser(&self.params, part[0], part[1], Some(part[2]))
+            }),
+            None => self.network.net.denoiser(&self.params, x, sigma, self.labels_of(x)),
+        })
     }
 
     /// [`Net::denoise`] with classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598): from no class to the
@@ -358,7 +378,18 @@ impl<'g> Net<'g> {
     /// `g(z) = D(sigma_init z; sigma_init)` of latents `z [B, ..]`.
     pub fn generate(&self, z: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Denoise, "`{}` is no generator", self.network.name);
-        self.scope(|| self.network.net.generator(&self.params, z, self.sigma_init, self.labels_of(z)))
+        self.scope(|| match self.divided() {
+            Some((students, labels)) => students.divided(&self.params, &[z, labels], |net, part| {
+                net.generator(&self.params, part[0], self.sigma_init, Some(part[1]))
+            }),
+            None => self.network.net.generator(&self.params, z, self.sigma_init, self.labels_of(z)),
+        })
+    }
+
+    /// The students that the batch is divided among, and the labels of its rows; `None` for a single network.
+    fn divided(&self) -> Option<(&StudentsConfig, Var<'g>)> {
+        let NetworkConfig::Students(students) = &self.network.net else { return None };
+        Some((students, self.labels.filter(|_| self.is_divided)?))
     }
 
     /// The mean velocity from time `t` over `gap` to a lower one, both `[B]`, of the states `y = (1 - t) x0 + t eps` of a

@@ -89,8 +89,8 @@ pub struct Trainer {
     /// In the order of the recipe's networks.
     layouts: Vec<ParamLayout>,
     updates: Vec<Running>,
-    /// How samples are drawn, once they have been.
-    walk: Option<Walk>,
+    /// How samples are drawn, and from which weights, once they have been.
+    walk: Option<(String, Walk)>,
 }
 
 impl Trainer {
@@ -158,6 +158,12 @@ impl Trainer {
         &self.recipe
     }
 
+    /// The network that samples are drawn from in this phase.
+    pub fn drawn(&self) -> &Network {
+        let saved = self.phase().saves.first().and_then(|(name, _)| self.recipe.network(name));
+        saved.unwrap_or(self.recipe.drawn())
+    }
+
     /// The phase that it is in.
     pub fn phase(&self) -> &Phase {
         &self.recipe.phases[self.counters.phase]
@@ -215,7 +221,8 @@ impl Trainer {
         match handover {
             Handover::Copy { from, to } => {
                 let weights = self.best_weights(from).await?;
-                self.set_weights(to, &weights)?;
+                let copies = self.layout(to).len / weights.len();
+                self.set_weights(to, &weights.repeat(copies))?;
             }
             Handover::Encoder { from, to } => {
                 let source = self.best_weights(from).await?;
@@ -234,9 +241,10 @@ impl Trainer {
         /// Seeds of these latents; those of pictures count from 0.
         const FIRST_SEED: u32 = 1 << 31;
         let (width, batch) = (self.setup.data.width(), sample_batch(&self.setup.data));
-        let drawn = self.recipe.drawn();
+        let drawn = self.drawn();
         let params = format!("{}.{}", drawn.name, drawn.best());
-        let walk = Walk::new(&mut self.executor, &drawn.net, draw.clone(), GRID, &params, batch)?;
+        let net = drawn.net.clone();
+        let walk = Walk::new(&mut self.executor, &net, draw.clone(), GRID, &params, batch)?;
         for first in (0..rows).step_by(batch) {
             let seeds = FIRST_SEED + first as u32..FIRST_SEED + (first + batch).min(rows) as u32;
             let of_seeds: Vec<f32> = seeds.flat_map(|seed| latent(seed, width)).collect();
@@ -249,9 +257,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// Gives the network that is drawn from its weights, and the others what they take from it.
+    /// Gives the network that a warm-up would train its weights, and the others what they take from it.
     pub async fn begin_with(&mut self, weights: &[f32]) -> Result<(), TrainError> {
-        self.set_weights(self.recipe.drawn().name, weights)?;
+        self.set_weights(self.recipe.begins_with().name, weights)?;
         for handover in self.recipe.inherit.clone() {
             self.hand_over(handover).await?;
         }
@@ -435,13 +443,17 @@ impl Trainer {
 
     /// As [`Trainer::sample`]; the samples stay on the device, in the store [`SAMPLES`].
     pub fn draw(&mut self, latents: &[f32]) -> Result<(), TrainError> {
-        if self.walk.is_none() {
-            let drawn = self.recipe.drawn();
-            let params = format!("{}.{}", drawn.name, drawn.best());
-            let rows = sample_batch(&self.setup.data);
-            self.walk = Some(Walk::new(&mut self.executor, &drawn.net, self.recipe.draw.clone(), GRID, &params, rows)?);
+        let drawn = self.drawn();
+        let params = format!("{}.{}", drawn.name, drawn.best());
+        if let Some((_, walk)) = self.walk.take_if(|(of, _)| *of != params) {
+            walk.release(&mut self.executor);
         }
-        let walk = self.walk.as_ref().expect("made above");
+        if self.walk.is_none() {
+            let (net, draw) = (self.drawn().net.clone(), self.recipe.draw.clone());
+            let walk = Walk::new(&mut self.executor, &net, draw, GRID, &params, sample_batch(&self.setup.data))?;
+            self.walk = Some((params, walk));
+        }
+        let (_, walk) = self.walk.as_ref().expect("made above");
         Ok(walk.draw(&mut self.executor, latents)?)
     }
 

@@ -12,6 +12,8 @@ mod flow;
 #[cfg(feature = "gallery")]
 mod meanflow;
 #[cfg(feature = "gallery")]
+mod msd;
+#[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(feature = "gallery")]
 mod score;
@@ -47,6 +49,8 @@ pub const METHODS: &[Method] = &[
     sid::METHOD,
     #[cfg(feature = "gallery")]
     swiftbrush::METHOD,
+    #[cfg(feature = "gallery")]
+    msd::METHOD,
     #[cfg(feature = "gallery")]
     denoise::METHOD,
     #[cfg(feature = "gallery")]
@@ -124,8 +128,8 @@ fn denoising_loss<'g>(step: &Step<'g>, net: &Net<'g>, clean: Var<'g>, sigma: Var
     (weight * (denoised - clean).square()).mean_all()
 }
 
-/// The warm-up: the network `name`, the first of the recipe, learns to remove noise. `None` if the settings leave it
-/// out.
+/// The warm-up: the network `name`, with which the recipe begins, learns to remove noise. `None` if the settings leave
+/// it out.
 fn warm_up(config: &Config, name: &'static str, then: &[Handover]) -> Option<Phase> {
     let then = [&[Handover::Save(name, ModelKind::Denoiser)], then].concat();
     (config.warmup_steps > 0).then(|| Phase {
@@ -143,7 +147,7 @@ const WARM_UP: Update = Update {
     subject: Subject::Real,
     rates: |config| Rates { lr: config.lr_warmup, beta1: 0.9, beta2: 0.999, cools: false },
     build: |step| {
-        let net = step.drawn().dropping_labels();
+        let net = step.net(step.recipe().begins_with().name).dropping_labels();
         let real = step.real();
         let sigma = warmup_sigma(step.graph(), step.batch());
         let loss = denoising_loss(step, &net, real, sigma, Stream::NoiseReal);

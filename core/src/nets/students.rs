@@ -1,0 +1,193 @@
+//! Several networks of one form, of which the class of a sample chooses one (multi-student distillation, arXiv
+//! 2410.23274).
+//!
+//! Student k of n has the classes k, k + n, k + 2n and so on. Its parameters have the names of the form, behind
+//! `student{k}.`, and lie one student after the other.
+
+use serde::Serialize;
+
+use super::{ConfigError, NetworkConfig, Params, one_hot, per_sample};
+use crate::graph::{Graph, Var, concat};
+use crate::json::Fields;
+
+/// Several networks of one form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StudentsConfig {
+    /// How many.
+    pub students: usize,
+    /// What each is: a network with classes.
+    pub of: Box<NetworkConfig>,
+}
+
+impl StudentsConfig {
+    /// Takes the settings from the entries of a JSON object.
+    pub(super) fn take(fields: &mut Fields) -> Result<Self, String> {
+        let students = fields.required("students")?;
+        let of = NetworkConfig::take(fields.required("of")?)?;
+        Ok(Self { students, of: Box::new(of) })
+    }
+
+    /// Whether the networks can be built; the error names the first setting that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let classes = self.of.classes();
+        if matches!(*self.of, NetworkConfig::Students(_)) {
+            return ConfigError::unless(false, "students", "of", "a single network".to_owned(), self.students);
+        }
+        let wanted = format!("from 2 to the number of classes, {classes}");
+        ConfigError::unless((2..=classes).contains(&self.students), "students", "students", wanted, self.students)?;
+        self.of.validate()
+    }
+
+    /// Classes of student `k`.
+    pub fn classes_of(&self, k: usize) -> usize {
+        (self.of.classes() + self.students - 1 - k) / self.students
+    }
+
+    /// The rows of student `k` in a batch `[B, ..]` that is divided among all: k, k + n, k + 2n and so on.
+    fn part<'g>(&self, x: Var<'g>, k: usize) -> Var<'g> {
+        let (shape, n) = (x.shape(), self.students);
+        assert!(shape[0].is_multiple_of(n), "{} samples cannot be divided among {n} students", shape[0]);
+        let turns = x.reshape(&[&[shape[0] / n, n], &shape[1..]].concat());
+        turns.slice(1, k..k + 1).reshape(&[&[shape[0] / n], &shape[1..]].concat())
+    }
+
+    /// The batch whose parts these are.
+    fn joined<'g>(&self, parts: &[Var<'g>]) -> Var<'g> {
+        let shape = parts[0].shape();
+        let turn = |part: &Var<'g>| part.reshape(&[&[shape[0], 1], &shape[1..]].concat());
+        let turns = concat(&parts.iter().map(turn).collect::<Vec<_>>(), 1);
+        turns.reshape(&[&[shape[0] * self.students], &shape[1..]].concat())
+    }
+
+    /// What `build` makes of each student.
+    fn each<'g>(&self, params: &Params<'g>, build: impl Fn(usize) -> Var<'g>) -> Vec<Var<'g>> {
+        (0..self.students).map(|k| params.within(&format!("student{k}."), || build(k))).collect()
+    }
+
+    /// Every student for all rows, and of each row what the student of its class says; the mean of all where no class is
+    /// said. It costs as many evaluations as there are students.
+    pub(super) fn chosen<'g>(
+        &self,
+        params: &Params<'g>,
+        labels: Option<Var<'g>>,
+        build: impl Fn(&NetworkConfig) -> Var<'g>,
+    ) -> Var<'g> {
+        let all = self.each(params, |_| build(&self.of));
+        let routes = labels.map(|labels| labels.matmul(self.owners(params.graph())));
+        let share = |(k, out): (usize, Var<'g>)| match routes {
+            None => out * (1.0 / self.students as f32),
+            Some(routes) => out * per_sample(routes.slice(1, k..k + 1).reshape(&[routes.shape()[0]]), out.rank()),
+        };
+        all.into_iter().enumerate().map(share).reduce(|sum, part| sum + part).expect("there are at least two")
+    }
+
+    /// Which student each class belongs to, one-hot `[K, students]`.
+    fn owners<'g>(&self, graph: &'g Graph) -> Var<'g> {
+        let (classes, n) = (self.of.classes(), self.students as f32);
+        let class = graph.iota(classes);
+        one_hot(class - ((class + 0.5) * (1.0 / n)).floor() * n, self.students)
+    }
+
+    /// One-hot labels `[B, K]` of a batch that is divided, `u [B]` uniform in 0 to 1: a class of each row's student.
+    pub fn labels<'g>(&self, u: Var<'g>) -> Var<'g> {
+        let of_part = |k: usize| {
+            let number = (self.part(u, k) * self.classes_of(k) as f32).floor();
+            number * self.students as f32 + k as f32
+        };
+        one_hot(self.joined(&(0..self.students).map(of_part).collect::<Vec<_>>()), self.of.classes())
+    }
+
+    /// A batch that is divided among the students, who take turns row by row: what `build` makes of each student's rows
+    /// of `inputs`, each `[B, ..]` or `[1, ..]` for all. It costs one evaluation.
+    pub fn divided<'g>(
+        &self,
+        params: &Params<'g>,
+        inputs: &[Var<'g>],
+        build: impl Fn(&NetworkConfig, &[Var<'g>]) -> Var<'g>,
+    ) -> Var<'g> {
+        let of = |k: usize| {
+            let part = |x: &Var<'g>| if x.shape()[0] == 1 { *x } else { self.part(*x, k) };
+            build(&self.of, &inputs.iter().map(part).collect::<Vec<_>>())
+        };
+        self.joined(&self.each(params, of))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::reference::evaluate;
+    use crate::nets::testing::{assert_close, feed};
+    use crate::nets::{MlpConfig, ParamLayout};
+
+    const CLASSES: usize = 5;
+
+    fn config() -> StudentsConfig {
+        let of = MlpConfig { dim: 2, width: 8, depth: 1, label_dim: CLASSES, two_times: false };
+        StudentsConfig { students: 2, of: Box::new(NetworkConfig::Mlp(of)) }
+    }
+
+    /// Weights of both students, no two alike, and those of each.
+    fn weights(layout: &ParamLayout, of: &ParamLayout) -> [Vec<f64>; 3] {
+        let all: Vec<f64> = (0..layout.len).map(|i| 0.3 * (i as f64 * 0.7).sin()).collect();
+        assert_eq!(layout.len, 2 * of.len);
+        let half = |k: usize| all[k * of.len..(k + 1) * of.len].to_vec();
+        [all.clone(), half(0), half(1)]
+    }
+
+    #[test]
+    fn each_class_is_drawn_by_its_student() {
+        let (config, graph) = (config(), Graph::new());
+        let network = NetworkConfig::Students(config.clone());
+        let of = &*config.of;
+        let latent = graph.input("latent", 0, &[CLASSES, 2]);
+        let labels = one_hot(graph.iota(CLASSES), CLASSES);
+        let drawn = |net: &NetworkConfig, store| net.generator(&Params::new(&graph, store), latent, 2.5, Some(labels));
+        let wanted = [drawn(&network, "all"), drawn(of, "first"), drawn(of, "second")];
+        let [all, first, second] = weights(&network.generator_layout(), &of.generator_layout());
+        let latents: Vec<f64> = (0..10).map(|i| (f64::from(i) * 1.3).cos()).collect();
+        let stores = [("all", &all[..]), ("first", &first), ("second", &second), ("latent", &latents)];
+        let out = evaluate(&graph, &feed(&stores), &wanted);
+        for class in 0..CLASSES {
+            let row = 2 * class..2 * class + 2;
+            assert_close(&out[0][row.clone()], &out[1 + class % 2][row], 1e-12);
+        }
+        assert!((out[1][0] - out[2][0]).abs() > 1e-3, "students that are alike prove nothing");
+    }
+
+    #[test]
+    fn a_divided_batch_gives_what_the_classes_choose() {
+        let (config, graph) = (config(), Graph::new());
+        let network = NetworkConfig::Students(config.clone());
+        let x = graph.input("x", 0, &[6, 2]);
+        let (sigma, u) = (graph.input("sigma", 0, &[6]), graph.input("u", 0, &[6]));
+        let labels = config.labels(u);
+        let params = Params::new(&graph, "all");
+        let chosen = network.denoiser(&params, x, sigma, Some(labels));
+        let divided = config.divided(&params, &[x, sigma, labels], |net, inputs| {
+            net.denoiser(&params, inputs[0], inputs[1], Some(inputs[2]))
+        });
+        let [all, ..] = weights(&network.generator_layout(), &config.of.generator_layout());
+        let u: [f64; 6] = [0.0, 0.0, 0.4, 0.6, 0.99, 0.99];
+        let points: Vec<f64> = (0..12).map(|i| (f64::from(i) * 1.3).cos()).collect();
+        let stores = [("all", &all[..]), ("x", &points), ("sigma", &[0.1, 0.2, 0.5, 1.0, 2.0, 4.0]), ("u", &u)];
+        let out = evaluate(&graph, &feed(&stores), &[chosen, divided, labels]);
+        assert_close(&out[0], &out[1], 1e-12);
+        let class = |row: &[f64]| row.iter().position(|x| *x == 1.0).unwrap();
+        let classes: Vec<usize> = out[2].chunks(CLASSES).map(class).collect();
+        assert_eq!(classes, [0, 1, 2, 3, 4, 3], "0, 2, 4 of the first student, 1, 3 of the second, in turn");
+    }
+
+    #[test]
+    fn configurations_are_read_and_wrong_ones_refused() {
+        let network = NetworkConfig::Students(config());
+        network.validate().unwrap();
+        assert_eq!((network.classes(), network.data_shape()), (CLASSES, vec![2]));
+        assert_eq!(network, NetworkConfig::from_json(&serde_json::to_string(&network).unwrap()).unwrap());
+        for students in [0, 1, 6] {
+            let error = StudentsConfig { students, ..config() }.validate().unwrap_err().to_string();
+            assert!(error.contains("from 2 to the number of classes, 5"), "{error}");
+        }
+        assert!(network.students(2).validate().is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! Multi-student distillation (Song et al. 2024, arXiv 2410.23274): the classes are divided among several generators,
+//! each with a denoiser of its own samples, and one teacher of all classes.
+//!
+//! The paper's first stage for students of the teacher's size, distribution matching. Its adversarial stage, and the
+//! score matching by which smaller students begin, are left out.
+
+use super::super::recipe::{Count, First, Handover, Head, Method, Mode, Need, Network, Phase, Recipe, Subject, Update};
+use super::super::step::{Setup, Step};
+use super::score::{self, Denoised, generator_rates, pull};
+use super::{dmd, warm_up};
+use crate::model::ModelKind;
+use crate::nets::NetworkConfig;
+
+/// Several students.
+pub const METHOD: Method = Method {
+    name: "msd",
+    about: "As dmd, with several generators that share the classes among them.",
+    paper: "arXiv 2410.23274",
+    knobs: &score::knobs_and("students"),
+    needs: &[Need::Teacher, Need::Classes],
+    settings: |c| {
+        (dmd::METHOD.settings)(c);
+        c.classes = 1;
+    },
+    recipe,
+};
+
+fn recipe(setup: &Setup) -> Recipe {
+    let network = |name, net, first| Network { name, net, head: Head::Denoise, first, mode: Mode::Trained };
+    let students = || setup.network.clone().students(setup.config.students);
+    // The teacher last: a copy to itself makes its average its weights.
+    let inherit = ["generator", "fake", "teacher"].map(|to| Handover::Copy { from: "teacher", to }).to_vec();
+    let distillation = Phase {
+        name: "distillation",
+        length: Count::Knob("steps"),
+        turn: vec![(Count::Knob("critic_steps"), FAKE), (Count::Times(1), GENERATOR)],
+        saves: vec![("generator", ModelKind::Generator)],
+        then: Vec::new(),
+    };
+    let story = score::story(
+        "Each student has a denoiser of its own, a copy of the teacher at first, which learns to remove noise from that \
+         student's samples.",
+        "What the teacher and each sample's own fake denoiser disagree on, divided by the teacher's error, moves the \
+         sample.",
+    );
+    Recipe {
+        networks: vec![
+            network("generator", students(), First::Random(0)),
+            network("teacher", setup.network.clone(), First::Random(0)),
+            network("fake", students(), First::Random(0)),
+        ],
+        phases: warm_up(&setup.config, "teacher", &inherit).into_iter().chain([distillation]).collect(),
+        inherit,
+        ..score::recipe(setup, Mode::Trained, GENERATOR, &story)
+    }
+}
+
+const FAKE: Update = Update {
+    about: "each student's fake denoiser learns to remove noise from its samples",
+    build: |step| {
+        divide(step);
+        (score::FAKE.build)(step);
+    },
+    ..score::FAKE
+};
+
+const GENERATOR: Update = Update {
+    name: "generator",
+    about: "each student's samples move by the difference of two scores, in units of the teacher's error",
+    subject: Subject::Fake,
+    rates: generator_rates,
+    build: generator,
+};
+
+/// Equation 7 of DMD for each student, on a batch that is divided among them: classes of the first, of the second and so
+/// on.
+fn generator(step: &Step<'_>) {
+    divide(step);
+    let net = step.net("generator");
+    let denoised = Denoised::of(step, net.generate(step.latent()));
+    pull(step, &net, &denoised, dmd::gradient(&denoised));
+}
+
+fn divide(step: &Step<'_>) {
+    let NetworkConfig::Students(students) = &step.recipe().drawn().net else { unreachable!("see the recipe") };
+    step.divide(students);
+}
