@@ -5,6 +5,7 @@ use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step, Weights};
 use super::{from_noise, phase, tuned};
+use crate::graph::Var;
 use crate::nets::{Draw, per_sample};
 
 /// Consistency tuning.
@@ -55,20 +56,35 @@ fn tuning(step: &Step<'_>) {
     let stage = (step.progress() * STAGES).floor() + 1.0;
     let apart = ((-t).sigmoid() * FARTHER + 1.0) * (stage * -std::f32::consts::LN_2).exp();
     let r = t * (1.0 - apart);
-    let is_above = lowest.less(r);
-    let r = r * is_above;
-    let at_t = net.denoise(x0 + per_sample(t, rank) * eps, t);
-    let at_r = step.frozen("generator", Weights::Param).denoise(x0 + per_sample(r, rank) * eps, r.max(lowest));
-    let above = per_sample(is_above, rank);
-    let target = (above * at_r + (1.0 - above) * x0).detach();
+    let r = r * lowest.less(r);
+    let frozen = step.frozen("generator", Weights::Param);
+    let below = |x, r| frozen.denoise(x, lowest.max(r));
+    let error = disagreement(|x, t| net.denoise(x, t), below, x0, eps, t, r);
     let axes: Vec<usize> = (1..rank).collect();
-    let squares = (at_t - target).square().sum(&axes).reshape(&[step.batch()]);
+    let squares = error.square().sum(&axes).reshape(&[step.batch()]);
     let c = HUBER * (step.width() as f32).sqrt();
     let distance = (squares + c * c).sqrt() - c;
     let loss = (distance / (t - r)).mean_all();
     step.record("Loss/tuning", loss);
     step.record("Levels/apart", (r / t).mean_all());
     step.descend(&net, loss);
+}
+
+/// `D(x0 + t eps; t) - sg D(x0 + r eps; r)` of data and noise `[B, ..]` at the levels `t` and `r [B]`; where r is 0, the
+/// second is x0 itself.
+fn disagreement<'g>(
+    at_t: impl FnOnce(Var<'g>, Var<'g>) -> Var<'g>,
+    at_r: impl FnOnce(Var<'g>, Var<'g>) -> Var<'g>,
+    x0: Var<'g>,
+    eps: Var<'g>,
+    t: Var<'g>,
+    r: Var<'g>,
+) -> Var<'g> {
+    let rank = x0.rank();
+    let noised = |level| x0 + per_sample(level, rank) * eps;
+    let above = per_sample(x0.graph().constant(0.0).less(r), rank);
+    let target = above * at_r(noised(r), r) + (1.0 - above) * x0;
+    at_t(noised(t), t) - target.detach()
 }
 
 const STORY: &[Moment] = &[
@@ -89,3 +105,48 @@ const STORY: &[Moment] = &[
         layers: &[Layer::Data, Layer::Samples],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::gaussian::{DATA, SIGNS, denoiser, gradient, stationary};
+    use super::*;
+
+    /// The end of the path through `x` at the level `sigma`, for a Gaussian with mean and deviation in a store:
+    /// `mean + deviation / sqrt(deviation^2 + sigma^2) (x - mean)`.
+    fn exact<'g>(x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        let [mean, deviation] = [0, 1].map(|i| x.graph().input("model", i, &[1, 1]));
+        mean + deviation / (deviation.square() + per_sample(sigma, 2).square()).sqrt() * (x - mean)
+    }
+
+    fn levels<'g>(x0: Var<'g>, t: f32, r: f32) -> [Var<'g>; 2] {
+        [t, r].map(|level| x0.graph().full(level, &[SIGNS.len()]))
+    }
+
+    /// As the levels come closer to each other, diffusion becomes consistency.
+    #[test]
+    fn at_first_the_denoiser_is_where_training_stays() {
+        stationary(DATA, |x0, eps| {
+            let [t, r] = levels(x0, 0.75, 0.0);
+            disagreement(denoiser, denoiser, x0, eps, t, r)
+        });
+    }
+
+    /// With one noise for both levels the mean of the lower answer differs from the exact map's at the higher by the
+    /// square of their distance. Divided by that, as in the loss, what is left of a slope at the exact map is the smaller,
+    /// the closer the levels are.
+    #[test]
+    fn at_last_the_consistency_map_is_where_training_stays() {
+        let off = |gap: f32| {
+            let gradient = gradient(DATA, |x0, eps| {
+                let [t, r] = levels(x0, 0.75, 0.75 - gap);
+                disagreement(exact, exact, x0, eps, t, r)
+            });
+            gradient.iter().map(|g| g.abs()).fold(0.0, f64::max) / f64::from(gap)
+        };
+        let [far, near, nearest] = [0.2, 0.1, 0.05].map(off);
+        assert!(far > 1e-3, "{far} proves nothing");
+        for (wide, half) in [(far, near), (near, nearest)] {
+            assert!((1.8..2.5).contains(&(wide / half)), "half the distance: {wide} became {half}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
 use super::{from_noise, phase, tuned};
+use crate::graph::Var;
 use crate::nets::{Draw, Rule, per_sample};
 
 /// Mean velocities.
@@ -39,8 +40,7 @@ const MEAN: Update = Update {
     build: mean,
 };
 
-/// `E |u(y, r, t) - sg(v - (t - r) du/dt)|^2` (equations 10 and 11), weighted. The total derivative along the path,
-/// `v du/dy + du/dt` with r at rest, is a Jacobian-vector product.
+/// The mean square of [`mean_velocity_error`], weighted.
 ///
 /// The paper draws both times log-normally. Here t is uniform up to the time that samples start from, and r uniform
 /// below it: a step over the whole way is learned as often as any other.
@@ -52,20 +52,34 @@ fn mean(step: &Step<'_>) {
     let t = step.stratified() * (last - FIRST_TIME) + FIRST_TIME;
     let differ = graph.constant(SAME).less(step.uniform(Stream::SigmaKind));
     let gap = t * step.uniform(Stream::Level) * differ;
-    let y = (1.0 - per_sample(t, rank)) * x0 + per_sample(t, rank) * eps;
-    let v = eps - x0;
-    let u = net.velocity(y, t, gap);
-    let one = graph.full(1.0, &[batch]);
-    let slope = graph.jvp(u, &[(y, v), (t, one), (gap, one)]);
-    let target = (v - per_sample(gap, rank) * slope).detach();
     let axes: Vec<usize> = (1..rank).collect();
-    let squares = (u - target).square().sum(&axes).reshape(&[batch]);
+    let error = mean_velocity_error(|y, t, gap| net.velocity(y, t, gap), x0, eps, t, gap);
+    let squares = error.square().sum(&axes).reshape(&[batch]);
     let (power, offset) = WEIGHT;
     let weight = ((squares.detach() + offset).log() * -power).exp();
     let loss = (weight * squares).mean_all();
     step.record("Loss/mean", loss);
     step.record("Velocity/error", squares.mean_all() * (1.0 / step.width() as f32));
     step.descend(&net, loss);
+}
+
+/// `u(y, r, t) - sg(v - (t - r) du/dt)` (equations 10 and 11) on the line from `x0` to `eps`, both `[B, ..]`, at times
+/// `t [B]` with `gap = t - r`. The total derivative along the line, `v du/dy + du/dt` with r at rest, is a
+/// Jacobian-vector product.
+fn mean_velocity_error<'g>(
+    u: impl FnOnce(Var<'g>, Var<'g>, Var<'g>) -> Var<'g>,
+    x0: Var<'g>,
+    eps: Var<'g>,
+    t: Var<'g>,
+    gap: Var<'g>,
+) -> Var<'g> {
+    let (graph, rank) = (x0.graph(), x0.rank());
+    let y = (1.0 - per_sample(t, rank)) * x0 + per_sample(t, rank) * eps;
+    let v = eps - x0;
+    let u = u(y, t, gap);
+    let one = graph.full(1.0, &t.shape());
+    let slope = graph.jvp(u, &[(y, v), (t, one), (gap, one)]);
+    u - (v - per_sample(gap, rank) * slope).detach()
 }
 
 const STORY: &[Moment] = &[
@@ -86,3 +100,29 @@ const STORY: &[Moment] = &[
         layers: &[Layer::Data, Layer::Samples],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::gaussian::{DATA, deviation, stationary, variable};
+    use super::*;
+
+    /// The mean velocity of the flow of a Gaussian with mean and deviation in a store: the flow maps `y` at time t to
+    /// `(1 - r) mean + (deviation at r / deviation at t) (y - (1 - t) mean)` at time r.
+    fn exact<'g>(y: Var<'g>, t: Var<'g>, gap: Var<'g>) -> Var<'g> {
+        let [mean, _] = [0, 1].map(|i| y.graph().input("model", i, &[1, 1]));
+        let [t, gap] = [t, gap].map(|time| per_sample(time, 2));
+        let r = t - gap;
+        let there = (1.0 - r) * mean + deviation("model", r) / deviation("model", t) * (y - (1.0 - t) * mean);
+        (y - there) / gap
+    }
+
+    #[test]
+    fn the_exact_mean_velocity_is_where_training_stays() {
+        for (t, gap) in [(0.9, 0.6), (0.6, 0.59), (0.4, 0.05)] {
+            stationary(DATA, |x0, eps| {
+                let [t, gap] = [t, gap].map(|time| variable(x0.graph(), time));
+                mean_velocity_error(exact, x0, eps, t, gap)
+            });
+        }
+    }
+}

@@ -9,6 +9,8 @@ mod dmd;
 mod ect;
 #[cfg(feature = "gallery")]
 mod flow;
+#[cfg(all(test, feature = "gallery"))]
+mod gaussian;
 #[cfg(feature = "gallery")]
 mod meanflow;
 #[cfg(feature = "gallery")]
