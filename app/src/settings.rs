@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use onestep_core::data::{Density, Official, load_points};
-use onestep_core::train::{
-    Config, DataSpec, KNOBS, Knob, KnobError, Method, Overrides, PRESETS, Preset, Setup, TrainingData,
-};
+use onestep_core::train::{Config, DataSpec, KNOBS, Knob, KnobError, Overrides, PRESETS, Preset, Setup, TrainingData};
 use serde::Deserialize;
 
 use crate::exit::bad_input;
@@ -61,7 +59,7 @@ impl SettingsArgs {
         let [file, environment, flags] = &layers;
         let whole = self.config.as_deref().is_some_and(is_saved_run);
         for layer in [file, environment, flags].into_iter().skip(usize::from(whole)) {
-            refuse_foreign(method, layer)?;
+            method.check(layer).map_err(|error| bad_input!("{error}"))?;
         }
         Ok((preset.name, config))
     }
@@ -74,18 +72,6 @@ impl SettingsArgs {
         });
         Preset::find(name)
             .ok_or_else(|| bad_input!("--preset {name}: there is no such preset; choose one of {}", preset_names()))
-    }
-}
-
-/// Settings that the method does not read, which would have no effect.
-fn refuse_foreign(method: &Method, layer: &Overrides) -> anyhow::Result<()> {
-    match layer.names().into_iter().find(|name| !method.reads(name)) {
-        None => Ok(()),
-        Some(name) => Err(bad_input!(
-            "{name} is no setting of the method {}; besides those of all methods it has {}",
-            method.name,
-            method.knobs.join(", ")
-        )),
     }
 }
 
@@ -264,10 +250,7 @@ mod tests {
             args(Some("gaussians"), overrides).resolve()
         };
         let error = of("flow", "divergence", "js").unwrap_err().to_string();
-        assert!(
-            error.starts_with("divergence is no setting of the method flow") && error.contains("cooldown"),
-            "{error}"
-        );
+        assert!(error.starts_with("divergence = js: is no setting of flow") && error.contains("cooldown"), "{error}");
         assert_eq!(of("ect", "warmup_steps", "77").unwrap().warmup_steps, 77, "a person's settings come last");
         assert!(of("ect", "batch", "16").unwrap().warmup_steps > 0, "a method changes a preset");
         assert!(of("gan", "batch", "16").is_err());

@@ -138,6 +138,7 @@ impl Resumption {
             to_come.retain(|change| change.step == step);
         }
         let saved = state.config.unwrap_or_else(|| settings.config.clone());
+        saved.method.get().check(overrides)?;
         let mut changed = saved.clone();
         for change in to_come.iter().filter(|change| change.step == step) {
             changed.set_live(&change.knob, &change.value)?;

@@ -5,6 +5,8 @@
 //! [`Step`]; its stores, statistics, scalars and optimizers are read off what it wrote, so nothing is said twice.
 
 use super::knobs::Config;
+#[cfg(feature = "native")]
+use super::knobs::{KnobError, Overrides};
 use super::methods::METHODS;
 use super::step::{Declared, Setup, Step};
 use crate::graph::{Graph, Var};
@@ -49,6 +51,17 @@ impl Method {
     /// Whether it reads this setting.
     pub fn reads(&self, knob: &str) -> bool {
         super::knobs::COMMON.contains(&knob) || self.knobs.contains(&knob)
+    }
+
+    #[cfg(feature = "native")]
+    /// Refuses settings that it does not read, which would have no effect.
+    pub fn check(&self, overrides: &Overrides) -> Result<(), KnobError> {
+        let Some(knob) = overrides.names().into_iter().find(|name| !self.reads(name)) else { return Ok(()) };
+        let mut config = Config::default();
+        config.apply(overrides);
+        let problem =
+            format!("is no setting of {}; besides those of all methods it has {}", self.name, self.knobs.join(", "));
+        Err(KnobError { knob: knob.to_owned(), value: config.text_of(knob), problem })
     }
 }
 

@@ -404,6 +404,7 @@ fn points_are_trained_drawn_measured_and_resumed() {
     }
     let resume = |rest: &str| run(&folder, &format!("train --resume latest --device cpu -q {rest}"));
     resume("--batch 32").fails(2, &["keeps its settings"]);
+    resume("--alpha 1").fails(2, &["alpha = 1", "no setting of diffratio"]);
     assert!(resume("--steps 40").ok().contains("generator-000040.safetensors"));
 
     let model = run_folder.display();
