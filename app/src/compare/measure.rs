@@ -4,18 +4,20 @@ use onestep_core::data::Split;
 use onestep_core::eval::report::MetricKind;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
-use onestep_core::nets::latent;
+use onestep_core::nets::{cycle, latent};
 use onestep_core::session::Session;
-use onestep_core::train::TrainingData;
+use onestep_core::train::{Config, TrainingData};
 use serde::{Deserialize, Serialize};
 
-use crate::eval::{ImageReference, PointReference};
+use crate::eval::{ImageReference, PointReference, can_read, class_accuracy};
 
 /// Points that are drawn for a value, and images.
 const POINTS: usize = 20_000;
-const IMAGES: usize = 5_000;
+const IMAGES: usize = 10_000;
 /// First seed of what is drawn; pictures show those from 0 on.
 const FIRST_SEED: u32 = 1 << 30;
+/// Of images as networks draw them.
+const RANGE: [f32; 2] = [-1.0, 1.0];
 
 /// What a run had spent and how good its samples were.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +33,11 @@ pub struct Point {
 /// What samples are held against.
 pub struct Yardstick {
     reference: Reference,
+    /// That of classes last.
     kinds: Vec<MetricKind>,
     count: usize,
+    /// That networks are told; 0 for none.
+    classes: usize,
 }
 
 enum Reference {
@@ -42,23 +47,29 @@ enum Reference {
 
 impl Yardstick {
     /// For data with a known density, or images that the built-in classifier knows.
-    pub fn new(data: &TrainingData, spec: &str, quiet: bool) -> anyhow::Result<Self> {
-        if let Some(density) = data.density {
+    pub fn new(data: &TrainingData, config: &Config, quiet: bool) -> anyhow::Result<Self> {
+        let classes = data.network(config).classes();
+        let (reference, mut kinds, count) = if let Some(density) = data.density {
             let mut kinds = vec![MetricKind::KlGrid, MetricKind::EnergyDistance];
             if density.modes().is_some() {
                 kinds.extend([MetricKind::ModesReached, MetricKind::HighQuality]);
             }
-            let reference = Reference::Points(PointReference::new(density, POINTS));
-            return Ok(Self { reference, kinds, count: POINTS });
-        }
-        let &[height, width, channels] = &data.spec.shape[..] else {
+            (Reference::Points(PointReference::new(density, POINTS)), kinds, POINTS)
+        } else if let &[height, width, channels] = &data.spec.shape[..] {
+            let kinds = vec![MetricKind::FidLenet, MetricKind::PrecisionLenet, MetricKind::RecallLenet];
+            let shape = [height, width, channels];
+            let reference = ImageReference::load(&config.data, Split::Train, shape, IMAGES, &kinds, quiet)?;
+            (Reference::Images(Box::new(reference)), kinds, IMAGES)
+        } else {
             return Err(crate::exit::bad_input!(
-                "--data {spec}: points without a known density cannot be measured; choose a density or images"
+                "--data {}: points without a known density cannot be measured; choose a density or images",
+                config.data
             ));
         };
-        let kinds = vec![MetricKind::FidLenet, MetricKind::PrecisionLenet, MetricKind::RecallLenet];
-        let reference = ImageReference::load(spec, Split::Train, [height, width, channels], IMAGES, &kinds, quiet)?;
-        Ok(Self { reference: Reference::Images(Box::new(reference)), kinds, count: IMAGES })
+        if can_read(classes, data.density, &config.data, &data.spec.shape) {
+            kinds.push(MetricKind::ClassAccuracy);
+        }
+        Ok(Self { reference, kinds, count, classes })
     }
 
     /// Names of the values; the first says how far samples are from data, the lower the better.
@@ -68,17 +79,30 @@ impl Yardstick {
         self.kinds.iter().map(|kind| format!("{}_{count}", kind.stem())).collect()
     }
 
+    /// How often a run is measured: images take long to draw where a sample takes many evaluations.
+    pub fn points(&self) -> u64 {
+        match self.reference {
+            Reference::Points(_) => 8,
+            Reference::Images(_) => 4,
+        }
+    }
+
     /// The values of the run as it is.
     pub fn measure(&self, session: &mut Session) -> anyhow::Result<Vec<f64>> {
         let width = session.data().spec.width();
         let latents: Vec<f32> = (0..self.count as u32).flat_map(|i| latent(FIRST_SEED + i, width)).collect();
         let samples = pollster::block_on(session.map(&latents))?;
-        match &self.reference {
-            Reference::Points(reference) => reference.measure(&samples, &self.kinds),
-            Reference::Images(reference) => {
-                let mut executor = Executor::Cpu(CpuExecutor::new());
-                reference.measure(&mut executor, &samples, [-1.0, 1.0], &self.kinds)
-            }
+        let mut executor = Executor::Cpu(CpuExecutor::new());
+        let mut kinds = self.kinds.clone();
+        kinds.retain(|kind| *kind != MetricKind::ClassAccuracy);
+        let (mut values, density) = match &self.reference {
+            Reference::Points(points) => (points.measure(&samples, &kinds)?, Some(points.density())),
+            Reference::Images(images) => (images.measure(&mut executor, &samples, RANGE, &kinds)?, None),
+        };
+        if kinds.len() < self.kinds.len() {
+            let classes = cycle(self.count, self.classes);
+            values.push(class_accuracy(&mut executor, &samples, &classes, density, RANGE)?);
         }
+        Ok(values)
     }
 }

@@ -6,26 +6,25 @@
 mod budget;
 mod measure;
 mod report;
+mod run;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
 use onestep_core::data::Picture;
 use onestep_core::nets::cycle;
-use onestep_core::session::{Command, Flow, Request, Session, SessionError, Start};
-use onestep_core::train::{Config, METHODS, Method, Overrides, Preset, Setup, TrainError, TrainingData};
+use onestep_core::train::{Config, METHODS, Method, Need, Overrides, Preset, TrainingData};
 
-use crate::device::{self, DeviceArgs};
+use crate::device::DeviceArgs;
 use crate::download::with_bar;
 use crate::exit::bad_input;
 use crate::interrupt;
-use crate::output::{note, print, progress};
+use crate::output::{note, print, progress, show_as};
 use crate::pictures::{grid, points, to_bytes};
 use crate::settings::suitable;
-use budget::{Budget, Costs};
-use measure::{Point, Yardstick};
-use report::{Outcome, Results};
+use budget::Budget;
+use measure::Yardstick;
+use report::Results;
+use run::{Comparison, Job, only_folder};
 
 /// Arguments of `onestep compare`.
 #[derive(clap::Args)]
@@ -56,18 +55,13 @@ pub struct Args {
     overrides: Overrides,
 }
 
-/// How often a run is measured.
-const POINTS: u64 = 8;
-
-/// One run of the comparison.
-struct Job {
-    method: &'static Method,
-    seed: u32,
-}
-
 /// Compares.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let methods = methods(args)?;
+    if let Some(name) = args.overrides.names().into_iter().find(|name| !methods.iter().any(|method| method.reads(name)))
+    {
+        return Err(bad_input!("{name}: none of the methods reads this setting; leave it out"));
+    }
     let base = args.overrides.data.clone().unwrap_or_else(|| "two-moons".to_owned());
     let preset = args.preset.as_deref().or_else(|| suitable(&base)).unwrap_or("mnist");
     let preset = Preset::find(preset).ok_or_else(|| bad_input!("--preset {preset}: there is no such preset"))?;
@@ -77,18 +71,32 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     interrupt::install()?;
     report::register_font();
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
-    let yardstick = Yardstick::new(&data, &base, quiet)?;
+    let yardstick = Yardstick::new(&data, &first, quiet)?;
+    if args.resume && results.metrics != yardstick.names() {
+        let before = results.metrics.join(", ");
+        return Err(bad_input!(
+            "{}: has measured {before}; --resume goes on with the same settings",
+            args.out.display()
+        ));
+    }
     results.metrics = yardstick.names();
     let jobs: Vec<Job> =
         (1..=args.seeds).flat_map(|seed| methods.iter().map(move |method| Job { method, seed })).collect();
-    let bar = progress(quiet, jobs.len() as u64 * 1000, "per mille");
+    std::fs::create_dir_all(args.out.join("runs"))
+        .map_err(|error| bad_input!("--out {}: cannot be made: {error}", args.out.display()))?;
+    results.save(&args.out)?;
+    let bar = progress(quiet, jobs.len() as u64 * 1000, "");
+    show_as(&bar, "{wide_bar} {percent} % {msg}, {eta} left");
+    let comparison = Comparison { args, preset, data: &base, yardstick: &yardstick, bar: &bar };
+    results.device = comparison.device()?;
     let mut pictures: Vec<(String, Picture)> = Vec::new();
     for (number, job) in jobs.iter().enumerate() {
         let known = results.runs.iter().any(|run| run.method == job.method.name && run.seed == job.seed);
         if !known {
-            bar.set_message(job.method.name);
+            bar.set_message(format!("{} with seed {}, {} of {}", job.method.name, job.seed, number + 1, jobs.len()));
+            bar.reset_eta();
             let from = number as u64 * 1000;
-            let Some(outcome) = train(args, preset, &base, job, &yardstick, &mut results, &bar, from)? else {
+            let Some(outcome) = comparison.train(job, from)? else {
                 bar.finish_and_clear();
                 results.save(&args.out)?;
                 return Err(anyhow::anyhow!("interrupted; the same command with --resume goes on"));
@@ -110,10 +118,12 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     print(results.table())
 }
 
-/// The methods that were named, or all.
+/// The methods that were named, or all that fit.
 fn methods(args: &Args) -> anyhow::Result<Vec<&'static Method>> {
+    let told = args.overrides.classes.is_some_and(|classes| classes > 0);
+    let fits = |method: &Method| told || !method.needs.contains(&Need::Classes);
     if args.methods.is_empty() {
-        return Ok(METHODS.iter().collect());
+        return Ok(METHODS.iter().filter(|method| fits(method)).collect());
     }
     let mut found: Vec<&'static Method> = Vec::new();
     for name in &args.methods {
@@ -122,6 +132,11 @@ fn methods(args: &Args) -> anyhow::Result<Vec<&'static Method>> {
             .ok_or_else(|| bad_input!("--methods {name}: there is no such method; known: {}", known()))?;
         if found.iter().any(|other| other.name == method.name) {
             return Err(bad_input!("--methods: {name} is named twice"));
+        }
+        if !fits(method) {
+            return Err(bad_input!(
+                "--methods {name}: it needs classes; add --classes, which tells them to all methods"
+            ));
         }
         found.push(method);
     }
@@ -140,7 +155,7 @@ fn config(args: &Args, preset: &Preset, method: &'static Method, data: &str, see
     config
 }
 
-/// The results so far: none, or those of the folder.
+/// The results so far: none, or those of the folder. Nothing is written.
 fn begin(args: &Args, data: &str) -> anyhow::Result<Results> {
     let file = args.out.join("results.json");
     if args.resume {
@@ -164,141 +179,27 @@ fn begin(args: &Args, data: &str) -> anyhow::Result<Results> {
             args.out.display()
         ));
     }
-    std::fs::create_dir_all(args.out.join("runs"))
-        .map_err(|error| bad_input!("--out {}: cannot be made: {error}", args.out.display()))?;
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     let unit = if matches!(args.budget, Budget::Operations(_)) { "operations" } else { "seconds" };
-    let results = Results {
+    Ok(Results {
         command: format!("onestep {command}"),
         data: data.to_owned(),
         budget: words(args.budget),
         unit: unit.to_owned(),
         ..Results::default()
-    };
-    results.save(&args.out)?;
-    Ok(results)
+    })
 }
 
 fn words(budget: Budget) -> String {
     match budget {
-        Budget::Operations(operations) => format!("{} TFLOP", operations * 1e-12),
+        Budget::Operations(operations) => format!("{} TFLOP", (operations * 1e-9).round() / 1000.0),
         Budget::Seconds(secs) => format!("{secs} s"),
-    }
-}
-
-/// Trains one run to its end and measures it on the way; `None` if it was interrupted.
-#[expect(clippy::too_many_arguments, reason = "they are the comparison")]
-fn train(
-    args: &Args,
-    preset: &Preset,
-    data_name: &str,
-    job: &Job,
-    yardstick: &Yardstick,
-    results: &mut Results,
-    bar: &ProgressBar,
-    from: u64,
-) -> anyhow::Result<Option<Outcome>> {
-    let mut outcome = Outcome {
-        method: job.method.name.to_owned(),
-        seed: job.seed,
-        problem: None,
-        points: Vec::new(),
-        evaluations: 0,
-        auxiliary_parameters: 0,
-        device_bytes: 0,
-        turns: Vec::new(),
-        tflop: 0.0,
-        secs: 0.0,
-    };
-    let config = config(args, preset, job.method, data_name, job.seed);
-    let folder = args.out.join("runs").join(format!("{}-{}", job.method.name, job.seed));
-    let start = Start::New { preset: preset.name.to_owned(), config: Box::new(config.clone()), transfer: None };
-    let request = Request { start, outdir: Some(folder.clone()) };
-    if let Err(error) = request.config() {
-        outcome.problem = Some(error.to_string());
-        return Ok(Some(outcome));
-    }
-    let data = TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(()))?;
-    let network = data.network(&config);
-    network.validate()?;
-    let mut setup = Setup { network, data: data.spec.clone(), config };
-    let (costs, budget) = match args.budget {
-        Budget::Operations(budget) => (Costs::operations(&setup)?, budget),
-        Budget::Seconds(budget) => {
-            (Costs::seconds(&setup, &data, device::open_silently(&args.device, true)?.0)?, budget)
-        }
-    };
-    setup.config = costs.fit(&setup, budget)?;
-    let recipe = setup.recipe();
-    let turns: Vec<u64> = recipe.phases.iter().map(|phase| phase.length.of(&setup.config)).collect();
-    let all: u64 = turns.iter().sum();
-    setup.config.snap = all.div_ceil(POINTS).max(1);
-    setup.config.keep_last = 1;
-    setup.config.tick = setup.config.snap;
-    outcome.evaluations = recipe.draw.evaluations();
-    outcome.auxiliary_parameters = recipe.networks.iter().skip(1).map(|network| network.layout().parameters()).sum();
-    outcome.turns = recipe.phases.iter().map(|phase| phase.name.to_owned()).zip(turns).collect();
-    let operations = Costs::operations(&setup)?;
-    outcome.tflop = operations.run(&setup) * 1e-12;
-
-    let curve = folder.join("curve.json");
-    let goes_on =
-        std::fs::read_to_string(&curve).ok().and_then(|text| serde_json::from_str::<(f64, Vec<Point>)>(&text).ok());
-    let start = if let Some((secs, points)) = goes_on {
-        (outcome.secs, outcome.points) = (secs, points);
-        Start::Resume { path: folder.clone(), overrides: Box::default() }
-    } else {
-        let _ = std::fs::remove_dir_all(&folder);
-        Start::New { preset: preset.name.to_owned(), config: Box::new(setup.config.clone()), transfer: None }
-    };
-    let (executor, _) = device::open_silently(&args.device, true)?;
-    results.device = executor.name();
-    let clock = Instant::now();
-    let request = Request { start, outdir: Some(folder) };
-    let mut session = Session::open(&request, executor, data, Box::new(|_| ()), Box::new(move || clock.elapsed()))?;
-    let mut measuring = Duration::ZERO;
-    let before = outcome.secs;
-    let spent = |step: u64| costs.run(&setup) * step as f64 / all.max(1) as f64;
-    loop {
-        if interrupt::requested() {
-            session.handle(Command::Stop);
-        }
-        let flow = match pollster::block_on(session.advance()) {
-            Ok(flow) => flow,
-            Err(SessionError::Train(error @ TrainError::NonFinite { .. })) => {
-                outcome.problem = Some(error.to_string());
-                return Ok(Some(outcome));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let step = session.iterations();
-        bar.set_position(from + 1000 * step / all.max(1));
-        if interrupt::requested() && flow == Flow::End && step < all {
-            return Ok(None);
-        }
-        let due = step > 0 && (step.is_multiple_of(setup.config.snap) || step >= all);
-        if due && outcome.points.last().is_none_or(|last| last.step < step) {
-            let start = Instant::now();
-            let values = yardstick.measure(&mut session)?;
-            outcome.points.push(Point { step, spent: spent(step), values });
-            measuring += start.elapsed();
-            outcome.secs = before + clock.elapsed().saturating_sub(measuring).as_secs_f64();
-            let text = serde_json::to_string(&(outcome.secs, &outcome.points))?;
-            onestep_core::files::atomic_write(&curve, |file| std::io::Write::write_all(file, text.as_bytes()))?;
-        }
-        if flow == Flow::End {
-            outcome.device_bytes = session.trainer().executor.memory().iter().map(|(_, bytes)| bytes).sum();
-            return Ok(Some(outcome));
-        }
     }
 }
 
 /// The samples of a run's end.
 fn picture(out: &Path, job: &Job, data: &TrainingData) -> anyhow::Result<Picture> {
-    let folder = out.join("runs").join(format!("{}-{}", job.method.name, job.seed));
-    let run = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
-    let run = run.ok_or_else(|| anyhow::anyhow!("{}: holds no run", folder.display()))?;
-    let model = crate::draw::open_model(&run)?;
+    let model = crate::draw::open_model(&only_folder(&job.folder(out))?)?;
     let mut executor = onestep_core::exec::Executor::Cpu(onestep_core::exec::cpu::CpuExecutor::new());
     let mut generator = crate::draw::open_generator(&mut executor, &model)?;
     let count = if data.spec.bytes { 64 } else { 4096 };

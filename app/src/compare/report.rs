@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::measure::Point;
 
 /// What is known of one run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     pub method: String,
     pub seed: u32,
@@ -118,7 +118,8 @@ impl Results {
             cells.push(problems.join("; "));
             text += &row(&cells);
         }
-        let _ = write!(text, "\nMade by `{}`.\n", self.command);
+        text += "\nA warm-up that several methods begin with was trained once per seed and is charged to each.\n";
+        let _ = write!(text, "Made by `{}`.\n", self.command);
         text
     }
 

@@ -14,7 +14,7 @@ use onestep_core::eval::EvalError;
 use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::report::{Metric, MetricKind};
 use onestep_core::exec::Executor;
-use onestep_core::model::{ModelFile, ModelMeta};
+use onestep_core::model::ModelFile;
 use onestep_core::nets::cycle;
 use serde::Serialize;
 
@@ -93,12 +93,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let data = args.data.as_deref().unwrap_or(&first.dataset);
     let density = if points { Some(Density::parse(data).map_err(|_| no_density(data))?) } else { None };
     let known = first.network.classes();
-    // The classifier reads digits.
-    let readable = known > 0
-        && match density {
-            Some(density) => density.classes() == known,
-            None => matches!(data, "mnist" | "mnist-10k") && Lenet::check_shape(&first.data_shape).is_ok(),
-        };
+    let readable = can_read(known, density, data, &first.data_shape);
     let kinds = kinds(args, density, readable)?;
     let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
     let reference = if let Some(density) = density {
@@ -183,36 +178,40 @@ fn measure(
     let classes = if known > 0 { cycle(num, known) } else { Vec::new() };
     let samples = draw(&mut generator, executor, &seeds, &classes)?;
     let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
-    let mut values = match reference {
-        Reference::Points(points) => points.measure(&samples, &compared)?,
-        Reference::Images(images) => images.measure(executor, &samples, model.meta.data_range, &compared)?,
-    }
-    .into_iter();
+    let (values, density) = match reference {
+        Reference::Points(points) => (points.measure(&samples, &compared)?, Some(points.density())),
+        Reference::Images(images) => (images.measure(executor, &samples, model.meta.data_range, &compared)?, None),
+    };
+    let mut values = values.into_iter();
     let value = |kind: &MetricKind| match kind {
-        MetricKind::ClassAccuracy => class_accuracy(executor, &samples, &classes, reference, &model.meta),
+        MetricKind::ClassAccuracy => class_accuracy(executor, &samples, &classes, density, model.meta.data_range),
         _ => values.next().context("every other metric has a value"),
     };
     kinds.iter().map(value).collect()
 }
 
-/// Share of samples that show the class that was asked for.
-fn class_accuracy(
+/// Whether it can be told which of so many classes a sample shows: points by the density, digits by the classifier.
+pub fn can_read(classes: usize, density: Option<Density>, data: &str, shape: &[usize]) -> bool {
+    classes > 0
+        && match density {
+            Some(density) => density.classes() == classes,
+            None => matches!(data, "mnist" | "mnist-10k") && Lenet::check_shape(shape).is_ok(),
+        }
+}
+
+/// Share of samples, points of a density or images in `range`, that show the class that was asked for.
+pub fn class_accuracy(
     executor: &mut Executor,
     samples: &[f32],
     classes: &[u32],
-    reference: &Reference,
-    meta: &ModelMeta,
+    density: Option<Density>,
+    range: [f32; 2],
 ) -> anyhow::Result<f64> {
-    match reference {
-        Reference::Points(points) => {
-            let shown = samples.as_chunks::<2>().0.iter().map(|point| points.density().nearest_class(*point));
-            let right = shown.zip(classes).filter(|(shown, class)| shown == *class).count();
-            Ok(right as f64 / classes.len() as f64)
-        }
-        Reference::Images(_) => {
-            let labels: Vec<u8> = classes.iter().map(|class| *class as u8).collect();
-            let images = to_bytes(samples, meta.data_range);
-            Ok(pollster::block_on(Lenet::embedded()?.accuracy(executor, &images, &labels))?)
-        }
+    if let Some(density) = density {
+        let shown = samples.as_chunks::<2>().0.iter().map(|point| density.nearest_class(*point));
+        let right = shown.zip(classes).filter(|(shown, class)| shown == *class).count();
+        return Ok(right as f64 / classes.len() as f64);
     }
+    let labels: Vec<u8> = classes.iter().map(|class| *class as u8).collect();
+    Ok(pollster::block_on(Lenet::embedded()?.accuracy(executor, &to_bytes(samples, range), &labels))?)
 }

@@ -23,11 +23,15 @@ impl Session {
         Ok(field.read(&mut self.trainer.executor, sigma).await?)
     }
 
-    /// The averaged generator at other latents `[n, ..]`: `[n, ..]`, for pictures of its map.
+    /// The averaged generator at other latents `[n, ..]`: `[n, ..]`, for pictures of its map. With K classes, row i
+    /// has class i mod K.
     pub async fn map(&mut self, latents: &[f32]) -> Result<Vec<f32>, SessionError> {
         let width = self.trainer.setup.data.width();
+        let rows = sample_batch(&self.trainer.setup.data);
+        // Whole cycles of the classes.
+        let rows = rows - rows % self.trainer.setup.network.classes().max(1);
         let mut samples = Vec::with_capacity(latents.len());
-        for batch in latents.chunks(sample_batch(&self.trainer.setup.data) * width) {
+        for batch in latents.chunks(rows * width) {
             samples.extend(self.trainer.sample(batch).await?);
         }
         Ok(samples)

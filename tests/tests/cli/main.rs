@@ -2,9 +2,13 @@
 //!
 //! Everything runs on the CPU executor with tiny networks. `cargo test --workspace` builds the program.
 
+#[cfg(unix)]
+mod compare;
+#[cfg(unix)]
+mod signals;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 use onestep_core::data::{Picture, write_npy_u8};
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta, Storage};
@@ -435,103 +439,6 @@ fn events_are_lines_of_json() {
     let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("started", "done"), "{out}");
     assert!(kinds.contains(&"statistics") && kinds.contains(&"saved"), "{out}");
-}
-
-/// Starts a program as if none of its signals had been ignored, which they are where `nohup` runs the tests.
-#[cfg(unix)]
-const WITH_SIGNALS: &str =
-    if cfg!(target_os = "linux") { "exec env --default-signal=HUP,INT,TERM" } else { "exec env" };
-
-/// A run without an end.
-#[cfg(unix)]
-struct Endless {
-    folder: TempDir,
-    child: Child,
-}
-
-#[cfg(unix)]
-impl Endless {
-    /// Starts it behind these words of the shell.
-    fn start(before: &str) -> Self {
-        let folder = folder();
-        let run = "train --preset gaussians --device cpu --width 16 --batch 64 --steps 100000000 --tick 10 --json";
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{before} {} {run}", program().display())]).current_dir(folder.path());
-        let child = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut run = Self { folder, child };
-        run.trains_on();
-        run
-    }
-
-    /// Waits until the run has written more statistics than there are.
-    #[track_caller]
-    fn trains_on(&mut self) {
-        let lines = || {
-            let runs = std::fs::read_dir(self.folder.path().join("runs")).ok()?;
-            let file = runs.flatten().next()?.path().join("stats.jsonl");
-            Some(std::fs::read_to_string(file).ok()?.lines().count())
-        };
-        let (start, before) = (Instant::now(), lines().unwrap_or(0));
-        while lines().unwrap_or(0) <= before + 3 {
-            assert!(self.child.try_wait().unwrap().is_none(), "the run has ended");
-            assert!(start.elapsed() < Duration::from_mins(1), "training does not go on");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Sends signals such as `-INT`, all at once.
-    fn send(&self, signals: &[&str]) {
-        let id = self.child.id();
-        let lines: Vec<String> = signals.iter().map(|signal| format!("kill {signal} {id}")).collect();
-        assert!(Command::new("sh").args(["-c", &lines.join(" && ")]).status().unwrap().success());
-    }
-
-    #[track_caller]
-    fn ends_saved(mut self) {
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
-        let run_folder = self.folder.path().join("runs").join(&names(&self.folder.path().join("runs"))[0]);
-        // That of the start, and that of the end.
-        assert_eq!(names(&run_folder.join("checkpoints")).len(), 2);
-        let latest = std::fs::read_to_string(run_folder.join("latest.json")).unwrap();
-        assert!(!latest.contains("state-000000"), "{latest}");
-    }
-}
-
-#[cfg(unix)]
-impl Drop for Endless {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn the_first_interrupt_saves_and_ends_cleanly() {
-    let run = Endless::start(WITH_SIGNALS);
-    run.send(&["-INT"]);
-    run.ends_saved();
-}
-
-/// A service that is stopped, a terminal that is closed: two signals in a row lost all since the last checkpoint.
-#[cfg(unix)]
-#[test]
-fn signals_that_come_together_save_as_one_does() {
-    for signals in [["-TERM", "-HUP"], ["-HUP", "-HUP"]] {
-        let run = Endless::start(WITH_SIGNALS);
-        run.send(&signals);
-        run.ends_saved();
-    }
-}
-
-/// A run under `nohup` ended when its terminal closed.
-#[cfg(unix)]
-#[test]
-fn signals_that_are_ignored_at_the_start_stay_ignored() {
-    let mut run = Endless::start("trap '' HUP INT; exec");
-    run.send(&["-HUP", "-INT"]);
-    run.trains_on();
-    run.send(&["-TERM"]);
-    run.ends_saved();
 }
 
 /// Warnings in a file began with codes for colours.

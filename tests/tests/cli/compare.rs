@@ -1,0 +1,77 @@
+//! `onestep compare`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::signals::WITH_SIGNALS;
+use crate::{Run, folder, names, program, run};
+
+/// Two methods that begin with the same warm-up.
+const TWO: &str = "compare --methods vsd,dmd --data gaussians --seeds 1 --budget 60GFLOP --width 16 --batch 64 \
+                   --device cpu --deterministic -q";
+
+fn results(folder: &TempDir, out: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(folder.path().join(out).join("results.json")).unwrap()).unwrap()
+}
+
+/// Waits until a run has been measured, and another has not.
+fn wait_for(curve: &Path) {
+    let start = Instant::now();
+    while !std::fs::read_to_string(curve).is_ok_and(|text| text.contains("step")) {
+        assert!(start.elapsed() < Duration::from_mins(2), "{} does not come", curve.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_comparison_that_is_interrupted_goes_on_to_the_same_numbers() {
+    let folder = folder();
+    run(&folder, &format!("{TWO} --out whole")).ok();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{WITH_SIGNALS} {} {TWO} --out parts", program().display())]);
+    shell.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = shell.spawn().unwrap();
+    wait_for(&folder.path().join("parts/runs/dmd-1/curve.json"));
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let ended = Run::from(child.wait_with_output().unwrap());
+    assert!(ended.code == Some(1) && ended.stderr.contains("--resume goes on"), "{}", ended.stderr);
+    let first = results(&folder, "parts");
+    assert_eq!(first["runs"].as_array().unwrap().len(), 1, "the second run was finished: nothing was interrupted");
+    let table = run(&folder, &format!("{TWO} --out parts --resume")).ok();
+    assert!(table.contains("| vsd | 1 |") && table.contains("| dmd | 1 |"), "{table}");
+    let [whole, parts] = ["whole", "parts"].map(|out| results(&folder, out));
+    for (whole, parts) in whole["runs"].as_array().unwrap().iter().zip(parts["runs"].as_array().unwrap()) {
+        for what in ["method", "points", "turns", "tflop"] {
+            assert_eq!(whole[what], parts[what]);
+        }
+        assert_eq!((whole["points"].as_array().unwrap().len(), &whole["turns"][0][0]), (8, &"warm-up".into()));
+    }
+    let runs = names(&folder.path().join("parts/runs"));
+    let shared = runs.iter().filter(|name| name.starts_with("warm-up-")).count();
+    assert_eq!((runs.len(), shared), (3, 1), "one warm-up for both: {runs:?}");
+    for file in ["table.md", "samples.png", "curves.png", "curves.svg"] {
+        assert!(folder.path().join("parts").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn comparisons_that_cannot_be_are_one_line_and_leave_nothing() {
+    let folder = folder();
+    let refused = |line: &str, words: &[&str]| run(&folder, line).fails(2, words);
+    refused("compare --methods vsd,dmdd", &["--methods dmdd", "known", "diffratio"]);
+    refused("compare --methods vsd,vsd", &["vsd is named twice"]);
+    refused("compare --resume --out there", &["there", "--resume wants the folder of a comparison"]);
+    refused("compare --data a-name", &["a-name"]);
+    refused("compare --methods vsd --lr-generator 7", &["lr_generator"]);
+    refused("compare --methods denoise,flow --alpha 1", &["alpha", "none of the methods"]);
+    refused("compare --methods msd,dmd", &["msd", "--classes"]);
+    assert_eq!(names(folder.path()), [""; 0]);
+    std::fs::create_dir(folder.path().join("there")).unwrap();
+    refused("compare --out there", &["--out there", "--resume", "another folder"]);
+    assert_eq!(names(&folder.path().join("there")), [""; 0]);
+}
