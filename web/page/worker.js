@@ -81,10 +81,10 @@ const methods = {
     lab = undefined;
     const [opened, choice] = await openOn(prefer, (kind) => bindings.Lab.open(kind, data, vertices, seed));
     lab = opened;
-    return { ...choice, halfWidth: lab.halfWidth, real: lab.real };
+    return { ...choice, halfWidth: lab.halfWidth, real: lab.real, updates: lab.updates };
   },
   labTrain: async (millis) => ({ ...(await lab.train(millis)), finished: lab.finished }),
-  labStep: (network) => lab.step(network),
+  labStep: (update) => lab.step(update),
   labView: (sigma) => lab.view(sigma),
 };
 

@@ -7,7 +7,7 @@ use onestep_core::eval::planar::{Grid, LIVE_BINS, kl_grid};
 use onestep_core::exec::Executor;
 use onestep_core::sampling::canary;
 use onestep_core::session::{Command, Event, Flow, Session};
-use onestep_core::train::{Config, Preset, Setup, TrainingData};
+use onestep_core::train::{Config, Preset, See, Setup, TrainingData};
 use wasm_bindgen::prelude::*;
 
 use crate::{device, js};
@@ -87,7 +87,13 @@ impl Lab {
         self.real.clone()
     }
 
-    /// Generator updates so far.
+    /// Names of the updates that can be made one by one, in the order of a turn.
+    #[wasm_bindgen(getter)]
+    pub fn updates(&self) -> Vec<String> {
+        self.session.updates().into_iter().map(str::to_owned).collect()
+    }
+
+    /// Turns so far.
     #[wasm_bindgen(getter)]
     pub fn iterations(&self) -> f64 {
         self.session.iterations() as f64
@@ -99,7 +105,8 @@ impl Lab {
         self.finished
     }
 
-    /// Trains for about this long; returns the statistics that came meanwhile, by name.
+    /// Trains for about this long; returns the statistics that came meanwhile, by name, and that which stands for the
+    /// quality of the samples as `meter`.
     pub async fn train(&mut self, millis: f64) -> Result<JsValue, JsValue> {
         let end = js::now_ms() + millis;
         self.session.handle(Command::Play);
@@ -126,7 +133,7 @@ impl Lab {
         Ok(self.take_statistics())
     }
 
-    /// What there is to see: `samples`, and at noise level `sigma` the field's `logits` and
+    /// What there is to see: `samples`, and at noise level `sigma` the field's `heights` and
     /// `slopes` (`side` x `side`, both coordinates ascending), and the divergence `kl`.
     pub async fn view(&mut self, sigma: f32) -> Result<JsValue, JsValue> {
         self.session.handle(Command::Sample);
@@ -145,7 +152,7 @@ impl Lab {
         let kl = kl.map_err(|e| js::error("Diverged", &e.to_string()))?;
         Ok(js::object(&[
             ("samples", js::floats(&samples)),
-            ("logits", js::floats(&field.heights)),
+            ("heights", js::floats(&field.heights)),
             ("slopes", js::floats(&field.arrows)),
             ("side", (FIELD as u32).into()),
             ("kl", kl.into()),
@@ -170,6 +177,14 @@ impl Lab {
     }
 
     /// The last statistics and warnings; other events are for hosts without a screen.
+    /// The statistic that the method shows for the quality of its samples.
+    fn meter(&self) -> Option<&'static str> {
+        self.session.trainer().recipe().sights.iter().find_map(|sight| match sight.see {
+            See::Levels { mean, .. } => Some(mean),
+            See::Field(_) => None,
+        })
+    }
+
     fn take_statistics(&self) -> JsValue {
         let mut properties = Vec::new();
         let events = std::mem::take(&mut *self.events());
@@ -177,6 +192,8 @@ impl Lab {
             match event {
                 Event::Statistics { values, .. } => {
                     properties = values.iter().map(|(name, value)| (name.as_str(), JsValue::from(*value))).collect();
+                    let meter = self.meter().and_then(|name| values.get(name));
+                    properties.extend(meter.map(|value| ("meter", JsValue::from(*value))));
                 }
                 Event::Warning { message } => js::console_error(message),
                 _ => {}

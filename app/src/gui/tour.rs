@@ -32,8 +32,8 @@ const STEPS: [(Part, &str, &str); 6] = [
     ),
     (
         Part::Stage,
-        "The ratio and its gradient",
-        "One light network learns where data are more likely than samples. Its gradient tells every sample which way to go: no teacher is needed. The diagram beside the plane shows the round; Slow motion walks through it.",
+        "Which way samples go",
+        "Arrows show where the method moves samples, colours what it knows of the plane. The diagram beside the plane shows the round; Slow motion walks through it.",
     ),
     (
         Part::Settings,
@@ -43,7 +43,7 @@ const STEPS: [(Part, &str, &str); 6] = [
     (
         Part::Plots,
         "Is it getting better?",
-        "An accuracy of the ratio network near one half means that it cannot tell samples from data any more: that is the aim.",
+        "Quality measures how far samples are from data: the lower, the better. Point at the title of a chart: it says what the curves are, and where they should go.",
     ),
     (
         Part::Tabs,

@@ -59,10 +59,11 @@ export function lab(app) {
     }
     run = await remote.call("labOpen", device, data, Float32Array.from(strokes), SEED);
     app.showDevice(run);
+    app.part("lab-updates").replaceChildren(...run.updates.map(button));
     opened = data;
     divergences = [];
     await look();
-    app.say("Ready. Neither network has learned anything yet.");
+    app.say("Ready. Nothing has been learned yet.");
   }
 
   async function look() {
@@ -74,8 +75,8 @@ export function lab(app) {
   }
 
   function report(statistics) {
-    const accuracy = statistics["Ratio/accuracy"];
-    if (accuracy !== undefined) app.text("lab-accuracy", `${(100 * accuracy).toFixed(0)} %`);
+    const { meter } = statistics;
+    if (meter !== undefined) app.text("lab-meter", `${(100 * meter).toFixed(0)} %`);
   }
 
   async function train() {
@@ -125,26 +126,34 @@ export function lab(app) {
     stop();
     return queue(open);
   }
-  const step = (network) => {
+  const step = (update) => {
     stop();
     queue(async () => {
       if (!run) await open();
       if (isBlank()) return;
-      report(await remote.call("labStep", network));
+      report(await remote.call("labStep", update));
       await look();
     });
   };
 
+  /** What makes one update. */
+  function button(update) {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.id = `lab-${update}`;
+    made.textContent = `One ${update} step`;
+    made.addEventListener("click", () => step(update));
+    return made;
+  }
+
   play.addEventListener("click", toggle);
   app.part("lab-reset").addEventListener("click", reset);
-  app.part("lab-ratio").addEventListener("click", () => step("ratio"));
-  app.part("lab-generator").addEventListener("click", () => step("generator"));
   app.part("lab-data").addEventListener("change", (event) => app.go({ data: event.target.value }));
   sigma.addEventListener("input", () => {
     sigmaText();
     if (run && !playing) queue(look);
   });
-  for (const id of ["show-real", "show-fake", "show-ratio", "show-gradient"]) app.part(id).addEventListener("change", paint);
+  for (const id of ["show-real", "show-fake", "show-heights", "show-gradient"]) app.part(id).addEventListener("change", paint);
   document.addEventListener("visibilitychange", () => document.hidden && playing && stop());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 
@@ -200,7 +209,7 @@ export function lab(app) {
     context.clearRect(0, 0, size, size);
     const half = run?.halfWidth ?? 1.25;
     const toPixel = (x, y) => [(x / half * 0.5 + 0.5) * size, (0.5 - y / half * 0.5) * size];
-    if (seen && shows("ratio")) paintRatio(context, size);
+    if (seen && shows("heights")) paintHeights(context, size);
     const dots = (points, name, radius) => {
       context.fillStyle = colour(name);
       context.globalAlpha = 0.55;
@@ -220,18 +229,18 @@ export function lab(app) {
     paintPlot();
   }
 
-  /** The logarithm of the ratio as a colour: the data's where data are likelier, else the samples'. */
-  function paintRatio(context, size) {
-    const { side, logits } = seen;
+  /** The heights of the field as a colour: the data's where they are positive, else the samples'. */
+  function paintHeights(context, size) {
+    const { side, heights } = seen;
     const small = new OffscreenCanvas(side, side);
     const data = new ImageData(side, side);
     const rgb = [colour("fake"), colour("real")].map((hex) => [1, 3, 5].map((i) => Number.parseInt(hex.slice(i, i + 2), 16)));
     for (let row = 0; row < side; row++) {
       for (let column = 0; column < side; column++) {
-        const logit = logits[row * side + column];
+        const height = heights[row * side + column];
         const at = 4 * ((side - 1 - row) * side + column);
-        data.data.set(rgb[logit > 0 ? 1 : 0], at);
-        data.data[at + 3] = 110 * Math.tanh(Math.abs(logit) / 2);
+        data.data.set(rgb[height > 0 ? 1 : 0], at);
+        data.data[at + 3] = 110 * Math.tanh(Math.abs(height) / 2);
       }
     }
     small.getContext("2d").putImageData(data, 0, 0);
@@ -239,7 +248,7 @@ export function lab(app) {
     context.drawImage(small, 0, 0, size, size);
   }
 
-  /** Where the logarithm of the ratio rises. The steepest tenth is cut to one length, and all are drawn on its scale. */
+  /** The arrows of the field. The steepest tenth is cut to one length, and all are drawn on its scale. */
   function paintArrows(context, size, toPixel, half) {
     const { side, slopes } = seen;
     const at = [];
