@@ -48,18 +48,11 @@ impl SettingsArgs {
         let file = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
         let layers = [file, from_environment(|name| std::env::var_os(name))?, self.overrides.clone()];
         let preset = self.preset(&layers)?;
-        let chosen = layers.iter().rev().find_map(|layer| layer.method);
-        let method = chosen.unwrap_or(preset.config().method).get();
-        let mut config = preset.config_for(method);
-        for layer in &layers {
-            config.apply(layer);
-        }
-        config.validate()?;
+        let config = layered(preset, &layers)?;
         // The file of a run names every setting there is.
-        let [file, environment, flags] = &layers;
         let whole = self.config.as_deref().is_some_and(is_saved_run);
-        for layer in [file, environment, flags].into_iter().skip(usize::from(whole)) {
-            method.check(layer).map_err(|error| bad_input!("{error}"))?;
+        for layer in layers.iter().skip(usize::from(whole)) {
+            config.method.get().check(layer).map_err(|error| bad_input!("{error}"))?;
         }
         Ok((preset.name, config))
     }
@@ -73,6 +66,15 @@ impl SettingsArgs {
         Preset::find(name)
             .ok_or_else(|| bad_input!("--preset {name}: there is no such preset; choose one of {}", preset_names()))
     }
+}
+
+/// A preset as the method that the layers choose changes it, and the layers over it, the last on top.
+pub fn layered(preset: &Preset, layers: &[Overrides]) -> Result<Config, KnobError> {
+    let chosen = layers.iter().rev().find_map(|layer| layer.method);
+    let mut config = preset.config_for(chosen.unwrap_or(preset.config().method).get());
+    layers.iter().for_each(|layer| config.apply(layer));
+    config.validate()?;
+    Ok(config)
 }
 
 /// The preset for points of a person's own.
@@ -124,7 +126,7 @@ pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
 }
 
 /// Whether a file holds the settings of a run as onestep wrote them.
-fn is_saved_run(path: &Path) -> bool {
+pub fn is_saved_run(path: &Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object())
 }

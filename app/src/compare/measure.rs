@@ -79,11 +79,12 @@ impl Yardstick {
         self.kinds.iter().map(|kind| format!("{}_{count}", kind.stem())).collect()
     }
 
-    /// How often a run is measured: images take long to draw where a sample takes many evaluations.
-    pub fn points(&self) -> u64 {
+    /// How often a run is measured whose samples take so many evaluations: images take long to draw.
+    pub fn points(&self, evaluations: usize) -> u64 {
         match self.reference {
             Reference::Points(_) => 8,
-            Reference::Images(_) => 4,
+            Reference::Images(_) if evaluations < 8 => 4,
+            Reference::Images(_) => 2,
         }
     }
 

@@ -117,7 +117,7 @@ impl Comparison<'_> {
         let all: u64 = turns.iter().sum::<u64>() - first;
         let before = if first > 0 { whole - costs.run(&shorter(&setup)) } else { 0.0 };
         let spent = |step: u64| before + (whole - before) * step as f64 / all.max(1) as f64;
-        setup.config.snap = all.div_ceil(self.yardstick.points()).max(1);
+        setup.config.snap = all.div_ceil(self.yardstick.points(outcome.evaluations)).max(1);
         setup.config.keep_last = 1;
         setup.config.tick = setup.config.snap;
 

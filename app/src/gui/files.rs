@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use onestep_core::model::{ModelFile, ModelKind};
 use onestep_core::session::{RunFolder, Start};
-use onestep_core::train::{Overrides, Preset};
+use onestep_core::train::{KnobError, Overrides, Preset};
 
-use crate::settings::{read_config, suitable};
+use crate::settings::{is_saved_run, layered, read_config, suitable};
 
 /// What a dropped or chosen path is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,15 @@ pub fn meaning(path: &Path) -> Result<Meaning, String> {
         }
         "json" | "toml" => {
             let overrides = read_config(path).map_err(|e| format!("{e:#}"))?;
-            configured(&overrides).map_err(|e| format!("{}: {e}", path.display()))
+            let named = |error: KnobError| format!("{}: {error}", path.display());
+            let meaning = configured(&overrides).map_err(named)?;
+            // The file of a run names every setting there is.
+            if let (false, Meaning::Run(start)) = (is_saved_run(path), &meaning)
+                && let Start::New { config, .. } = &**start
+            {
+                config.method.get().check(&overrides).map_err(named)?;
+            }
+            Ok(meaning)
         }
         _ => Ok(new_run(path)),
     }
@@ -57,12 +65,10 @@ fn new_run(data: &Path) -> Meaning {
     configured(&overrides).expect("a path is no setting that could be refused")
 }
 
-fn configured(overrides: &Overrides) -> Result<Meaning, String> {
+fn configured(overrides: &Overrides) -> Result<Meaning, KnobError> {
     let name = overrides.data.as_deref().and_then(suitable).unwrap_or("mnist");
     let preset = Preset::find(name).expect("presets that suit data exist");
-    let mut config = preset.config();
-    config.apply(overrides);
-    config.validate().map_err(|e| e.to_string())?;
+    let config = layered(preset, std::slice::from_ref(overrides))?;
     Ok(Meaning::Run(Box::new(Start::New { preset: name.to_owned(), config: Box::new(config), transfer: None })))
 }
 
@@ -123,6 +129,13 @@ mod tests {
         assert_eq!((preset.as_str(), config.lr_critic, config.warmup_steps), ("rings", 0.01, 0));
         std::fs::write(at("wrong.toml"), "lr_ratio = -1\n").unwrap();
         assert!(meaning(&at("wrong.toml")).unwrap_err().contains("lr_critic"));
+        // A method changes its preset, here as on the command line: without its warm-up, sid was refused.
+        std::fs::write(at("sid.toml"), "data = \"gaussians\"\nmethod = \"sid\"\n").unwrap();
+        let Meaning::Run(start) = meaning(&at("sid.toml")).unwrap() else { panic!("settings start a run") };
+        let Start::New { config, .. } = *start else { panic!("a new one") };
+        assert_eq!((config.method.get().name, config.warmup_steps), ("sid", 2000));
+        std::fs::write(at("foreign.toml"), "method = \"flow\"\nalpha = 1.0\n").unwrap();
+        assert!(meaning(&at("foreign.toml")).unwrap_err().contains("is no setting of flow"));
         std::fs::write(at("bad.safetensors"), "nothing").unwrap();
         assert!(meaning(&at("bad.safetensors")).unwrap_err().contains("bad.safetensors"));
         std::fs::create_dir(at("pictures")).unwrap();

@@ -51,6 +51,8 @@ const SMALL: [u16; 2] = [1024, 640];
 const SHOTS: &[Shot] = &[
     shot("welcome", LARGE, &["--theme", "light"], When::Secs(4)),
     shot("plane-dark", LARGE, &["--preset", "gaussians", "--theme", "dark"], When::Step(1500)),
+    shot("sid", LARGE, &["sid.toml", "--theme", "light"], When::Step(2400)),
+    shot("meanflow", SMALL, &["meanflow.toml", "--theme", "dark"], When::Step(2200)),
     shot("plane-small", SMALL, &["--preset", "two-moons", "--theme", "light"], When::Step(600)),
     shot("digits-dark", LARGE, &["--preset", "mnist", "--theme", "dark"], When::Step(400)),
     shot("digits-4k", [3840, 2160], &["--preset", "mnist", "--theme", "light"], When::Step(50)),
@@ -98,6 +100,10 @@ fn take(shot: &Shot, path: &Path) -> Result<()> {
     let desk = Desk::new()?;
     for model in ["mnist-generator.safetensors", "mnist-ratio.safetensors"] {
         std::fs::copy(step::root().join("assets/web").join(model), desk.folder.join(model))?;
+    }
+    for method in ["sid", "meanflow"] {
+        let settings = format!("method = \"{method}\"\ndata = \"gaussians\"\nclasses = 1\n");
+        std::fs::write(desk.folder.join(format!("{method}.toml")), settings)?;
     }
     std::fs::write(desk.folder.join("no-picture.png"), "neither a picture nor a model")?;
     let display = Display::start(shot.size)?;
