@@ -17,6 +17,7 @@ mod params;
 mod ratio;
 mod sampler;
 mod spec;
+#[cfg(feature = "gallery")]
 mod students;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -36,6 +37,7 @@ pub use params::Params;
 pub use ratio::ratio;
 pub use sampler::{euler_step, heun_step, karras_sigmas, last_step};
 pub use spec::{DiskLayout, Init, ParamSpec};
+#[cfg(feature = "gallery")]
 pub use students::StudentsConfig;
 pub use unet::unet;
 pub(crate) use unet::{EPS, SKIP_SCALE};
@@ -87,6 +89,7 @@ pub enum NetworkConfig {
     /// For images.
     Unet(UnetConfig),
     /// Several of these.
+    #[cfg(feature = "gallery")]
     Students(StudentsConfig),
 }
 
@@ -123,8 +126,9 @@ impl NetworkConfig {
         let config = match &fields.required::<String>("type")?[..] {
             "mlp" => Self::Mlp(MlpConfig::take(&mut fields)?),
             "unet" => Self::Unet(UnetConfig::take(&mut fields)?),
+            #[cfg(feature = "gallery")]
             "students" => Self::Students(StudentsConfig::take(&mut fields)?),
-            other => return Err(format!("unknown network `{other}`; known: mlp, unet, students")),
+            other => return Err(format!("unknown network `{other}`; known: mlp, unet")),
         };
         fields.finish().map(|()| config)
     }
@@ -134,6 +138,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.validate(),
             Self::Unet(config) => config.validate(),
+            #[cfg(feature = "gallery")]
             Self::Students(config) => config.validate(),
         }
     }
@@ -143,6 +148,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => vec![config.dim],
             Self::Unet(config) => [&config.image_size()[..], &[config.channels]].concat(),
+            #[cfg(feature = "gallery")]
             Self::Students(config) => config.of.data_shape(),
         }
     }
@@ -152,6 +158,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.label_dim,
             Self::Unet(config) => config.label_dim,
+            #[cfg(feature = "gallery")]
             Self::Students(config) => config.of.classes(),
         }
     }
@@ -162,12 +169,14 @@ impl NetworkConfig {
         match &mut self {
             Self::Mlp(config) => config.two_times = true,
             Self::Unet(config) => config.two_times = true,
+            #[cfg(feature = "gallery")]
             Self::Students(config) => *config.of = config.of.clone().with_two_times(),
         }
         self
     }
 
     /// So many of this network, each for a part of the classes.
+    #[cfg(feature = "gallery")]
     #[must_use]
     pub fn students(self, students: usize) -> Self {
         Self::Students(StudentsConfig { students, of: Box::new(self) })
@@ -209,6 +218,7 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => config.two_times,
             Self::Unet(config) => config.two_times,
+            #[cfg(feature = "gallery")]
             Self::Students(config) => config.of.has_two_times(),
         }
     }
@@ -221,6 +231,7 @@ impl NetworkConfig {
 
     /// The logit `l(x_t, sigma) [B]` of noised data `x_t [B, ..]` and `sigma [N]`, N the batch or 1.
     pub fn ratio<'g>(&self, params: &Params<'g>, x_t: Var<'g>, sigma: Var<'g>, labels: Option<Var<'g>>) -> Var<'g> {
+        #[cfg(feature = "gallery")]
         if let Self::Students(config) = self {
             return config.of.ratio(params, x_t, sigma, labels);
         }
@@ -228,6 +239,7 @@ impl NetworkConfig {
         let net = |x: Var<'g>, noise: Var<'g>| match self {
             Self::Mlp(config) => mlp(params, config, x, Time::at(noise), labels, Waves::RATIO, 1).reshape(&[batch]),
             Self::Unet(config) => ratio(params, config, x, Time::at(noise), labels),
+            #[cfg(feature = "gallery")]
             Self::Students(_) => unreachable!("they have one ratio network, see above"),
         };
         ratio_logit(net, x_t, sigma)
@@ -248,6 +260,7 @@ impl NetworkConfig {
                 let blocks: Vec<&Block> = encoder.iter().chain(&decoder).collect();
                 unet::shifts(params, config, &blocks, time, labels)
             }
+            #[cfg(feature = "gallery")]
             Self::Students(_) => panic!("several networks have no one list of blocks"),
         }
     }
@@ -257,7 +270,8 @@ impl NetworkConfig {
         match self {
             Self::Mlp(config) => mlp(params, config, x, time, labels, Waves::GENERATOR, config.dim),
             Self::Unet(config) => unet(params, config, x, time, labels),
-            Self::Students(config) => config.chosen(params, labels, |of| of.bare(params, x, time, labels)),
+            #[cfg(feature = "gallery")]
+            Self::Students(config) => config.chosen(params, labels, &|of| of.bare(params, x, time, labels)),
         }
     }
 

@@ -60,7 +60,7 @@ impl StudentsConfig {
     }
 
     /// What `build` makes of each student.
-    fn each<'g>(&self, params: &Params<'g>, build: impl Fn(usize) -> Var<'g>) -> Vec<Var<'g>> {
+    fn each<'g>(&self, params: &Params<'g>, build: &dyn Fn(usize) -> Var<'g>) -> Vec<Var<'g>> {
         (0..self.students).map(|k| params.within(&format!("student{k}."), || build(k))).collect()
     }
 
@@ -70,9 +70,9 @@ impl StudentsConfig {
         &self,
         params: &Params<'g>,
         labels: Option<Var<'g>>,
-        build: impl Fn(&NetworkConfig) -> Var<'g>,
+        build: &dyn Fn(&NetworkConfig) -> Var<'g>,
     ) -> Var<'g> {
-        let all = self.each(params, |_| build(&self.of));
+        let all = self.each(params, &|_| build(&self.of));
         let routes = labels.map(|labels| labels.matmul(self.owners(params.graph())));
         let share = |(k, out): (usize, Var<'g>)| match routes {
             None => out * (1.0 / self.students as f32),
@@ -103,13 +103,13 @@ impl StudentsConfig {
         &self,
         params: &Params<'g>,
         inputs: &[Var<'g>],
-        build: impl Fn(&NetworkConfig, &[Var<'g>]) -> Var<'g>,
+        build: &dyn Fn(&NetworkConfig, &[Var<'g>]) -> Var<'g>,
     ) -> Var<'g> {
         let of = |k: usize| {
             let part = |x: &Var<'g>| if x.shape()[0] == 1 { *x } else { self.part(*x, k) };
             build(&self.of, &inputs.iter().map(part).collect::<Vec<_>>())
         };
-        self.joined(&self.each(params, of))
+        self.joined(&self.each(params, &of))
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
         let labels = config.labels(u);
         let params = Params::new(&graph, "all");
         let chosen = network.denoiser(&params, x, sigma, Some(labels));
-        let divided = config.divided(&params, &[x, sigma, labels], |net, inputs| {
+        let divided = config.divided(&params, &[x, sigma, labels], &|net, inputs| {
             net.denoiser(&params, inputs[0], inputs[1], Some(inputs[2]))
         });
         let [all, ..] = weights(&network.generator_layout(), &config.of.generator_layout());

@@ -51,6 +51,7 @@ pub enum OnnxError {
         /// What it holds.
         got: String,
     },
+    #[cfg(feature = "gallery")]
     /// Several networks.
     #[error("{file}: holds several students, and one network is written as ONNX; export a generator of another method")]
     Students {
@@ -86,6 +87,7 @@ pub fn export(model: &ModelFile) -> Result<Vec<u8>, OnnxError> {
     if meta.kind != ModelKind::Generator {
         return Err(OnnxError::Kind { file: file.clone(), got: format!("{:?}", meta.kind).to_lowercase() });
     }
+    #[cfg(feature = "gallery")]
     if matches!(meta.network, NetworkConfig::Students(_)) {
         return Err(OnnxError::Students { file: file.clone() });
     }
@@ -148,6 +150,7 @@ fn generator(
     let output = match network {
         NetworkConfig::Mlp(config) => mlp::mlp(layers, config, &x, shifts),
         NetworkConfig::Unet(config) => unet::unet(layers, config, &x, shifts),
+        #[cfg(feature = "gallery")]
         NetworkConfig::Students(_) => unreachable!("they were refused"),
     };
     let factor = layers.graph.number((sigma * data / deviation) as f32);

@@ -175,6 +175,7 @@ fn classes_are_an_input_and_a_table_per_block() {
         let blocks = match &network {
             NetworkConfig::Mlp(config) => config.depth,
             NetworkConfig::Unet(config) => config.encoder().len() + config.decoder().len(),
+            #[cfg(feature = "gallery")]
             NetworkConfig::Students(_) => unreachable!("they are refused"),
         };
         assert_eq!((tables, products), (blocks, blocks));

@@ -1,13 +1,15 @@
 //! One update while it is written down; afterwards it tells everything that it touched.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use super::batch::{DataSpec, Stream, add_noise, log_uniform_sigma, noise, stratified};
 use super::knobs::Config;
 use super::recipe::{Head, Mode, Network, Recipe, Update};
 use super::trainer::{PROGRESS, sample_batch};
 use crate::graph::{Graph, Var, concat};
-use crate::nets::{NetworkConfig, Params, SIGMA_DATA, StudentsConfig, Time, one_hot, per_sample};
+#[cfg(feature = "gallery")]
+use crate::nets::StudentsConfig;
+use crate::nets::{NetworkConfig, Params, SIGMA_DATA, Time, one_hot, per_sample};
 use crate::plan::{Adam, Program};
 
 /// Rows of a statistics ring.
@@ -79,8 +81,6 @@ pub struct Step<'g> {
     recorded: RefCell<Vec<Var<'g>>>,
     /// Labels of the batch, if they are not those of [`Step::real`].
     own_labels: RefCell<Option<Var<'g>>>,
-    /// Whether the batch is divided among students.
-    is_divided: Cell<bool>,
 }
 
 impl<'g> Step<'g> {
@@ -95,7 +95,6 @@ impl<'g> Step<'g> {
             declared: RefCell::default(),
             recorded: RefCell::default(),
             own_labels: RefCell::default(),
-            is_divided: Cell::default(),
         };
         (update.build)(&step);
         step.finish()
@@ -112,7 +111,6 @@ impl<'g> Step<'g> {
             declared: RefCell::default(),
             recorded: RefCell::default(),
             own_labels: RefCell::default(),
-            is_divided: Cell::default(),
         }
     }
 
@@ -181,9 +179,9 @@ impl<'g> Step<'g> {
 
     /// Divides the batch among students, who take turns row by row and are then asked for their own rows only: the labels
     /// of the step become classes of each row's student, drawn without regard to the data.
+    #[cfg(feature = "gallery")]
     pub fn divide(&self, students: &StudentsConfig) {
         self.own_labels.replace(Some(students.labels(self.uniform(Stream::Class))));
-        self.is_divided.set(true);
     }
 
     /// Standard normal latents `[B, ..]`.
@@ -271,8 +269,14 @@ impl<'g> Step<'g> {
             Mode::Trained | Mode::Frozen => Params::new(self.graph, &store),
         };
         let labels = if network.net.classes() > 0 { self.labels() } else { None };
-        let is_divided = self.is_divided.get();
-        Net { params, network, sigma_init: self.config().sigma_init, labels, is_divided }
+        #[cfg(feature = "gallery")]
+        assert!(
+            labels.is_none()
+                || !matches!(network.net, NetworkConfig::Students(_))
+                || self.own_labels.borrow().is_some(),
+            "`{name}` is several students: divide the batch first"
+        );
+        Net { params, network, sigma_init: self.config().sigma_init, labels }
     }
 
     /// A setting as a number that may change from run to run of the plan.
@@ -335,19 +339,20 @@ pub struct Net<'g> {
     sigma_init: f32,
     /// One-hot `[B, K]`.
     labels: Option<Var<'g>>,
-    /// Whether the batch is divided among students.
-    is_divided: bool,
 }
 
 impl<'g> Net<'g> {
     /// `D(x; sigma)` of `x [B, ..]` and `sigma [N]`, N the batch or 1.
     pub fn denoise(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Denoise, "`{}` is no denoiser", self.network.name);
-        self.scope(|| match self.divided() {
-            Some((students, labels)) => students.divided(&self.params, &[x, sigma, labels], |net, part| {
-                net.denoiser(&self.params, part[0], part[1], Some(part[2]))
-            }),
-            None => self.network.net.denoiser(&self.params, x, sigma, self.labels_of(x)),
+        self.scope(|| {
+            #[cfg(feature = "gallery")]
+            if let Some(parts) =
+                self.divided([x, sigma], &|net, part| net.denoiser(&self.params, part[0], part[1], Some(part[2])))
+            {
+                return parts;
+            }
+            self.network.net.denoiser(&self.params, x, sigma, self.labels_of(x))
         })
     }
 
@@ -378,18 +383,23 @@ impl<'g> Net<'g> {
     /// `g(z) = D(sigma_init z; sigma_init)` of latents `z [B, ..]`.
     pub fn generate(&self, z: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Denoise, "`{}` is no generator", self.network.name);
-        self.scope(|| match self.divided() {
-            Some((students, labels)) => students.divided(&self.params, &[z, labels], |net, part| {
-                net.generator(&self.params, part[0], self.sigma_init, Some(part[1]))
-            }),
-            None => self.network.net.generator(&self.params, z, self.sigma_init, self.labels_of(z)),
+        self.scope(|| {
+            #[cfg(feature = "gallery")]
+            if let Some(parts) =
+                self.divided([z, z], &|net, part| net.generator(&self.params, part[0], self.sigma_init, Some(part[2])))
+            {
+                return parts;
+            }
+            self.network.net.generator(&self.params, z, self.sigma_init, self.labels_of(z))
         })
     }
 
-    /// The students that the batch is divided among, and the labels of its rows; `None` for a single network.
-    fn divided(&self) -> Option<(&StudentsConfig, Var<'g>)> {
+    /// What `build` makes of each student's rows of the inputs, `[B, ..]` or `[1, ..]`, and of the labels; `None` for a
+    /// single network.
+    #[cfg(feature = "gallery")]
+    fn divided(&self, inputs: [Var<'g>; 2], build: &dyn Fn(&NetworkConfig, &[Var<'g>]) -> Var<'g>) -> Option<Var<'g>> {
         let NetworkConfig::Students(students) = &self.network.net else { return None };
-        Some((students, self.labels.filter(|_| self.is_divided)?))
+        Some(students.divided(&self.params, &[inputs[0], inputs[1], self.labels?], build))
     }
 
     /// The mean velocity from time `t` over `gap` to a lower one, both `[B]`, of the states `y = (1 - t) x0 + t eps` of a

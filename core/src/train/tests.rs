@@ -32,6 +32,7 @@ fn with_classes(mut setup: Setup) -> Setup {
     match &mut setup.network {
         NetworkConfig::Mlp(config) => config.label_dim = 3,
         NetworkConfig::Unet(config) => config.label_dim = 3,
+        #[cfg(feature = "gallery")]
         NetworkConfig::Students(_) => unreachable!("only recipes have them"),
     }
     setup.data.classes = 3;

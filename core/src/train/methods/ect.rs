@@ -118,7 +118,7 @@ mod tests {
         mean + deviation / (deviation.square() + per_sample(sigma, 2).square()).sqrt() * (x - mean)
     }
 
-    fn levels<'g>(x0: Var<'g>, t: f32, r: f32) -> [Var<'g>; 2] {
+    fn levels(x0: Var<'_>, t: f32, r: f32) -> [Var<'_>; 2] {
         [t, r].map(|level| x0.graph().full(level, &[SIGNS.len()]))
     }
 

@@ -28,7 +28,7 @@ pub fn deviation<'g>(store: &str, t: Var<'g>) -> Var<'g> {
 }
 
 /// The numbers `[4]` as a variable: a constant has no slope.
-pub fn variable<'g>(graph: &'g Graph, value: f32) -> Var<'g> {
+pub fn variable(graph: &Graph, value: f32) -> Var<'_> {
     graph.input("ones", 0, &[SIGNS.len()]) * value
 }
 
