@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use eframe::egui::{self, DragValue, Slider};
 use onestep_core::session::Start;
-use onestep_core::train::{COMMON, Config, Divergence, KNOBS, Knob, METHODS, Method, Overrides, PRESETS, Preset};
+use onestep_core::train::{
+    COMMON, Config, Divergence, KNOBS, Knob, METHODS, Method, OF_CLASSES, Overrides, PRESETS, Preset,
+};
 
 use super::run::Run;
 
@@ -165,8 +167,9 @@ fn live(ui: &mut egui::Ui, run: &mut Run) {
     };
     let enabled = run.is_open();
     let method = config.method.get();
+    let acts = |name: &str| method.reads(name) && (config.classes > 0 || !OF_CLASSES.contains(&name));
     for title in GROUPS {
-        let is_shown = |knob: &&Knob| knob.is_live() && group(knob) == title && method.reads(knob.name);
+        let is_shown = |knob: &&Knob| knob.is_live() && group(knob) == title && acts(knob.name);
         let knobs: Vec<&Knob> = KNOBS.iter().filter(is_shown).collect();
         if knobs.is_empty() {
             continue;

@@ -310,6 +310,9 @@ pub const COMMON: &[&str] = &[
     "keep_last",
 ];
 
+/// Settings that have no effect without classes.
+pub const OF_CLASSES: &[&str] = &["label_dropout", "guidance"];
+
 /// One of [`METHODS`], by its name.
 #[derive(Clone, Copy)]
 pub struct MethodName(&'static Method);

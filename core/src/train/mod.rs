@@ -23,7 +23,7 @@ pub use counters::Counters;
 pub(crate) use counters::CountersV1;
 pub use divergence::Divergence;
 pub use field::{FieldOfView, FieldValues};
-pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multipliers, Overrides};
+pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multipliers, OF_CLASSES, Overrides};
 pub use methods::METHODS;
 pub use presets::{PRESETS, Preset};
 pub use recipe::{
