@@ -12,7 +12,7 @@ use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor, Limits};
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig, cycle, latent};
 use onestep_core::session::{Command, End, Event, Flow, Request, Session, Start};
-use onestep_core::train::{Config, DataSpec, METHODS, MethodName, Overrides, Setup, Trainer, TrainingData};
+use onestep_core::train::{Config, DataSpec, METHODS, MethodName, Need, Overrides, Setup, Trainer, TrainingData};
 use onestep_tests::{Side, Tolerance, compare};
 use pollster::block_on;
 
@@ -153,7 +153,8 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     for method in METHODS {
         let folder = tempfile::tempdir().unwrap();
         let events = Arc::default();
-        let config = Config { method: method.into(), reflow_steps: 5, ..short(14) };
+        let classes = u32::from(method.needs.contains(&Need::Classes));
+        let config = Config { method: method.into(), classes, reflow_steps: 5, ..short(14) };
         let start = || Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
         let whole = finish(open(start(), load(&config), &folder.path().join("whole"), &events), false);
         let parts = folder.path().join("parts");
