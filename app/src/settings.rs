@@ -72,7 +72,9 @@ impl SettingsArgs {
 pub fn layered(preset: &Preset, layers: &[Overrides]) -> Result<Config, KnobError> {
     let chosen = layers.iter().rev().find_map(|layer| layer.method);
     let mut config = preset.config_for(chosen.unwrap_or(preset.config().method).get());
-    layers.iter().for_each(|layer| config.apply(layer));
+    for layer in layers {
+        config.apply(layer);
+    }
     config.validate()?;
     Ok(config)
 }

@@ -119,7 +119,7 @@ impl Results {
             text += &row(&cells);
         }
         text += "\nA warm-up that several methods begin with was trained once per seed and is charged to each.\n";
-        let _ = write!(text, "Made by `{}`.\n", self.command);
+        let _ = writeln!(text, "Made by `{}`.", self.command);
         text
     }
 
