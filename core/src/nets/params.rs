@@ -119,7 +119,8 @@ impl<'g> Params<'g> {
             }
         };
         for (name, _) in parts {
-            assert!(state.known.insert(name, var).is_none(), "a parameter has two places");
+            let before = state.known.insert(name.clone(), var);
+            assert!(before.is_none(), "parameter `{name}` has two places");
         }
         var
     }
