@@ -270,6 +270,25 @@ describe("without WebGPU", () => {
     await close(page);
   });
 
+  test("the laboratory offers the methods, and trains another", async () => {
+    const page = await open(browser, "#v=1&view=lab&data=gaussians8&method=flow&device=cpu");
+    await said(page, /Ready/);
+    const methods = await page.$$eval("#lab-method option", (options) => options.map((option) => option.value));
+    assert.ok(methods.length > 8 && methods.includes("diffratio") && methods.includes("meanflow"), methods.join(" "));
+    assert.match(await page.textContent("#lab-about"), /straight lines/);
+    assert.equal(await page.textContent("#lab-updates"), "One flow step");
+    assert.ok(!(await page.isVisible("#lab-meter")) && !(await page.isVisible("#lab-story")), "what only DiffRatio has");
+    await page.click("#lab-flow");
+    await page.waitForFunction(() => document.getElementById("lab-steps").textContent === "1");
+    await page.selectOption("#lab-method", "vsd");
+    await page.waitForFunction(() => document.getElementById("lab-updates").textContent === "One warmup step");
+    await said(page, /Ready/);
+    await assertLearns(page, () => page.keyboard.press("Space"));
+    assert.match(page.url(), /method=vsd/);
+    assert.ok(page.requests.every((url) => !/onestep_bg/.test(url)), "the module that draws pictures is not loaded");
+    await close(page);
+  });
+
   test("a corrupt, a foreign and a huge model are refused in plain words, and the page goes on", async () => {
     const page = await open(browser, "#v=1&seed=9&n=4&device=cpu");
     await said(page, /4 pictures/);

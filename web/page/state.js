@@ -5,7 +5,7 @@ const VERSION = "1";
 const MAX_SEED = 0xffff_ffff;
 
 /** @typedef {{view: string, seed: number, n: number, best: number, x: number, y: number,
- *   data: string, device: string, hide: string[]}} State */
+ *   data: string, method: string, device: string, hide: string[]}} State */
 
 export const VIEWS = ["sample", "plane", "best", "race", "lab"];
 export const DATA = ["two-moons", "gaussians8", "swiss-roll", "rings", "pinwheel", "checkerboard", "drawing"];
@@ -31,6 +31,7 @@ const KEYS = {
   x: [0.5, fraction],
   y: [0.5, fraction],
   data: ["two-moons", oneOf(DATA)],
+  method: ["diffratio", (text) => (/^[a-z0-9-]{1,32}$/.test(text) ? text : undefined)],
   device: ["auto", oneOf(["auto", "gpu", "cpu"])],
   hide: [[], someOf(HIDEABLE)],
 };

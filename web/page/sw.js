@@ -4,7 +4,7 @@ const VERSION = "__VERSION__";
 const CODE = "__CODE__";
 /** What every visit needs. */
 const FILES = ["__FILES__"];
-/** Weights that are kept once their tab was opened. */
+/** Weights and code that are kept once their tab was opened. */
 const LATER = ["__LATER__"];
 const CACHE = `onestep-${VERSION}`;
 const isLater = (href) => LATER.some((file) => new URL(file, location).href === href);

@@ -10,10 +10,11 @@ let bindings;
 let engine;
 let lab;
 
-async function load() {
+/** Loads `onestep`, or `onestep-lab`; a Worker is for one of them. */
+async function load(module) {
   if (bindings) return;
   try {
-    const loaded = await import(WebAssembly.validate(VECTORS) ? "./onestep.js" : "./onestep-scalar.js");
+    const loaded = await import(`./${module}${WebAssembly.validate(VECTORS) ? "" : "-scalar"}.js`);
     await loaded.default();
     bindings = loaded;
   } catch (error) {
@@ -37,7 +38,6 @@ async function choose(prefer) {
 
 /** Opens what `open` opens on the chosen device, or on the processor if that fails. */
 async function openOn(prefer, open) {
-  await load();
   const choice = await choose(prefer);
   if (choice.kind === "gpu") {
     try {
@@ -64,6 +64,7 @@ const methods = {
   async open(prefer) {
     engine?.free();
     engine = undefined;
+    await load("onestep");
     const [opened, choice] = await openOn(prefer, (kind) => bindings.Engine.open(kind));
     engine = opened;
     return choice;
@@ -76,12 +77,17 @@ const methods = {
   advanceTeacher: () => timed(() => engine.advanceTeacher()),
   lose: () => (engine ?? lab)?.lose(),
 
-  async labOpen(prefer, data, vertices, seed) {
+  async labMethods() {
+    await load("onestep-lab");
+    return bindings.methods();
+  },
+  async labOpen(prefer, data, vertices, seed, method) {
     lab?.free();
     lab = undefined;
-    const [opened, choice] = await openOn(prefer, (kind) => bindings.Lab.open(kind, data, vertices, seed));
+    await load("onestep-lab");
+    const [opened, choice] = await openOn(prefer, (kind) => bindings.Lab.open(kind, data, vertices, seed, method));
     lab = opened;
-    return { ...choice, halfWidth: lab.halfWidth, real: lab.real, updates: lab.updates };
+    return { ...choice, halfWidth: lab.halfWidth, real: lab.real, field: lab.field, hasMeter: lab.hasMeter };
   },
   labTrain: async (millis) => ({ ...(await lab.train(millis)), finished: lab.finished }),
   labStep: (update) => lab.step(update),

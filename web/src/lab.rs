@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use js_sys::Array;
 use onestep_core::data::{Density, cloud};
 use onestep_core::eval::planar::{Grid, LIVE_BINS, kl_grid};
 use onestep_core::exec::Executor;
 use onestep_core::sampling::canary;
 use onestep_core::session::{Command, Event, Flow, Session};
-use onestep_core::train::{Config, Preset, See, Setup, TrainingData};
+use onestep_core::train::{Config, Handover, METHODS, Method, Preset, Recipe, See, Setup, TrainingData};
 use wasm_bindgen::prelude::*;
 
 use crate::{device, js};
@@ -31,11 +32,35 @@ pub struct Lab {
     finished: bool,
 }
 
+/// The methods that the laboratory offers, as objects with `name` and `about`. One that fills a store with samples of
+/// many evaluations would leave the page without an answer for minutes.
+#[wasm_bindgen]
+pub fn methods() -> JsValue {
+    let data = TrainingData::density(Density::Gaussians8, 0);
+    let waits = |recipe: &Recipe| {
+        recipe.phases.iter().flat_map(|phase| &phase.then).any(|then| matches!(then, Handover::Collect { .. }))
+    };
+    let offered = |method: &&'static Method| {
+        let config = Preset::find("gaussians").map_or_else(Config::default, |preset| preset.config_for(method));
+        let network = data.network(&config);
+        !waits(&Setup { network, data: data.spec.clone(), config }.recipe())
+    };
+    let object = |method: &Method| js::object(&[("name", method.name.into()), ("about", method.about.into())]);
+    METHODS.iter().filter(offered).map(object).collect::<Array>().into()
+}
+
 #[wasm_bindgen]
 impl Lab {
     /// Starts a run on the device `gpu` (after the start-up canary) or `cpu`, paused. The data are a density by name, or
-    /// `drawing` with the vertices `x, y, x, y, ..` of a visitor's strokes.
-    pub async fn open(kind: String, data: String, vertices: Vec<f32>, seed: u32) -> Result<Lab, JsValue> {
+    /// `drawing` with the vertices `x, y, x, y, ..` of a visitor's strokes. A method that is not known is the first.
+    pub async fn open(
+        kind: String,
+        data: String,
+        vertices: Vec<f32>,
+        seed: u32,
+        method: String,
+    ) -> Result<Lab, JsValue> {
+        let method = Method::find(&method).unwrap_or(&METHODS[0]);
         let (data, half_width, preset) = if data == "drawing" {
             let points = cloud(&vertices, seed);
             if points.is_empty() {
@@ -48,6 +73,7 @@ impl Lab {
             (TrainingData::density(density, seed), density.half_width().max(CANVAS), preset)
         };
         let preset = Preset::find(preset).ok_or_else(|| js::error("NoData", "this density has no preset"))?;
+        let usual = preset.config_for(method);
         let config = Config {
             seed,
             // Half of a native run's: a page should move on a phone, too.
@@ -57,7 +83,8 @@ impl Lab {
             // Pictures come when they are asked for.
             snap: 1_000_000_000,
             tick: 10,
-            ..preset.config()
+            warmup_steps: usual.warmup_steps.min(1000),
+            ..usual
         };
         let network = data.network(&config);
         let setup = Setup { network, data: data.spec.clone(), config };
@@ -87,10 +114,16 @@ impl Lab {
         self.real.clone()
     }
 
-    /// Names of the updates that can be made one by one, in the order of a turn.
+    /// Title of what colours and arrows show.
     #[wasm_bindgen(getter)]
-    pub fn updates(&self) -> Vec<String> {
-        self.session.updates().into_iter().map(str::to_owned).collect()
+    pub fn field(&self) -> Option<String> {
+        Some(self.session.trainer().recipe().field()?.name.to_owned())
+    }
+
+    /// Whether the method has a statistic that stands for the quality of its samples.
+    #[wasm_bindgen(getter, js_name = hasMeter)]
+    pub fn has_meter(&self) -> bool {
+        self.meter().is_some()
     }
 
     /// Turns so far.
@@ -134,7 +167,8 @@ impl Lab {
     }
 
     /// What there is to see: `samples`, and at noise level `sigma` the field's `heights` and
-    /// `slopes` (`side` x `side`, both coordinates ascending), and the divergence `kl`.
+    /// `slopes` (`side` x `side`, both coordinates ascending), the divergence `kl`, and the names of the `updates` that
+    /// can be made one by one.
     pub async fn view(&mut self, sigma: f32) -> Result<JsValue, JsValue> {
         self.session.handle(Command::Sample);
         self.session.advance().await.map_err(js::session_error)?;
@@ -156,6 +190,7 @@ impl Lab {
             ("slopes", js::floats(&field.arrows)),
             ("side", (FIELD as u32).into()),
             ("kl", kl.into()),
+            ("updates", self.session.updates().into_iter().map(JsValue::from_str).collect::<Array>().into()),
             ("iterations", self.iterations().into()),
         ]))
     }

@@ -1,17 +1,24 @@
 //! The engine in a browser: what `index.html` calls, in a Worker, so that the page stays live.
 //!
-//! Two objects: [`Engine`] draws from model files, [`Lab`] trains on points in the plane. Both run
+//! Two objects: `Engine` draws from model files, `Lab` trains on points in the plane, each in a module of its own (the
+//! features `engine` and `lab`), so that a visitor who only looks at pictures loads nothing that trains. Both run
 //! on WebGPU or on the processor, with the same plans as the native program. Everything that comes
 //! from a person (files, numbers) ends in an `Error` with a name that the page can tell apart,
 //! never in a panic: a module that has panicked is dead.
 
+#![cfg_attr(not(all(feature = "engine", feature = "lab")), allow(dead_code))]
+
 mod device;
+#[cfg(feature = "engine")]
 mod engine;
 mod js;
+#[cfg(feature = "lab")]
 mod lab;
 
+#[cfg(feature = "engine")]
 pub use engine::Engine;
-pub use lab::Lab;
+#[cfg(feature = "lab")]
+pub use lab::{Lab, methods};
 
 use wasm_bindgen::prelude::*;
 

@@ -18,15 +18,20 @@ export function lab(app) {
   const plot = app.part("lab-plot");
   const play = app.part("lab-play");
   const sigma = app.part("lab-sigma");
+  const choice = app.part("lab-method");
   const remote = new Remote();
   let run; // {halfWidth, real} of the open run
   let seen; // the last look
   let divergences = [];
+  let looking = 0; // milliseconds of a look
   let playing = false;
   let busy = Promise.resolve();
   /** Vertices of the visitor's strokes, `x, y, x, y, ..`. */
   let strokes = [];
-  let opened;
+  let opened; // what is open, in a word
+  let methods; // those that there are
+  let updates = ""; // names of the buttons
+  const wanted = () => `${app.state.data} ${app.state.method}`;
 
   /** One thing after another: a run is one object, and can do one thing at a time. */
   function queue(job) {
@@ -52,15 +57,26 @@ export function lab(app) {
     const { data, device } = app.state;
     run = seen = undefined;
     if (isBlank()) {
-      opened = data;
+      opened = wanted();
       paint();
       app.say(DRAW);
       return;
     }
-    run = await remote.call("labOpen", device, data, Float32Array.from(strokes), SEED);
+    if (!methods) {
+      methods = await remote.call("labMethods");
+      choice.replaceChildren(...methods.map(({ name }) => new Option(name)));
+    }
+    const method = methods.find(({ name }) => name === app.state.method) ?? methods[0];
+    choice.value = method.name;
+    app.text("lab-about", method.about);
+    run = await remote.call("labOpen", device, data, Float32Array.from(strokes), SEED, method.name);
     app.showDevice(run);
-    app.part("lab-updates").replaceChildren(...run.updates.map(button));
-    opened = data;
+    app.text("lab-field", (run.field ?? "").toLowerCase());
+    app.text("lab-meter", "\u2013");
+    app.part("lab-meter").parentElement.hidden = !run.hasMeter;
+    // The figures tell of the page's own method.
+    app.part("lab-story").hidden = method !== methods[0];
+    opened = wanted();
     divergences = [];
     await look();
     app.say("Ready. Nothing has been learned yet.");
@@ -71,6 +87,10 @@ export function lab(app) {
     divergences.push([seen.iterations, seen.kl]);
     app.text("lab-steps", seen.iterations.toLocaleString("en"));
     app.text("lab-kl", seen.kl.toFixed(2));
+    if (String(seen.updates) !== updates) {
+      updates = String(seen.updates);
+      app.part("lab-updates").replaceChildren(...seen.updates.map(button));
+    }
     paint();
   }
 
@@ -85,9 +105,12 @@ export function lab(app) {
         stop();
         return;
       }
-      const statistics = await remote.call("labTrain", SLICE);
+      // As long as a look takes, which draws samples: some take many evaluations.
+      const statistics = await remote.call("labTrain", Math.max(SLICE, looking));
       report(statistics);
+      const start = performance.now();
       await look();
+      looking = performance.now() - start;
       if (statistics.finished) {
         stop();
         app.say(`Done: after ${seen.iterations} updates the learning rates are down to zero. The divergence is ${seen.kl.toFixed(2)}.`);
@@ -149,6 +172,7 @@ export function lab(app) {
   play.addEventListener("click", toggle);
   app.part("lab-reset").addEventListener("click", reset);
   app.part("lab-data").addEventListener("change", (event) => app.go({ data: event.target.value }));
+  choice.addEventListener("change", () => app.go({ method: choice.value }));
   sigma.addEventListener("input", () => {
     sigmaText();
     if (run && !playing) queue(look);
@@ -308,7 +332,7 @@ export function lab(app) {
     async show(state) {
       app.part("lab-data").value = state.data;
       canvas.classList.toggle("drawing", state.data === "drawing");
-      if (opened !== state.data) await reset();
+      if (opened !== wanted()) await reset();
       else paint();
     },
   };

@@ -11,9 +11,15 @@ use super::slim;
 use crate::step;
 use crate::wasm::{SIMD, TARGET, Toolchain};
 
-/// What a build of the engine differs in: a browser refuses a whole module that has one instruction
+/// The modules and their features: pictures need nothing that trains.
+const MODULES: [(&str, &str); 2] = [("onestep", "engine"), (LAB, "lab")];
+/// What a build of a module differs in: a browser refuses a whole module that has one instruction
 /// it does not know, so there is one with vectors and one without.
-const VARIANTS: [(&str, &str); 2] = [("onestep", SIMD), ("onestep-scalar", "")];
+const VARIANTS: [(&str, &str); 2] = [("", SIMD), (SCALAR, "")];
+/// Name of the laboratory's module.
+pub const LAB: &str = "onestep-lab";
+/// End of the name of a module without vectors.
+pub const SCALAR: &str = "-scalar";
 
 /// What Rust's code may use beyond the first version of WebAssembly; all browsers with WebGPU have it.
 const FEATURES: [&str; 6] = [
@@ -29,13 +35,18 @@ const FEATURES: [&str; 6] = [
 /// the names of profiles (there is one called `web`) and targets, and no profile's name may have a dot.
 const GATHERED: &str = "page.engine";
 
-/// Builds the engine into a folder: `onestep.js`, `onestep_bg.wasm` and the same without vectors.
-/// `None` if it does not compile. `quick` leaves out the one without.
+/// Builds the engine into a folder: `onestep.js`, `onestep_bg.wasm`, the same of the laboratory, and all again without
+/// vectors. `None` if it does not compile. `quick` leaves out those without.
 pub fn engine(toolchain: Toolchain, quick: bool) -> Result<Option<PathBuf>> {
     let folder = step::target_dir().join(GATHERED);
     let _ = std::fs::remove_dir_all(&folder);
-    for (name, flags) in VARIANTS.into_iter().take(if quick { 1 } else { VARIANTS.len() }) {
-        if !toolchain.build(&["build", "--package", "onestep-web", "--profile", "web"], flags)? {
+    let variants = &VARIANTS[..if quick { 1 } else { VARIANTS.len() }];
+    for ((end, flags), (module, features)) in
+        variants.iter().flat_map(|variant| MODULES.map(|module| (*variant, module)))
+    {
+        let name = &format!("{module}{end}");
+        let args = ["build", "--package", "onestep-web", "--profile", "web", "--no-default-features", "--features"];
+        if !toolchain.build(&[&args[..], &[features]].concat(), flags)? {
             return Ok(None);
         }
         let module = toolchain.target_dir().join(TARGET).join("web/onestep_web.wasm");
