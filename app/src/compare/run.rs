@@ -236,7 +236,7 @@ fn fingerprint(setup: &Setup) -> String {
     const READ: [&str; 9] =
         ["data", "seed", "batch", "classes", "label_dropout", "warmup_steps", "lr_warmup", "ema", "clip"];
     let mut hash = DefaultHasher::new();
-    hash.write(format!("{:?}", setup.recipe().drawn().net).as_bytes());
+    hash.write(format!("{:?}", setup.recipe().begins_with().net).as_bytes());
     for knob in READ {
         hash.write(format!("{knob} {}\n", setup.config.text_of(knob)).as_bytes());
     }

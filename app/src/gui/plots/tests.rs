@@ -70,7 +70,7 @@ fn run(lines: u64) -> Charts {
         &[0.0, f32::NAN, 0.9, 0.8, 0.7, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.48],
         [0.02, 80.0],
     );
-    charts.mark(1000, "lr_ratio 0.0002".into());
+    charts.mark(1000, "lr_critic 0.0002".into());
     charts.mark(500, "batch 128".into());
     charts
 }
@@ -292,12 +292,12 @@ fn hovering_tells_all_curves_and_changes_of_a_step() {
     assert!(!text.contains("warm-up"), "it ended long before: {text}");
     harness.hover_at(rect.left_center() + vec2(rect.width() * 950.0 / 50_000.0, 0.0));
     harness.run_steps(3);
-    harness.get_by_label_contains("step 1000: lr_ratio 0.0002");
+    harness.get_by_label_contains("step 1000: lr_critic 0.0002");
 }
 
 #[test]
 fn a_ratio_network_that_gives_one_answer_everywhere_is_not_called_converged() {
-    // Accuracy, pull and gradient norm of runs on `rings` and `gaussians`: one with lr_ratio 0.1, others at their ends.
+    // Accuracy, pull and gradient norm of runs on `rings` and `gaussians`: one with lr_critic 0.1, others at their ends.
     let collapsed = [(0.5, 1.27e-20, 0.02), (0.5, 4.4e-10, 0.0175), (0.5, 1.9e-40, 7.5e-4)];
     let alive = [(0.517, 7.2e-4, 0.087), (0.514, 2.2e-3, 0.13), (0.5, 6.7e-4, 0.11), (1.0, 0.0, 0.0), (0.0, 0.0, 0.5)];
     for (is_collapsed, (accuracy, pull, norm)) in
