@@ -5,7 +5,7 @@
 //! generic function, which would be compiled where it is called. How work is cut into tasks is the caller's business
 //! (`exec::cpu` of `onestep-core`).
 //!
-//! Where to look: [`tile`] and [`narrow`] hold the loops of contractions, [`mod@math`] the elementary functions,
+//! Where to look: [`tile`] and [`narrow`] hold the loops of contractions, [`winograd`] what saves some of them, [`mod@math`] the elementary functions,
 //! [`sums`] those that add up, [`rng`] random numbers, [`simd`] how one loop is compiled for several instruction
 //! sets, [`par`] threads.
 
@@ -19,3 +19,4 @@ pub mod rng;
 pub mod simd;
 pub mod sums;
 pub mod tile;
+pub mod winograd;

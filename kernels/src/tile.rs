@@ -95,6 +95,16 @@ impl Panels {
 }
 
 impl Panel {
+    /// Elements per row.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// This panel for a result that has its columns only, padding included.
+    pub fn alone(&self) -> Self {
+        Self { column: 0, width: self.stride, ..*self }
+    }
+
     /// This panel of an operand with `k` packed rows.
     pub fn of<'b>(&self, packed: &'b [f32], k: usize) -> &'b [f32] {
         &packed[self.start * k..][..self.stride * k]
@@ -129,7 +139,7 @@ pub struct Rows<'a> {
     pub ld: usize,
 }
 
-/// `out[i, column + j] += sum over g, r, t of
+/// `out[i, column + j] (+)= sum over g, r, t of
 /// a[base + g * group_stride + r * run_stride + t * step + i] * b[(g * runs + r) * run_len + t, j]`.
 #[derive(Debug)]
 pub struct Columns<'a> {
@@ -155,10 +165,12 @@ pub struct Columns<'a> {
     pub panel: &'a Panel,
     /// Packed right operand of that panel.
     pub b: &'a [f32],
-    /// Result, `m` rows of `ld`; added to.
+    /// Result, `m` rows of `ld`.
     pub out: &'a mut [f32],
     /// Row length of `out`.
     pub ld: usize,
+    /// Whether `out` is added to, or overwritten.
+    pub add: bool,
 }
 
 /// Picks the tile's size: rows by vectors, as many as the registers hold with room for a row of
@@ -206,6 +218,7 @@ impl Rows<'_> {
             row += match self.bases.len() - row {
                 1 => self.tile::<S, 1, V>(simd, row),
                 2..=4 => self.tile::<S, 4, V>(simd, row),
+                5..=8 if M > 8 => self.tile::<S, 4, V>(simd, row),
                 _ => self.tile::<S, M, V>(simd, row),
             };
         }
@@ -289,11 +302,14 @@ impl Columns<'_> {
             let at = (row + i) * self.ld + self.panel.column;
             let out = &mut self.out[at..at + self.panel.width];
             for (out, &acc) in out.chunks_mut(S::F32_LANES).zip(acc) {
-                if let ([out], []) = S::as_mut_simd_f32s(out) {
-                    *out = simd.add_f32s(*out, acc);
-                } else {
-                    let sum = simd.add_f32s(simd.partial_load_f32s(out), acc);
-                    simd.partial_store_f32s(out, sum);
+                match S::as_mut_simd_f32s(out) {
+                    ([out], []) if self.add => *out = simd.add_f32s(*out, acc),
+                    ([out], []) => *out = acc,
+                    _ if self.add => {
+                        let sum = simd.add_f32s(simd.partial_load_f32s(out), acc);
+                        simd.partial_store_f32s(out, sum);
+                    }
+                    _ => simd.partial_store_f32s(out, acc),
                 }
             }
         }

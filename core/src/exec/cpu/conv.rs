@@ -1,12 +1,13 @@
 //! `conv2d`, without unrolling into columns: the tiles read neighbourhoods in place from the
-//! bordered copy of [`super::image`].
+//! bordered copy of [`super::image`]. With enough channels, 3 x 3 goes by [`super::winograd`].
 
 use super::body::Program;
-use super::image::{Border, parts};
+use super::image::{Border, Part, parts};
 use super::matmul::{Product, matmul};
 use super::narrow::{Dots, is_narrow};
 use super::par;
 use super::tile::{Panels, Rows};
+use super::winograd;
 use crate::exec::RunArgs;
 use crate::plan::{Body, ConvShape};
 
@@ -25,7 +26,7 @@ pub fn conv2d(
         let product = Product { batch: 1, m: b * h * w, n: co, k: ci, ta: false, tb: flip };
         return matmul(product, prologue, epilogue, inputs, outputs, args);
     }
-    let weights = Weights { shape, flip, narrow: is_narrow(co, k * ci), panels: Panels::new(co) };
+    let weights = Weights { shape, flip, way: Way::of(shape), panels: Panels::new(co) };
     let x = Program::new(prologue, inputs, args);
     let finish = Program::new(epilogue, inputs, args);
     par::with_scratch(weights.packed_len(), |packed| {
@@ -34,7 +35,7 @@ pub fn conv2d(
         let mut rest: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut **o).collect();
         let mut tasks = Vec::new();
         for part in parts(shape) {
-            let border = Border::new(shape, part);
+            let border = weights.way.border(shape, part);
             let outs: Vec<&mut [f32]> = rest
                 .iter_mut()
                 .map(|rest| rest.split_off_mut(..border.pixels() * co).expect("one per pixel"))
@@ -62,12 +63,40 @@ pub fn conv2d(
     });
 }
 
-/// The right operand, `[k * k * ci, co]`, packed in one of two ways.
+/// How a convolution, or the gradient of its weights, is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    /// Each tap in turn, panels of output channels.
+    Plain,
+    /// Too few output channels for panels: a row of weights each.
+    Narrow,
+    /// By tiles of results.
+    Winograd,
+}
+
+impl Way {
+    /// The cheapest way for a shape.
+    pub fn of(shape: ConvShape) -> Self {
+        if is_narrow(shape.co, shape.k * shape.ci) {
+            Self::Narrow
+        } else if winograd::pays(shape) {
+            Self::Winograd
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// The bordered copy that it reads.
+    pub fn border(self, shape: ConvShape, part: Part) -> Border {
+        if self == Self::Winograd { winograd::border(shape, part) } else { Border::new(shape, part) }
+    }
+}
+
+/// The right operand, `[k * k * ci, co]`, packed in the way that it is read.
 struct Weights {
     shape: ConvShape,
     flip: bool,
-    /// A row per output channel instead of panels.
-    narrow: bool,
+    way: Way,
     panels: Panels,
 }
 
@@ -77,7 +106,11 @@ impl Weights {
     }
 
     fn packed_len(&self) -> usize {
-        if self.narrow { self.taps() * self.shape.co } else { self.panels.packed_len(self.taps()) }
+        match self.way {
+            Way::Plain => self.panels.packed_len(self.taps()),
+            Way::Narrow => self.taps() * self.shape.co,
+            Way::Winograd => winograd::packed_len(self.shape, &self.panels),
+        }
     }
 
     fn pack(&self, stored: &[f32], packed: &mut [f32]) {
@@ -87,12 +120,14 @@ impl Weights {
             if self.flip { (k * k - 1 - t / ci) * ci * co + t % ci } else { t * co }
         };
         let step = if self.flip { ci } else { 1 };
-        if self.narrow {
-            for (o, row) in packed.chunks_exact_mut(taps).enumerate() {
-                row.iter_mut().enumerate().for_each(|(t, w)| *w = stored[start(t) + o * step]);
+        match self.way {
+            Way::Plain => self.panels.pack(taps, stored, step, start, packed),
+            Way::Narrow => {
+                for (o, row) in packed.chunks_exact_mut(taps).enumerate() {
+                    row.iter_mut().enumerate().for_each(|(t, w)| *w = stored[start(t) + o * step]);
+                }
             }
-        } else {
-            self.panels.pack(taps, stored, step, start, packed);
+            Way::Winograd => winograd::pack(self.shape, &self.panels, self.flip, stored, packed),
         }
     }
 
@@ -100,14 +135,16 @@ impl Weights {
         let ConvShape { ci, co, k, .. } = self.shape;
         let (bases, run_stride) = (&border.bases(), border.row());
         let (runs, run_len) = (k, k * ci);
-        if self.narrow {
-            Dots { a, bases, runs, run_stride, run_len, b: packed, out }.run();
-            return;
-        }
-        for panel in self.panels.iter() {
-            let b = panel.of(packed, self.taps());
-            let out = &mut *out;
-            Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: co }.run();
+        match self.way {
+            Way::Plain => {
+                for panel in self.panels.iter() {
+                    let b = panel.of(packed, self.taps());
+                    let out = &mut *out;
+                    Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld: co }.run();
+                }
+            }
+            Way::Narrow => Dots { a, bases, runs, run_stride, run_len, b: packed, out }.run(),
+            Way::Winograd => winograd::multiply(&self.panels, packed, border, a, out),
         }
     }
 }

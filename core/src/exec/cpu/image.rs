@@ -7,7 +7,9 @@ use super::par;
 use crate::plan::ConvShape;
 
 /// Pixels per part that make the tiles' remainders and the hand-over between threads small.
-const PART_PIXELS: usize = 256;
+const PART_PIXELS: usize = 784;
+/// Parts come in multiples of this, so that threads get equally many.
+const PART_COUNT: usize = 8;
 
 /// `rows` rows from row `y` of image `image`, or `images` whole images.
 #[derive(Clone, Copy, Debug)]
@@ -20,20 +22,24 @@ pub struct Part {
 
 /// Pixels per strip of an image: a few tiles.
 const STRIP_PIXELS: usize = 48;
+const STRIP_PIXELS_MOST: usize = 256;
+/// Rows of a strip are a multiple of this.
+const STRIP_ROWS: usize = 4;
 
 /// Cuts the batch into parts of about [`PART_PIXELS`] pixels. Images are cut into strips only
 /// where there are few of them, because strips evaluate their neighbours' rows again.
 pub fn parts(shape: ConvShape) -> Vec<Part> {
     let ConvShape { b, h, w, .. } = shape;
-    if b < 8 {
-        let strip = (b * h * w / 16).clamp(STRIP_PIXELS, PART_PIXELS).div_ceil(w);
+    if b < PART_COUNT {
+        let strip = (b * h * w / 16).clamp(STRIP_PIXELS, STRIP_PIXELS_MOST).div_ceil(w).next_multiple_of(STRIP_ROWS);
         let strips = move |image| {
             let rows = move |y| strip.min(h - y);
             (0..h).step_by(strip).map(move |y| Part { image, images: 1, y, rows: rows(y) })
         };
         (0..b).flat_map(strips).collect()
     } else {
-        let images = PART_PIXELS.div_ceil(h * w).min(b / 8);
+        let count = (b * h * w).div_ceil(PART_PIXELS).next_multiple_of(PART_COUNT);
+        let images = b.div_ceil(count);
         let whole = |image| Part { image, images: images.min(b - image), y: 0, rows: h };
         (0..b).step_by(images).map(whole).collect()
     }
@@ -46,21 +52,28 @@ pub struct Border {
     pub shape: ConvShape,
     pub part: Part,
     edge: usize,
+    /// Rows and columns are a multiple of this, the border not counted; more zeros fill up.
+    multiple: usize,
 }
 
 impl Border {
     pub fn new(shape: ConvShape, part: Part) -> Self {
-        Self { shape, part, edge: shape.k / 2 }
+        Self::rounded(shape, part, 1)
+    }
+
+    /// With rows and columns up to the next multiple of `multiple`.
+    pub fn rounded(shape: ConvShape, part: Part, multiple: usize) -> Self {
+        Self { shape, part, edge: shape.k / 2, multiple }
     }
 
     /// Elements of a bordered row.
     pub fn row(&self) -> usize {
-        (self.shape.w + 2 * self.edge) * self.shape.ci
+        (self.shape.w.next_multiple_of(self.multiple) + 2 * self.edge) * self.shape.ci
     }
 
     /// Elements of a bordered image.
     pub fn image(&self) -> usize {
-        (self.part.rows + 2 * self.edge) * self.row()
+        (self.part.rows.next_multiple_of(self.multiple) + 2 * self.edge) * self.row()
     }
 
     /// Elements of all of it.
@@ -88,7 +101,7 @@ impl Border {
             let (start, len) = (((image + i) * h + from) * line, (to - from) * line);
             let mut place = |values: &[f32]| {
                 for (r, dst) in bordered.chunks_exact_mut(self.row()).enumerate() {
-                    let source = (y + r).checked_sub(edge).filter(|row| *row < h);
+                    let source = (y + r).checked_sub(edge).filter(|row| *row < to);
                     let Some(row) = source else {
                         dst.fill(0.0);
                         continue;

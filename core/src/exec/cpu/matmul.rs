@@ -97,15 +97,12 @@ fn multiply(
     let Left { a, base, stride } = left;
     let packed = &right.packed[g * right.panels.packed_len(k)..];
     let bases: Vec<usize> = (0..rows).map(|i| base + i * stride).collect();
-    if ta {
-        out.fill(0.0);
-    }
     for panel in right.panels.iter() {
         let b = panel.rows_of(packed, k, first, run_len);
         let (panel, out, bases, runs, run_stride) = (panel, &mut *out, &bases, 1, 0);
         if ta {
-            let (m, step, groups, group_stride) = (rows, stride, 1, 0);
-            Columns { a, base, groups, group_stride, m, runs, run_stride, run_len, step, panel, b, out, ld }.run();
+            let (m, step, groups, group_stride, add) = (rows, stride, 1, 0, false);
+            Columns { a, base, groups, group_stride, m, runs, run_stride, run_len, step, panel, b, out, ld, add }.run();
         } else {
             Rows { a, bases, runs, run_stride, run_len, panel, b, out, ld }.run();
         }

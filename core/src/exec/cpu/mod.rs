@@ -4,7 +4,7 @@
 //! to bisect a wrong shader. Invariant: a run gives the same bits every time, for any number of
 //! threads: work is cut by shape, and partial sums are added in a fixed order.
 //!
-//! Where to look: `program` and `body` interpret pointwise code, `conv`, `conv_grad`, `matmul` and
+//! Where to look: `program` and `body` interpret pointwise code, `conv`, `conv_grad`, `winograd`, `matmul` and
 //! `reduce` cut the work into tasks, `rest` has the small kernels, `memory` how launches borrow their
 //! operands. The inner loops are in [`onestep_kernels`].
 
@@ -28,6 +28,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod view;
+mod winograd;
 
 pub use launch::run_launch;
 pub use onestep_kernels::par::threads;
