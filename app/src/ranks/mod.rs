@@ -44,10 +44,14 @@ pub fn join() -> anyhow::Result<Option<Ranks>> {
     #[cfg(feature = "mpi")]
     let joined = mpi::join().map(Some);
     #[cfg(not(feature = "mpi"))]
-    let joined = Err(bad_input!(
-        "several processes were started, and this onestep was built without MPI; build it with `--features mpi` \
-         (docs/scale-out.md)"
-    ));
+    let joined = Err(if follows() {
+        Told(2).into()
+    } else {
+        bad_input!(
+            "several processes were started, and this onestep was built without MPI; build it with `--features mpi` \
+             (docs/scale-out.md)"
+        )
+    });
     joined
 }
 

@@ -74,9 +74,10 @@ pub fn deal(config: &Config, shares: &[usize]) -> Result<Vec<Range<usize>>, Knob
                 1 => String::new(),
                 n => format!(" among {n} processes"),
             };
-            let each = match slices {
-                1 => String::new(),
-                n => format!(", in {n} slices each"),
+            let each = match (slices, shares.len()) {
+                (1, _) => String::new(),
+                (n, 1) => format!(" in {n} slices"),
+                (n, _) => format!(" in {n} slices each"),
             };
             let students = if turn > 1 { format!(", each for {turn} students") } else { String::new() };
             let problem = format!("cannot be dealt out{who}{each}{students}: choose a batch or a number that fits");
@@ -125,7 +126,7 @@ mod tests {
         config.accumulate = 2;
         assert_eq!(deal(&config, &[1, 1, 1]).unwrap(), [0..4, 4..8, 8..12]);
         let error = deal(&config, &[1; 4]).unwrap_err().to_string();
-        assert!(error.starts_with("batch = 12: cannot be dealt out among 4 processes, in 2 slices each"), "{error}");
+        assert!(error.starts_with("batch = 12: cannot be dealt out among 4 processes in 2 slices each"), "{error}");
         assert!(deal(&config, &[1, 0]).is_err());
     }
 }
