@@ -108,7 +108,7 @@ pub fn uniform(graph: &Graph, stream: Stream, slots: Slots) -> Var<'_> {
 
 /// Numbers in 0 to 1 `[B]`, one in each of as many equal intervals as the whole batch has samples.
 pub fn stratified(graph: &Graph, slots: Slots) -> Var<'_> {
-    (slots.numbers(graph) + uniform(graph, Stream::Sigma, slots)) * (1.0 / slots.batch as f32)
+    (slots.numbers(graph) + uniform(graph, Stream::Sigma, slots)) * (1.0 / slots.whole as f32)
 }
 
 /// Noise levels uniform in the logarithm, `[B]`, and the numbers in 0 to 1 behind them: one in

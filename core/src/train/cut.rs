@@ -19,7 +19,7 @@ pub(super) struct Cut {
     /// What is done with them.
     pub stages: Vec<Stage>,
     /// Stores that only these plans use, with their lengths.
-    pub stores: Vec<(String, usize)>,
+    pub stores: Stores,
 }
 
 impl Cut {
@@ -46,8 +46,11 @@ pub(super) enum Stage {
     Run(usize),
     /// Here these stores, of so many elements, hold sums over the slots of this process. With several processes they
     /// have to be added up.
-    Sum(Vec<(String, usize)>),
+    Sum(Stores),
 }
+
+/// Stores, with the number of elements.
+type Stores = Vec<(String, usize)>;
 
 /// What a slice adds to the sums of one pass.
 #[derive(Default)]
@@ -86,7 +89,9 @@ fn ancestors(values: &[Var<'_>], mut see: impl FnMut(&Op)) {
     let Some(first) = values.first() else { return };
     let nodes = first.graph().nodes();
     let mut seen = vec![false; nodes.len()];
-    values.iter().for_each(|value| seen[value.id()] = true);
+    for value in values {
+        seen[value.id()] = true;
+    }
     // A node comes after its operands.
     for id in (0..nodes.len()).rev() {
         if seen[id] {
@@ -112,7 +117,7 @@ impl<'g> Pass<'g> {
     }
 
     /// Where its sums are, with the number of elements.
-    fn stores(&self, update: &str, pass: usize, recipe: &Recipe) -> Vec<(String, usize)> {
+    fn stores(&self, update: &str, pass: usize, recipe: &Recipe) -> Stores {
         let gradient = |name: &&'static str| {
             let network = recipe.network(name).expect("it was found before");
             (format!("{name}.grad"), store_len(network.layout().len))
@@ -182,7 +187,7 @@ pub(super) fn cut(update: &Update, setup: &Setup, recipe: &Recipe, own: &Range<u
         plans.len() - 1
     };
     // By slice and pass: the number of the plan, and where its sums are.
-    let mut parts: Vec<Vec<(usize, Vec<(String, usize)>)>> = Vec::new();
+    let mut parts: Vec<Vec<(usize, Stores)>> = Vec::new();
     for (i, slots) in slices.iter().enumerate() {
         let graph = Graph::new();
         let Passes(passes) = Step::write_slice(update, setup, recipe, &graph, *slots);
@@ -201,8 +206,8 @@ pub(super) fn cut(update: &Update, setup: &Setup, recipe: &Recipe, own: &Range<u
             stages.push(Stage::Run(part[pass].0));
             stages.extend(addition.filter(|_| i > 0).map(Stage::Run));
         }
-        let is_new = |store: &str| !store.ends_with(".grad");
-        stores.extend(to_sum.iter().filter(|(store, _)| is_new(store)).cloned());
+        // The stores of gradients are there for every run.
+        stores.extend(to_sum.iter().filter(|(store, _)| *store == sums(name, pass)).cloned());
         if parts.len() > 1 {
             stores.extend(to_sum.iter().map(|(store, len)| (addend(store), *len)));
         }

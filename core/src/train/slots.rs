@@ -16,28 +16,28 @@ pub struct Slots {
     /// How many.
     pub len: usize,
     /// Samples of the whole batch.
-    pub batch: usize,
+    pub whole: usize,
 }
 
 impl Slots {
     /// A whole batch.
     pub fn all(batch: usize) -> Self {
-        Self { first: 0, len: batch, batch }
+        Self { first: 0, len: batch, whole: batch }
     }
 
     /// These of a batch.
     pub fn of(range: &Range<usize>, batch: usize) -> Self {
-        Self { first: range.start, len: range.len(), batch }
+        Self { first: range.start, len: range.len(), whole: batch }
     }
 
     /// Whether it is a whole batch.
     pub fn is_all(self) -> bool {
-        self.len == self.batch
+        self.len == self.whole
     }
 
     /// What part of the batch they are.
     pub fn share(self) -> f32 {
-        self.len as f32 / self.batch as f32
+        self.len as f32 / self.whole as f32
     }
 
     /// Numbers of the slots, `[len]`.
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn batches_are_dealt_out_by_shares_or_refused() {
         let mut config = Config { batch: 12, ..Config::default() };
-        assert_eq!(deal(&config, &[1]).unwrap(), [0..12]);
+        assert_eq!(deal(&config, &[1]).unwrap()[0], 0..12);
         assert_eq!(deal(&config, &[2, 1]).unwrap(), [0..8, 8..12]);
         assert_eq!(slices(&(8..12), 2), [8..10, 10..12]);
         config.accumulate = 2;

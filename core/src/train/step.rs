@@ -220,7 +220,7 @@ impl<'g> Step<'g> {
             return x;
         }
         let (shape, slot) = (x.shape(), self.slots.numbers(self.graph));
-        let rows = x.reshape(&[shape[0], x.len() / shape[0]]).scatter_add(slot, self.slots.batch);
+        let rows = x.reshape(&[shape[0], x.len() / shape[0]]).scatter_add(slot, self.slots.whole);
         self.over_batch(rows).gather(slot).reshape(&shape)
     }
 
@@ -399,7 +399,9 @@ impl<'g> Step<'g> {
             net.params.all().iter().zip(grads).map(|((offset, _), grad)| (*offset, *grad)).collect();
         match self.part {
             Part::Whole => {
-                placed.iter().for_each(|(offset, grad)| self.grow(|program| program.output(*grad, &store, *offset)));
+                for (offset, grad) in &placed {
+                    self.grow(|program| program.output(*grad, &store, *offset));
+                }
             }
             Part::Slice => self.passes.borrow_mut().gradients(name, &placed, self.update),
             Part::Close => {}
