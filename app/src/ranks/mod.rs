@@ -111,7 +111,7 @@ impl Ranks {
     }
 
     /// The settings of process 0, which those of the others, where they have some, have to equal.
-    pub fn same_config(&mut self, own: Option<Config>) -> anyhow::Result<Config> {
+    pub fn same_config(&mut self, own: Option<&Config>) -> anyhow::Result<Config> {
         let mut text = serde_json::to_vec(&own)?;
         self.group.broadcast(&mut text);
         let Some(first) = serde_json::from_slice::<Option<Config>>(&text)? else {
@@ -119,7 +119,7 @@ impl Ranks {
         };
         let rank = self.group.rank();
         let differs = |own: &Config| KNOBS.iter().find(|knob| own.text_of(knob.name) != first.text_of(knob.name));
-        let alike = match own.as_ref().and_then(|own| Some((own, differs(own)?))) {
+        let alike = match own.and_then(|own| Some((own, differs(own)?))) {
             None => Ok(()),
             Some((own, knob)) => Err(bad_input!(
                 "{} = {}: process {rank} differs from process 0, which has {}; give all of them the same settings",

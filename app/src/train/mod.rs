@@ -70,7 +70,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let request = together(&mut ranks, request(args))?;
     let config = together(&mut ranks, own_config(&request, leads))?;
     let config = match (&mut ranks, config) {
-        (Some(ranks), config) => ranks.same_config(config)?,
+        (Some(ranks), config) => ranks.same_config(config.as_ref())?,
         (None, config) => config.expect("a process of its own leads"),
     };
     if args.dry_run {
@@ -95,7 +95,9 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             } else {
                 let setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
                 Session::new(executor, setup, data, Box::new(|_| ()), clock).map(|mut session| {
-                    group.into_iter().for_each(|group| session.join(group, part.clone()));
+                    if let Some(group) = group {
+                        session.join(group, part);
+                    }
                     session
                 })
             };
