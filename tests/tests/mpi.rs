@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use onestep_core::model::ModelFile;
 use tempfile::TempDir;
@@ -153,12 +152,10 @@ fn a_process_that_dies_ends_the_job() {
         }
         std::thread::yield_now();
     };
-    let killed = Instant::now();
     assert!(Command::new("kill").args(["-9", &second]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     assert!(!output.status.success(), "the job went on with one process");
     assert!(process_of_rank(folder.path(), 0).is_none(), "the other process is still there");
-    assert!(killed.elapsed() < Duration::from_secs(60));
 }
 
 /// The process of this rank that works in a folder.
