@@ -36,6 +36,18 @@ macro_rules! bad_input {
 }
 pub(crate) use bad_input;
 
+/// What another process has said already: only the exit code is left to pass on.
+#[derive(Debug)]
+pub struct Told(pub u8);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("another process has failed")
+    }
+}
+
+impl std::error::Error for Told {}
+
 /// Marks errors that are found before any work is done, such as an output folder that can't be
 /// written: they are the request's fault.
 pub trait BeforeWork<T> {
@@ -69,6 +81,9 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 
 /// Prints an error, and says how the program ends.
 pub fn failure(error: &Error) -> ExitCode {
+    if let Some(Told(code)) = error.downcast_ref() {
+        return ExitCode::from(*code);
+    }
     report(&format!("{error:#}"));
     ExitCode::from(code(error))
 }
@@ -91,7 +106,8 @@ pub fn one_line(text: &str) -> String {
     })
 }
 
-fn code(error: &Error) -> u8 {
+/// The exit code of an error.
+pub fn code(error: &Error) -> u8 {
     let bad = error.chain().any(|cause| {
         let model = cause.downcast_ref().is_some_and(|e: &ModelError| !matches!(e.problem, ModelProblem::Write { .. }));
         let data = cause.downcast_ref().is_some_and(|e: &DataError| {

@@ -20,17 +20,17 @@ const INTERRUPTED: i32 = 130;
 const TOGETHER: Duration = Duration::from_millis(500);
 
 /// Takes over Ctrl-C and the signals that ask a program to end.
-pub fn install() -> anyhow::Result<()> {
-    install_with(|| ())
+pub fn install(quiet: bool) -> anyhow::Result<()> {
+    install_with(quiet, || ())
 }
 
 /// As [`install`], for a program that sleeps: `wake` is called so that it looks at [`requested`].
-pub fn install_with(wake: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+pub fn install_with(quiet: bool, wake: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let mut wishes = Wishes::default();
     let hear = move |is_ctrl_c| match wishes.hear(is_ctrl_c, Instant::now()) {
         Answer::Save => {
             REQUESTED.store(true, Ordering::SeqCst);
-            note(false, "saving; press Ctrl-C again to leave at once");
+            note(quiet, "saving; press Ctrl-C again to leave at once");
             wake();
         }
         Answer::GoOn => {}

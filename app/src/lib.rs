@@ -20,6 +20,7 @@ mod methods;
 mod output;
 mod pictures;
 mod plan;
+mod ranks;
 mod sample;
 mod seeds;
 mod selftest;
@@ -75,14 +76,17 @@ pub fn main() -> ExitCode {
     start_log();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        // Of several processes that are called alike, one says it.
+        Err(error) if error.use_stderr() && ranks::follows() => return exit::failure(&exit::Told(2).into()),
         Err(error) => return exit::usage(&error),
     };
+    let quiet = cli.quiet || ranks::follows();
     let resumes = matches!(&cli.command, Command::Train(args) if args.resumes());
     if matches!(&cli.command, Command::Train(_) | Command::Plan(_) | Command::Bench(_)) {
-        settings::tell_of_environment(cli.quiet, resumes);
+        settings::tell_of_environment(quiet, resumes);
     }
     let result = match &cli.command {
-        Command::Train(args) => train::run(args, cli.quiet),
+        Command::Train(args) => train::run(args, quiet),
         Command::Sample(args) => sample::run(args, cli.quiet),
         Command::Eval(args) => eval::run(args, cli.quiet),
         Command::Export(args) => export::run(args, cli.quiet),

@@ -6,6 +6,7 @@
 mod bench;
 mod fixtures;
 mod lint;
+mod mpi;
 mod mutate;
 mod report;
 mod runtime_dir;
@@ -40,6 +41,8 @@ enum Task {
     Web(web::Options),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::Options),
+    /// Test one run in several processes, started by mpirun (installs MPICH on Debian)
+    Mpi,
     /// Break every shader on purpose and see that a test notices
     Mutate(mutate::Options),
     /// Take pictures of the desktop trainer's views on a virtual display
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::WasmCheck => wasm::run(),
         Task::Web(options) => web::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Mpi => mpi::run(),
         Task::Mutate(options) => mutate::run(&options),
         Task::Screenshots(options) => window::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),

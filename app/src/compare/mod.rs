@@ -68,7 +68,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let first = config(args, preset, methods[0], &base, 1);
     first.validate()?;
     let mut results = begin(args, &base)?;
-    interrupt::install()?;
+    interrupt::install(false)?;
     report::register_font();
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
     let yardstick = Yardstick::new(&data, &first, quiet)?;

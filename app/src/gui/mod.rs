@@ -224,7 +224,7 @@ fn open(args: &Args, adapters: &[AdapterSummary], legacy: &Arc<Mutex<Legacy>>) -
         }
         theme::leave_panels_empty(&context.egui_ctx);
         let wake = context.egui_ctx.clone();
-        if let Err(error) = interrupt::install_with(move || wake.request_repaint()) {
+        if let Err(error) = interrupt::install_with(false, move || wake.request_repaint()) {
             tracing::warn!("a run is lost when the program is told to end: {error:#}");
         }
         let mut window = Window::new(&context.egui_ctx, options)?;

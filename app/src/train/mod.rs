@@ -6,18 +6,20 @@
 
 mod report;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use onestep_core::session::{Command, Flow, Request, Session, SessionError, Start};
-use onestep_core::train::{Config, TrainingData};
+use onestep_core::session::{Command, Event, Flow, Request, Session, SessionError, Start};
+use onestep_core::train::{Config, Setup, TrainError, TrainingData, deal};
 
 use crate::device::{self, DeviceArgs};
 use crate::download::with_bar;
-use crate::exit::bad_input;
+use crate::exit::{Told, bad_input};
 use crate::interrupt;
 use crate::output::print;
 use crate::plan;
+use crate::ranks::{self, Ranks, together};
 use crate::settings::{SettingsArgs, setup_without_download};
 use report::Reporter;
 
@@ -35,6 +37,10 @@ pub struct Args {
     /// Start from the weights of a generator or denoiser of the same network, without a warm-up.
     #[arg(long, value_name = "FILE")]
     transfer: Option<PathBuf>,
+    /// With several processes (mpirun): how much of each batch each of them takes, such as 2,1 for a machine that is
+    /// twice as fast as another [default: equal shares].
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    shares: Option<Vec<usize>>,
     /// Print the settings and what the run will launch, and stop.
     #[arg(long)]
     dry_run: bool,
@@ -56,19 +62,55 @@ impl Args {
 
 /// Trains.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let request = request(args)?;
-    let config = request.config().map_err(start_error)?;
-    if args.dry_run {
-        return dry_run(config, args.json);
+    let mut ranks = ranks::join()?;
+    if let Some(ranks) = &mut ranks {
+        ranks.same_program()?;
     }
-    interrupt::install()?;
-    let (executor, choice) = device::open_silently(&args.device, quiet)?;
-    let data = with_bar(quiet, |on_progress| TrainingData::load(&config, on_progress))?;
-    let mut reporter = Reporter::new(&config, quiet, args.json);
-    let sink = Box::new(move |event| reporter.show(&event));
+    let leads = ranks.as_ref().is_none_or(Ranks::leads);
+    let request = together(&mut ranks, request(args))?;
+    let config = together(&mut ranks, own_config(&request, leads))?;
+    let config = match (&mut ranks, config) {
+        (Some(ranks), config) => ranks.same_config(config.as_ref())?,
+        (None, config) => config.expect("a process of its own leads"),
+    };
+    if args.dry_run {
+        return if leads { dry_run(config, args.json) } else { Ok(()) };
+    }
+    let processes = ranks.as_ref().map_or(1, Ranks::size);
+    let slots = together(&mut ranks, slots(args, &config, processes))?;
+    interrupt::install(quiet)?;
+    let (executor, choice) = together(&mut ranks, device::open_silently(&args.device, quiet))?;
+    let data = with_bar(quiet, |on_progress| TrainingData::load(&config, on_progress));
+    let data = together(&mut ranks, data.map_err(Into::into))?;
     let start = Instant::now();
     let clock = Box::new(move || start.elapsed());
-    let mut session = Session::open(&request, executor, data, sink, clock).map_err(start_error)?;
+    let mut session = match &mut ranks {
+        Some(ranks) => {
+            ranks.same_data(&data)?;
+            let part = slots[ranks.rank()].clone();
+            let group = ranks.group();
+            let session = if leads {
+                let sink = report(&config, quiet, args.json);
+                Session::open_in(group.map(|group| (group, part)), &request, executor, data, sink, clock)
+            } else {
+                let setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
+                Session::new(executor, setup, data, Box::new(|_| ()), clock).map(|mut session| {
+                    if let Some(group) = group {
+                        session.join(group, part);
+                    }
+                    session
+                })
+            };
+            let mut session = ranks.together(session.map_err(start_error))?;
+            let met = pollster::block_on(session.meet()).map_err(start_error);
+            ranks.together(met)?;
+            session
+        }
+        None => {
+            let sink = report(&config, quiet, args.json);
+            Session::open(&request, executor, data, sink, clock).map_err(start_error)?
+        }
+    };
     device::announce(&session.trainer().executor, &choice, quiet);
     let mut stopping = false;
     loop {
@@ -77,13 +119,57 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             session.handle(Command::Stop);
         }
         // From here on it is no longer the request that is wrong.
-        match pollster::block_on(session.advance()).map_err(|error| anyhow::anyhow!("{error}"))? {
-            Flow::End => return Ok(()),
-            Flow::Continue => {}
+        match pollster::block_on(session.advance()) {
+            Ok(Flow::End) => return Ok(()),
+            Ok(Flow::Continue) => {}
             // Nobody pauses this session.
-            Flow::Wait => session.handle(Command::Play),
+            Ok(Flow::Wait) => session.handle(Command::Play),
+            Err(error) => return Err(failed(ranks.as_ref(), &error)),
         }
     }
+}
+
+/// What ends a run that had begun.
+fn failed(ranks: Option<&Ranks>, error: &SessionError) -> anyhow::Error {
+    let told = anyhow::anyhow!("{error}");
+    match (ranks, error) {
+        (None, _) => told,
+        // All processes see the same numbers, and this at the same step.
+        (Some(ranks), SessionError::Train(TrainError::NonFinite { .. })) => {
+            if ranks.leads() {
+                told
+            } else {
+                Told(1).into()
+            }
+        }
+        // The others would wait for this one.
+        (Some(ranks), _) => ranks.abort(&told),
+    }
+}
+
+/// Shows what a session tells.
+fn report(config: &Config, quiet: bool, json: bool) -> Box<dyn FnMut(Event) + Send> {
+    let mut reporter = Reporter::new(config, quiet, json);
+    Box::new(move |event| reporter.show(&event))
+}
+
+/// The settings as far as this process knows them: of a run that goes on, only the first needs to have the folder.
+fn own_config(request: &Request, leads: bool) -> anyhow::Result<Option<Config>> {
+    if !leads && matches!(request.start, Start::Resume { .. }) {
+        return Ok(None);
+    }
+    request.config().map(Some).map_err(start_error)
+}
+
+/// The slots of each process.
+fn slots(args: &Args, config: &Config, processes: usize) -> anyhow::Result<Vec<Range<usize>>> {
+    let shares = args.shares.clone().unwrap_or_else(|| vec![1; processes]);
+    if shares.len() != processes {
+        let shares: Vec<String> = shares.iter().map(ToString::to_string).collect();
+        let shares = shares.join(",");
+        return Err(bad_input!("--shares {shares}: give one number for each process; mpirun has started {processes}"));
+    }
+    Ok(deal(config, &shares)?)
 }
 
 fn request(args: &Args) -> anyhow::Result<Request> {

@@ -119,10 +119,17 @@ fn is_intact(path: &Path, file: &RemoteFile) -> Result<bool, DataError> {
 }
 
 /// SHA-256 of a file, in hexadecimal digits.
-pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
+pub fn hash_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut File::open(path)?, &mut HashWriter(&mut hash))?;
     Ok(hex(hash))
+}
+
+/// SHA-256 of words, little end first, in hexadecimal.
+pub(crate) fn hash_words<'a>(words: impl IntoIterator<Item = &'a u32>) -> String {
+    let mut hash = Sha256::new();
+    words.into_iter().for_each(|word| hash.update(word.to_le_bytes()));
+    hex(hash)
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

@@ -25,8 +25,8 @@ pub use options::{LoadOptions, Split, parse_size};
 #[cfg(feature = "native")]
 mod native {
     pub use super::cache::cache_dir;
-    pub(crate) use super::download::hash_file;
-    pub use super::download::{DownloadOptions, OnProgress, Progress, fetch};
+    pub(crate) use super::download::hash_words;
+    pub use super::download::{DownloadOptions, OnProgress, Progress, fetch, hash_file};
     pub use super::embedded::embedded_mnist;
     pub use super::error::{Attempt, DownloadProblem};
     pub use super::grid::save_grid;

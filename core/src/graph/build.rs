@@ -26,17 +26,17 @@ impl Graph {
 
     /// Standard normal numbers that change at every step.
     pub fn normal(&self, stream: u32, shape: &[usize]) -> Var<'_> {
-        self.random(Distribution::Normal, stream, true, shape)
+        self.random(Distribution::Normal, stream, 0, shape)
     }
 
     /// Uniform numbers in (0, 1) that change at every step.
     pub fn uniform(&self, stream: u32, shape: &[usize]) -> Var<'_> {
-        self.random(Distribution::Uniform, stream, true, shape)
+        self.random(Distribution::Uniform, stream, 0, shape)
     }
 
-    /// Counter-based random numbers: see [`Op::Random`].
-    pub fn random(&self, distribution: Distribution, stream: u32, per_step: bool, shape: &[usize]) -> Var<'_> {
-        self.intern(Op::Random { distribution, stream, per_step }, vec![], shape.to_vec())
+    /// Random numbers that change at every step, from element `first` of their stream on.
+    pub fn random(&self, distribution: Distribution, stream: u32, first: usize, shape: &[usize]) -> Var<'_> {
+        self.intern(Op::Random { distribution, stream, per_step: true, first }, vec![], shape.to_vec())
     }
 
     /// 0, 1, 2, ... n - 1, shape `[n]`.
@@ -352,7 +352,7 @@ impl Var<'_> {
     }
 
     /// Adjoint of [`Var::gather`] for a table of `n` rows.
-    pub(super) fn scatter_add(self, index: Self, n: usize) -> Self {
+    pub(crate) fn scatter_add(self, index: Self, n: usize) -> Self {
         let width = self.shape()[1];
         self.graph.simplified(Op::ScatterAdd, vec![self.id, index.id], vec![n, width])
     }

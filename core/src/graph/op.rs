@@ -28,6 +28,8 @@ pub enum Op {
         stream: u32,
         /// Whether the numbers change from step to step.
         per_step: bool,
+        /// Number of the first element: a tensor may be the later part of a longer one.
+        first: usize,
     },
     /// 0, 1, 2, ... in row-major order.
     Iota,

@@ -98,9 +98,9 @@ fn evaluate_node(node: &Node, nodes: &[Node], values: &[Vec<f64>], feed: &Feed) 
         Op::Input(place) => feed.stores[&place.store][place.offset..place.offset + len].to_vec(),
         Op::Const(c) => vec![f64::from(*c); len],
         Op::Scalar(name) => vec![feed.scalars[name]; len],
-        Op::Random { distribution, stream, per_step } => {
+        Op::Random { distribution, stream, per_step, first } => {
             let step = if *per_step { feed.step } else { 0 };
-            (0..len as u32)
+            (*first as u32..(first + len) as u32)
                 .map(|i| {
                     let bits = random::threefry2x32([feed.seed, *stream], [step, i]);
                     f64::from(match distribution {

@@ -228,8 +228,9 @@ impl Expander<'_, '_> {
                 let index = self.context.scalars.iter().position(|s| s == name).expect("scalars are collected first");
                 Ok(self.push(Inst::Scalar(index)))
             }
-            Op::Random { distribution, stream, per_step } => {
-                let view = self.view(id, coords, bounds);
+            Op::Random { distribution, stream, per_step, first } => {
+                let mut view = self.view(id, coords, bounds);
+                view.index.offset += *first as i64;
                 let (distribution, stream, per_step) = (*distribution, *stream, *per_step);
                 Ok(self.push(Inst::Random { distribution, stream, per_step, view }))
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ir::{ArenaKind, Kernel, Launch, Plan, Slot};
+use super::ir::{Arena, ArenaKind, Kernel, Launch, Plan, Slot};
 
 impl Plan {
     /// Floating-point operations of one run.
@@ -19,6 +19,32 @@ impl Plan {
     pub fn scratch_bytes(&self) -> u64 {
         let scratch = self.arenas.iter().filter(|a| matches!(a.kind, ArenaKind::Scratch(_)));
         4 * scratch.map(|a| a.len as u64).sum::<u64>()
+    }
+
+    /// What several plans launch, one after the other: for reports, since it has no scalars to run with.
+    pub fn joined<'a>(name: &str, plans: impl Iterator<Item = &'a Self>) -> Self {
+        let mut all = Self { name: name.to_owned(), ..Self::default() };
+        for plan in plans {
+            let places: Vec<usize> = plan.arenas.iter().map(|arena| all.arena(arena)).collect();
+            for launch in &plan.launches {
+                let mut launch = launch.clone();
+                for slot in launch.inputs.iter_mut().chain(&mut launch.outputs) {
+                    slot.arena = places[slot.arena];
+                }
+                all.launches.push(launch);
+            }
+        }
+        all
+    }
+
+    /// The number of an arena like this one, of at least its length.
+    fn arena(&mut self, arena: &Arena) -> usize {
+        let at = self.arenas.iter().position(|other| other.kind == arena.kind).unwrap_or(self.arenas.len());
+        if at == self.arenas.len() {
+            self.arenas.push(arena.clone());
+        }
+        self.arenas[at].len = self.arenas[at].len.max(arena.len);
+        at
     }
 
     /// A name for people of the arena of a slot.

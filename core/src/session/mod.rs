@@ -12,6 +12,8 @@ mod checkpoint;
 mod error;
 #[cfg(feature = "native")]
 mod folder;
+#[cfg(feature = "native")]
+mod group;
 mod message;
 mod picture;
 #[cfg(feature = "native")]
@@ -62,6 +64,9 @@ pub struct Session {
     /// Time that earlier parts of the run took.
     before: Duration,
     started: Duration,
+    /// What the clock of process 0 said when this iteration began, if several processes share the run.
+    #[cfg(feature = "native")]
+    agreed: Option<Duration>,
     averages: Averages,
     latents: Vec<f32>,
     paused: bool,
@@ -124,6 +129,8 @@ impl Session {
             clock,
             before: Duration::ZERO,
             started,
+            #[cfg(feature = "native")]
+            agreed: None,
             averages: Averages::default(),
             latents,
             paused: false,
@@ -190,7 +197,10 @@ impl Session {
             self.save_start().await?;
         }
         #[cfg(feature = "native")]
-        self.make_changes();
+        {
+            self.agree();
+            self.make_changes();
+        }
         if let Some(single) = self.singles.pop_front() {
             self.single(single).await?;
             self.trainer.statistics(&mut self.averages).await?;
@@ -205,6 +215,8 @@ impl Session {
         if end.is_some_and(|end| end != End::Discarded) || due || self.save_now {
             self.statistics_if_any().await?;
             self.snap(due || end.is_some()).await?;
+            #[cfg(feature = "native")]
+            self.share().await?;
         } else if std::mem::take(&mut self.sample_now) {
             let samples = self.samples().await?;
             self.tell(Event::Grid { step: self.iterations(), samples, path: None });
@@ -236,7 +248,15 @@ impl Session {
 
     /// Time that the run has taken, earlier parts included.
     pub fn elapsed(&self) -> Duration {
-        self.before + (self.clock)().saturating_sub(self.started)
+        self.before + self.now().saturating_sub(self.started)
+    }
+
+    fn now(&self) -> Duration {
+        #[cfg(feature = "native")]
+        if let Some(agreed) = self.agreed {
+            return agreed;
+        }
+        (self.clock)()
     }
 
     fn finished(&self) -> bool {
@@ -321,6 +341,8 @@ impl Session {
     async fn snap(&mut self, with_samples: bool) -> Result<(), SessionError> {
         self.save_now = false;
         let iterations = self.iterations();
+        #[cfg(feature = "native")]
+        let with_samples = with_samples && self.writes();
         if with_samples || std::mem::take(&mut self.sample_now) {
             let samples = self.samples().await?;
             #[cfg(feature = "native")]

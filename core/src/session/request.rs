@@ -1,6 +1,7 @@
 //! How a session starts: a new run, a resumed one, or one that begins with given weights.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use super::settings::{Change, RunSettings, Transfer};
 use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
 use crate::model::{ModelFile, ModelKind};
-use crate::train::{Config, KnobError, Need, Overrides, Setup, TrainingData};
+use crate::train::{Config, Group, KnobError, Need, Overrides, Setup, TrainingData};
 
 /// Where a run starts from.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,6 +181,19 @@ impl Session {
         sink: Box<dyn FnMut(Event) + Send>,
         clock: Clock,
     ) -> Result<Self, SessionError> {
+        Self::open_in(None, request, executor, data, sink, clock)
+    }
+
+    /// As [`Session::open`], as the first of several processes, with the slots of each batch that it computes:
+    /// [`Session::meet`] comes next.
+    pub fn open_in(
+        group: Option<(Box<dyn Group>, Range<usize>)>,
+        request: &Request,
+        executor: Executor,
+        data: TrainingData,
+        sink: Box<dyn FnMut(Event) + Send>,
+        clock: Clock,
+    ) -> Result<Self, SessionError> {
         let config = request.config()?;
         let network = data.network(&config);
         network.validate()?;
@@ -188,6 +202,9 @@ impl Session {
             Start::New { preset, transfer, .. } => {
                 let weights = transfer.as_ref().map(|path| read_weights(path, &setup)).transpose()?;
                 let mut session = Self::new(executor, setup, data, sink, clock)?;
+                if let Some((group, slots)) = group {
+                    session.join(group, slots);
+                }
                 if let Some(weights) = weights {
                     pollster::block_on(session.trainer.begin_with(&weights))?;
                 }
@@ -209,6 +226,9 @@ impl Session {
             Start::Resume { path, overrides } => {
                 let found = Resumption::find(path, overrides)?;
                 let mut session = Self::new(executor, Setup { config: found.saved, ..setup }, data, sink, clock)?;
+                if let Some((group, slots)) = group {
+                    session.join(group, slots);
+                }
                 session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)?;
                 session.saved_at = Some(session.iterations());
                 let folder = RunFolder::open(&found.run, found.settings)?;

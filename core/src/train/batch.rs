@@ -1,7 +1,8 @@
 //! What every loss draws: real data, latents, noise and noise levels, all on the device.
 
-use crate::graph::{Graph, Var};
-use crate::nets::{one_hot, per_sample};
+use super::slots::Slots;
+use crate::graph::{Distribution, Graph, Var};
+use crate::nets::one_hot;
 
 /// Streams of random numbers, one per purpose, so that no two draws of a step are the same.
 #[derive(Clone, Copy, Debug)]
@@ -64,25 +65,25 @@ impl DataSpec {
         std::iter::once(batch).chain(self.shape.iter().copied()).collect()
     }
 
-    /// Which rows are in the batch `[batch]`.
-    fn index<'g>(&self, graph: &'g Graph, batch: usize) -> Var<'g> {
-        (graph.uniform(Stream::Index as u32, &[batch]) * self.rows as f32).floor()
+    /// Which rows are in these slots `[B]`.
+    fn index<'g>(&self, graph: &'g Graph, slots: Slots) -> Var<'g> {
+        (uniform(graph, Stream::Index, slots) * self.rows as f32).floor()
     }
 
-    /// One-hot labels `[batch, classes]` of the rows that [`DataSpec::real`] draws.
-    pub fn labels<'g>(&self, graph: &'g Graph, batch: usize) -> Var<'g> {
+    /// One-hot labels `[B, classes]` of the rows that [`DataSpec::real`] draws.
+    pub fn labels<'g>(&self, graph: &'g Graph, slots: Slots) -> Var<'g> {
         graph.scope("labels", || {
             let store = graph.input(Self::LABELS, 0, &[self.rows, 1]);
-            let index = graph.scope("data", || self.index(graph, batch));
-            one_hot(store.gather(index).reshape(&[batch]), self.classes)
+            let index = graph.scope("data", || self.index(graph, slots));
+            one_hot(store.gather(index).reshape(&[slots.len]), self.classes)
         })
     }
 
     /// A random batch of real data, drawn with replacement.
-    pub fn real<'g>(&self, graph: &'g Graph, batch: usize) -> Var<'g> {
+    pub fn real<'g>(&self, graph: &'g Graph, slots: Slots) -> Var<'g> {
         graph.scope("data", || {
-            let index = self.index(graph, batch);
-            let shape = self.batch_shape(batch);
+            let index = self.index(graph, slots);
+            let shape = self.batch_shape(slots.len);
             if self.bytes {
                 let store = graph.input(Self::STORE, 0, &[self.store_len()]);
                 let bytes = store.gather_bytes(index, self.rows, self.width());
@@ -95,35 +96,35 @@ impl DataSpec {
     }
 }
 
-/// Normal numbers in the shape of a batch.
-pub fn noise<'g>(graph: &'g Graph, stream: Stream, shape: &[usize]) -> Var<'g> {
-    graph.normal(stream as u32, shape)
+/// Standard normal numbers `[B, ..]`, each slot's of the shape `rest`.
+pub fn noise<'g>(graph: &'g Graph, stream: Stream, slots: Slots, rest: &[usize]) -> Var<'g> {
+    slots.random(graph, Distribution::Normal, stream as u32, rest)
 }
 
-/// `x + sigma eps` for data `x [B, ..]` and `sigma [B]`.
-pub fn add_noise<'g>(x: Var<'g>, sigma: Var<'g>, stream: Stream) -> Var<'g> {
-    x + per_sample(sigma, x.rank()) * noise(x.graph(), stream, &x.shape())
+/// Uniform numbers in 0 to 1 `[B]`.
+pub fn uniform(graph: &Graph, stream: Stream, slots: Slots) -> Var<'_> {
+    slots.random(graph, Distribution::Uniform, stream as u32, &[])
 }
 
-/// Numbers in 0 to 1 `[batch]`, one in each of `batch` equal intervals.
-pub fn stratified(graph: &Graph, batch: usize) -> Var<'_> {
-    (graph.iota(batch) + graph.uniform(Stream::Sigma as u32, &[batch])) * (1.0 / batch as f32)
+/// Numbers in 0 to 1 `[B]`, one in each of as many equal intervals as the whole batch has samples.
+pub fn stratified(graph: &Graph, slots: Slots) -> Var<'_> {
+    (slots.numbers(graph) + uniform(graph, Stream::Sigma, slots)) * (1.0 / slots.whole as f32)
 }
 
-/// Noise levels uniform in the logarithm, `[batch]`, and the numbers in 0 to 1 behind them: one in
-/// each of `batch` equal intervals, so that no step leaves a range of noise levels out.
-pub fn log_uniform_sigma(graph: &Graph, batch: usize, lo: f32, hi: f32) -> (Var<'_>, Var<'_>) {
+/// Noise levels uniform in the logarithm, `[B]`, and the numbers in 0 to 1 behind them: one in
+/// each of equal intervals, so that no step leaves a range of noise levels out.
+pub fn log_uniform_sigma(graph: &Graph, slots: Slots, lo: f32, hi: f32) -> (Var<'_>, Var<'_>) {
     let ln = |x: f32| f64::from(x).ln() as f32;
-    let u = stratified(graph, batch);
+    let u = stratified(graph, slots);
     ((u * ln(hi / lo) + ln(lo)).exp(), u)
 }
 
-/// Noise levels of the warm-up, `[batch]`: half log-normal (Karras et al. 2022, table 1: mean
+/// Noise levels of the warm-up, `[B]`: half log-normal (Karras et al. 2022, table 1: mean
 /// -1.2, deviation 1.2), half uniform in the logarithm over [0.02, 80], so that the level at
 /// which the generator starts is trained, too.
-pub fn warmup_sigma(graph: &Graph, batch: usize) -> Var<'_> {
-    let normal = noise(graph, Stream::SigmaNormal, &[batch]) * 1.2 - 1.2;
-    let uniform = log_uniform_sigma(graph, batch, 0.02, 80.0).0.log();
-    let kind = graph.uniform(Stream::SigmaKind as u32, &[batch]).less(graph.constant(0.5));
-    (kind * normal + (1.0 - kind) * uniform).exp()
+pub fn warmup_sigma(graph: &Graph, slots: Slots) -> Var<'_> {
+    let normal = noise(graph, Stream::SigmaNormal, slots, &[]) * 1.2 - 1.2;
+    let uniform_log = log_uniform_sigma(graph, slots, 0.02, 80.0).0.log();
+    let kind = uniform(graph, Stream::SigmaKind, slots).less(graph.constant(0.5));
+    (kind * normal + (1.0 - kind) * uniform_log).exp()
 }

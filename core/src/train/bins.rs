@@ -20,15 +20,22 @@ pub fn bin_indicator(u: Var<'_>) -> Var<'_> {
 
 /// Running mean per bin of `value [B]`, kept in `store`: `[BINS, 1]`.
 pub fn mean_by_bin<'g>(step: &Step<'g>, store: &'static str, value: Var<'g>, indicator: Var<'g>) -> Var<'g> {
-    step.remember(store, &[BINS, 1], |old| running_mean(value, indicator, old))
+    step.remember(store, &[BINS, 1], |old| {
+        let [count, total] = by_bin(value, indicator);
+        running_mean(step.over_batch(count), step.over_batch(total), old)
+    })
 }
 
-/// Running mean per bin of `value [B]`: `[BINS, 1]`. A bin without a sample
-/// keeps its `old`; one that is still 0 takes the first mean as it comes.
-fn running_mean<'g>(value: Var<'g>, indicator: Var<'g>, old: Var<'g>) -> Var<'g> {
-    let graph = value.graph();
-    let count = indicator.sum(&[1]);
-    let mean = (indicator * value.reshape(&[1, value.len()])).sum(&[1]) / count.max(graph.constant(1.0));
+/// How many there are in each bin, and the sum of their `value [B]`: `[BINS, 1]` each.
+fn by_bin<'g>(value: Var<'g>, indicator: Var<'g>) -> [Var<'g>; 2] {
+    [indicator.sum(&[1]), (indicator * value.reshape(&[1, value.len()])).sum(&[1])]
+}
+
+/// Running mean per bin `[BINS, 1]`. A bin without a sample keeps its `old`; one that is still 0 takes the first mean
+/// as it comes.
+fn running_mean<'g>(count: Var<'g>, total: Var<'g>, old: Var<'g>) -> Var<'g> {
+    let graph = old.graph();
+    let mean = total / count.max(graph.constant(1.0));
     let seen = count.min(graph.constant(1.0));
     let fresh = 1.0 - old.abs().sign();
     let rate = seen * (fresh + (1.0 - fresh) * BIN_RATE);
@@ -46,7 +53,8 @@ mod tests {
         let graph = Graph::new();
         let u = graph.input("u", 0, &[3]);
         let old = graph.input("old", 0, &[BINS, 1]);
-        let new = running_mean(graph.input("v", 0, &[3]), bin_indicator(u), old);
+        let [count, total] = by_bin(graph.input("v", 0, &[3]), bin_indicator(u));
+        let new = running_mean(count, total, old);
         let mut feed = Feed::default();
         feed.stores.insert("u".into(), vec![0.01, 0.02, 0.99]);
         feed.stores.insert("v".into(), vec![2.0, 4.0, 5.0]);

@@ -213,6 +213,8 @@ knobs! {
     seed: u32 = 42, fixed;
     /// Images (or points) per step.
     batch: usize = 64, fixed, 2 ..= 65536;
+    /// Cut each batch into as many slices, which are computed one after the other: less memory, the same result to rounding.
+    accumulate: usize = 1, fixed, 1 ..= 65536;
     /// Steps of the warm-up, which trains the generator's network as a denoiser; 0 leaves it out.
     warmup_steps: u64 = 2500, fixed, 0 ..= 1_000_000_000;
     /// Generator steps of the distillation, counted from the start of the run.
@@ -290,6 +292,7 @@ pub const COMMON: &[&str] = &[
     "data",
     "seed",
     "batch",
+    "accumulate",
     "steps",
     "duration",
     "minutes",
@@ -443,6 +446,9 @@ impl Config {
         }
         if self.multipliers.0.is_empty() || self.multipliers.0.len() > 8 {
             return refuse("multipliers", format!("{:?}", self.multipliers.0), "one to eight levels");
+        }
+        if self.accumulate > 1 {
+            super::slots::deal(self, &[1])?;
         }
         if self.method.get().reads("students") && !self.batch.is_multiple_of(self.students) {
             let problem = format!("must divide the batch, {}", self.batch);

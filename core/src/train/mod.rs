@@ -3,12 +3,17 @@
 mod batch;
 mod bins;
 mod counters;
+mod cut;
+#[cfg(test)]
+mod cut_tests;
 mod divergence;
 mod field;
+mod group;
 mod knobs;
 mod methods;
 mod presets;
 mod recipe;
+mod slots;
 mod source;
 mod statistics;
 mod step;
@@ -23,6 +28,7 @@ pub use counters::Counters;
 pub(crate) use counters::CountersV1;
 pub use divergence::Divergence;
 pub use field::{FieldOfView, FieldValues};
+pub use group::Group;
 pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multipliers, OF_CLASSES, Overrides};
 pub use methods::METHODS;
 pub use presets::{PRESETS, Preset};
@@ -30,6 +36,7 @@ pub use recipe::{
     Alarm, Count, Field, First, Handover, Head, Latest, Layer, Method, Mode, Moment, Need, Network, Phase, Plot, Rates,
     Recipe, See, Sight, Subject, Update,
 };
+pub use slots::{Slots, deal};
 pub use source::TrainingData;
 pub use statistics::Averages;
 pub use step::{Declared, Net, RING, Setup, Statistic, Step, Weights, ring, store_len};

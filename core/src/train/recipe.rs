@@ -4,6 +4,7 @@
 //! other in which phases, how samples are drawn. What an update does is a function that writes it down on a
 //! [`Step`]; its stores, statistics, scalars and optimizers are read off what it wrote, so nothing is said twice.
 
+use super::cut::cut;
 use super::knobs::Config;
 #[cfg(feature = "native")]
 use super::knobs::{KnobError, Overrides};
@@ -452,8 +453,13 @@ impl Update {
         Step::write(self, setup, recipe, &Graph::new()).1
     }
 
-    /// Its plan.
-    pub fn plan(&self, setup: &Setup, recipe: &Recipe) -> Result<Plan, PlanError> {
+    /// Its plan for a whole batch at once.
+    pub(super) fn whole(&self, setup: &Setup, recipe: &Recipe) -> Result<Plan, PlanError> {
         Step::write(self, setup, recipe, &Graph::new()).0.build()
+    }
+
+    /// All that it launches: its plan, or those of its slices one after the other.
+    pub fn plan(&self, setup: &Setup, recipe: &Recipe) -> Result<Plan, PlanError> {
+        Ok(cut(self, setup, recipe, &(0..setup.config.batch))?.joined(self))
     }
 }

@@ -95,6 +95,12 @@ impl TrainingData {
         crate::data::load_with_progress(&config.data, &options, progress).map(|data| Self::images(&data))
     }
 
+    /// A hash of the data with their labels.
+    #[cfg(feature = "native")]
+    pub fn hash(&self) -> String {
+        crate::data::hash_words(self.words.iter().chain(&self.labels))
+    }
+
     /// Whether these data have the classes that the settings ask for.
     pub fn check_classes(&self, config: &Config) -> Result<(), KnobError> {
         if config.classes == 0 || self.spec.classes > 0 {

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 
-use super::batch::{DataSpec, Stream, add_noise, log_uniform_sigma, noise, stratified};
+use super::batch::{DataSpec, Stream, log_uniform_sigma, noise, stratified, uniform, warmup_sigma};
+use super::cut::{Passes, check_close};
 use super::knobs::Config;
 use super::recipe::{Head, Mode, Network, Recipe, Update};
+use super::slots::Slots;
 use super::trainer::{PROGRESS, sample_batch};
-use crate::graph::{Graph, Var, concat};
+use crate::graph::{Distribution, Graph, Var, concat};
 #[cfg(feature = "gallery")]
 use crate::nets::StudentsConfig;
 use crate::nets::{NetworkConfig, Params, SIGMA_DATA, Time, one_hot, per_sample};
@@ -70,13 +72,27 @@ pub struct Declared {
     pub statistics: Vec<Statistic>,
 }
 
+/// What a program does of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// All of it.
+    Whole,
+    /// What a slice of the batch adds to its sums.
+    Slice,
+    /// What is done with these sums: the optimizer's step, statistics, what is remembered.
+    Close,
+}
+
 /// One update while it is written.
 pub struct Step<'g> {
     graph: &'g Graph,
     setup: &'g Setup,
     recipe: &'g Recipe,
     update: &'static str,
+    part: Part,
+    slots: Slots,
     program: RefCell<Option<Program<'g>>>,
+    passes: RefCell<Passes<'g>>,
     declared: RefCell<Declared>,
     recorded: RefCell<Vec<Var<'g>>>,
     /// Labels of the batch, if they are not those of [`Step::real`].
@@ -86,28 +102,57 @@ pub struct Step<'g> {
 impl<'g> Step<'g> {
     /// Writes an update on a graph: what it computes and leaves behind, and what it touches.
     pub fn write(update: &Update, setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> (Program<'g>, Declared) {
-        let step = Self {
-            graph,
-            setup,
-            recipe,
-            update: update.name,
-            program: RefCell::new(Some(Program::new(&format!("{} step", update.name), graph))),
-            declared: RefCell::default(),
-            recorded: RefCell::default(),
-            own_labels: RefCell::default(),
-        };
+        let step = Self::new(update.name, setup, recipe, graph);
+        step.program.replace(Some(Program::new(&format!("{} step", update.name), graph)));
         (update.build)(&step);
         step.finish()
     }
 
+    /// Writes what a slice of the batch adds to the sums of each pass.
+    pub(super) fn write_slice(
+        update: &Update,
+        setup: &'g Setup,
+        recipe: &'g Recipe,
+        graph: &'g Graph,
+        slots: Slots,
+    ) -> Passes<'g> {
+        let step = Self { part: Part::Slice, slots, ..Self::new(update.name, setup, recipe, graph) };
+        (update.build)(&step);
+        step.passes.into_inner()
+    }
+
+    /// Writes what is done when all slices, of which `slots` are one, have been summed.
+    pub(super) fn write_close(
+        update: &Update,
+        setup: &'g Setup,
+        recipe: &'g Recipe,
+        graph: &'g Graph,
+        slots: Slots,
+    ) -> Program<'g> {
+        let step = Self { part: Part::Close, slots, ..Self::new(update.name, setup, recipe, graph) };
+        step.program.replace(Some(Program::new(&format!("{} update", update.name), graph)));
+        (update.build)(&step);
+        let recorded = step.recorded.borrow().clone();
+        let (program, _) = step.finish();
+        check_close(&program.outputs().map(|(value, _)| value).chain(recorded).collect::<Vec<_>>(), update.name);
+        program
+    }
+
     /// A step that only looks: what networks say, on the graph.
     pub(super) fn look(setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Self {
+        Self::new(LOOK, setup, recipe, graph)
+    }
+
+    fn new(update: &'static str, setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Self {
         Self {
             graph,
             setup,
             recipe,
-            update: LOOK,
+            update,
+            part: Part::Whole,
+            slots: Slots::all(setup.config.batch),
             program: RefCell::default(),
+            passes: RefCell::default(),
             declared: RefCell::default(),
             recorded: RefCell::default(),
             own_labels: RefCell::default(),
@@ -151,9 +196,37 @@ impl<'g> Step<'g> {
         &self.setup.config
     }
 
-    /// Samples per step.
+    /// Samples that this program computes: the batch, or a slice of it. What leaves an update is a mean over them
+    /// ([`Step::descend`], [`Step::pull`], [`Step::record`]), so that means of slices add up to that of the batch; what
+    /// is no mean goes through [`Step::over_batch`].
     pub fn batch(&self) -> usize {
-        self.setup.config.batch
+        self.slots.len
+    }
+
+    /// A sum over the whole batch, of which `part` is the sum over the samples of this program. What is made of it is
+    /// computed when all slices are there.
+    pub fn over_batch(&self, part: Var<'g>) -> Var<'g> {
+        if self.part == Part::Whole {
+            return part;
+        }
+        let place = self.passes.borrow_mut().sum(part, self.update);
+        self.graph.input(&place.store, place.offset, &part.shape())
+    }
+
+    /// The same numbers `x [B, ..]`, written down until the sums over the batch are known, so that they need not be
+    /// computed a second time.
+    pub fn kept(&self, x: Var<'g>) -> Var<'g> {
+        if self.part == Part::Whole {
+            return x;
+        }
+        let (shape, slot) = (x.shape(), self.slots.numbers(self.graph));
+        let rows = x.reshape(&[shape[0], x.len() / shape[0]]).scatter_add(slot, self.slots.whole);
+        self.over_batch(rows).gather(slot).reshape(&shape)
+    }
+
+    /// What a mean over the samples of this program is of the mean over the batch.
+    fn shared(&self, mean: Var<'g>) -> Var<'g> {
+        mean * self.slots.share()
     }
 
     /// Numbers per sample.
@@ -163,7 +236,7 @@ impl<'g> Step<'g> {
 
     /// A batch of real data `[B, ..]`, drawn with replacement.
     pub fn real(&self) -> Var<'g> {
-        self.setup.data.real(self.graph, self.batch())
+        self.setup.data.real(self.graph, self.slots)
     }
 
     /// One-hot labels `[B, K]` of [`Step::real`] (of [`Step::collected`] or [`Step::divide`], once that was called), and so
@@ -174,7 +247,7 @@ impl<'g> Step<'g> {
             return None;
         }
         let own = *self.own_labels.borrow();
-        Some(own.unwrap_or_else(|| self.setup.data.labels(self.graph, self.batch())))
+        Some(own.unwrap_or_else(|| self.setup.data.labels(self.graph, self.slots)))
     }
 
     /// Divides the batch among students, who take turns row by row and are then asked for their own rows only: the labels
@@ -186,40 +259,45 @@ impl<'g> Step<'g> {
 
     /// Standard normal latents `[B, ..]`.
     pub fn latent(&self) -> Var<'g> {
-        noise(self.graph, Stream::Latent, &self.setup.data.batch_shape(self.batch()))
+        self.normal(Stream::Latent)
     }
 
     /// Noise levels `[B]`, uniform in the logarithm from `sigma_min` to `sigma_max`, one in each of B equal
     /// intervals, and the numbers in 0 to 1 behind them.
     pub fn sigma(&self) -> (Var<'g>, Var<'g>) {
         let Config { sigma_min, sigma_max, .. } = *self.config();
-        log_uniform_sigma(self.graph, self.batch(), sigma_min, sigma_max)
+        log_uniform_sigma(self.graph, self.slots, sigma_min, sigma_max)
+    }
+
+    /// Noise levels of a warm-up `[B]`.
+    pub fn warmup_sigma(&self) -> Var<'g> {
+        warmup_sigma(self.graph, self.slots)
     }
 
     /// Numbers in 0 to 1 `[B]`, one in each of B equal intervals.
     pub fn stratified(&self) -> Var<'g> {
-        stratified(self.graph, self.batch())
+        stratified(self.graph, self.slots)
     }
 
     /// Standard normal numbers `[B]`, for noise levels.
     pub fn levels(&self) -> Var<'g> {
-        noise(self.graph, Stream::SigmaNormal, &[self.batch()])
+        noise(self.graph, Stream::SigmaNormal, self.slots, &[])
     }
 
     /// Uniform numbers in 0 to 1 `[B]`.
     pub fn uniform(&self, stream: Stream) -> Var<'g> {
-        self.graph.uniform(stream as u32, &[self.batch()])
+        uniform(self.graph, stream, self.slots)
     }
 
     /// Standard normal numbers `[B, ..]`.
     pub fn normal(&self, stream: Stream) -> Var<'g> {
-        noise(self.graph, stream, &self.setup.data.batch_shape(self.batch()))
+        noise(self.graph, stream, self.slots, &self.setup.data.shape)
     }
 
     /// A batch of what a [`Handover::Collect`](super::recipe::Handover::Collect) collected in `rows` rows of these
     /// stores, drawn with replacement: latents and their samples `[B, ..]`.
     pub fn collected(&self, stores: [&'static str; 2], rows: usize) -> [Var<'g>; 2] {
-        let index = (self.graph.uniform(Stream::Index as u32, &[self.batch()]) * rows as f32).floor();
+        let index = (self.uniform(Stream::Index) * rows as f32).floor();
         let classes = self.setup.network.classes();
         if classes > 0 {
             // Samples are drawn in batches, in each of which the classes come in turn.
@@ -236,7 +314,7 @@ impl<'g> Step<'g> {
 
     /// `x + sigma eps` for `x [B, ..]` and `sigma [B]`.
     pub fn noised(&self, x: Var<'g>, sigma: Var<'g>, stream: Stream) -> Var<'g> {
-        add_noise(x, sigma, stream)
+        x + per_sample(sigma, x.rank()) * self.normal(stream)
     }
 
     /// A network that this update trains.
@@ -276,7 +354,7 @@ impl<'g> Step<'g> {
                 || self.own_labels.borrow().is_some(),
             "`{name}` is several students: divide the batch first"
         );
-        Net { params, network, sigma_init: self.config().sigma_init, labels }
+        Net { params, network, sigma_init: self.config().sigma_init, labels, slots: self.slots }
     }
 
     /// A setting as a number that may change from run to run of the plan.
@@ -290,40 +368,51 @@ impl<'g> Step<'g> {
         self.graph.scalar(PROGRESS)
     }
 
-    /// A store of `shape` that outlives the step: `next` makes its new value of the old one (0 at first), which
-    /// is given back.
+    /// A store of `shape` that outlives the step: `next` makes its new value of the old one (0 at first) and of
+    /// [sums over the batch](Step::over_batch); it is given back.
     pub fn remember(&self, name: &'static str, shape: &[usize], next: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
         let new = next(self.graph.input(name, 0, shape));
         self.declared.borrow_mut().remembered.push((name, new.len()));
-        self.grow(|program| program.output(new, name, 0));
+        if self.part != Part::Slice {
+            self.grow(|program| program.output(new, name, 0));
+        }
         new
     }
 
     /// Lowers `loss`, one number, by the weights of `net`.
     pub fn descend(&self, net: &Net<'g>, loss: Var<'g>) {
         let variables = net.variables();
-        self.leave(net, &self.graph.grad(loss, &variables));
+        self.leave(net, &self.graph.grad(self.shared(loss), &variables));
     }
 
-    /// Moves `at`, which the weights of `net` made, against `cotangent`, of its shape.
+    /// Moves `at`, which the weights of `net` made, against `cotangent`, of its shape: the slope of a mean over the
+    /// samples.
     pub fn pull(&self, net: &Net<'g>, at: Var<'g>, cotangent: Var<'g>) {
         let variables = net.variables();
-        self.leave(net, &self.graph.vjp(&[(at, cotangent)], &variables));
+        self.leave(net, &self.graph.vjp(&[(at, self.shared(cotangent))], &variables));
     }
 
     fn leave(&self, net: &Net<'g>, grads: &[Var<'g>]) {
         let name = net.network.name;
         let store = format!("{name}.grad");
-        for ((offset, _), grad) in net.params.all().iter().zip(grads) {
-            self.grow(|program| program.output(*grad, &store, *offset));
+        let placed: Vec<(usize, Var<'g>)> =
+            net.params.all().iter().zip(grads).map(|((offset, _), grad)| (*offset, *grad)).collect();
+        match self.part {
+            Part::Whole => {
+                for (offset, grad) in &placed {
+                    self.grow(|program| program.output(*grad, &store, *offset));
+                }
+            }
+            Part::Slice => self.passes.borrow_mut().gradients(name, &placed, self.update),
+            Part::Close => {}
         }
         self.declared.borrow_mut().updated.push(name);
     }
 
-    /// Reports `value`, one number, under `name`, such as `Loss/ratio`.
+    /// Reports `value`, one number that is a mean over the samples, under `name`, such as `Loss/ratio`.
     pub fn record(&self, name: &'static str, value: Var<'g>) {
         self.declared.borrow_mut().statistics.push(Statistic { name: name.to_owned(), squared: false });
-        self.recorded.borrow_mut().push(value);
+        self.recorded.borrow_mut().push(self.over_batch(self.shared(value)));
     }
 }
 
@@ -339,6 +428,7 @@ pub struct Net<'g> {
     sigma_init: f32,
     /// One-hot `[B, K]`.
     labels: Option<Var<'g>>,
+    slots: Slots,
 }
 
 impl<'g> Net<'g> {
@@ -373,8 +463,9 @@ impl<'g> Net<'g> {
     #[must_use]
     pub fn dropping_labels(mut self) -> Self {
         self.labels = self.labels.map(|labels| {
-            let (graph, rows) = (self.params.graph(), labels.shape()[0]);
-            let dropped = graph.uniform(Stream::Label as u32, &[rows, 1]).less(graph.scalar("label_dropout"));
+            let graph = self.params.graph();
+            let drawn = self.slots.random(graph, Distribution::Uniform, Stream::Label as u32, &[1]);
+            let dropped = drawn.less(graph.scalar("label_dropout"));
             labels * (1.0 - dropped)
         });
         self

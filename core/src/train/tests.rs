@@ -10,13 +10,13 @@ use crate::graph::{Graph, Op};
 use crate::nets::{MlpConfig, NetworkConfig, UnetConfig};
 use crate::plan::ArenaKind;
 
-fn points(method: &'static Method) -> Setup {
+pub(super) fn points(method: &'static Method) -> Setup {
     let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 0, two_times: false });
     let data = DataSpec { shape: vec![2], rows: 50, bytes: false, classes: 0 };
     fitting(Setup { network, data, config: Config { method: method.into(), batch: 8, ..Config::default() } })
 }
 
-fn images(method: &'static Method) -> Setup {
+pub(super) fn images(method: &'static Method) -> Setup {
     let network = NetworkConfig::Unet(UnetConfig::tiny());
     let data = DataSpec { shape: vec![8, 8, 1], rows: 20, bytes: true, classes: 0 };
     fitting(Setup { network, data, config: Config { method: method.into(), batch: 4, ..Config::default() } })
@@ -28,7 +28,7 @@ fn fitting(setup: Setup) -> Setup {
 }
 
 /// The same with three classes.
-fn with_classes(mut setup: Setup) -> Setup {
+pub(super) fn with_classes(mut setup: Setup) -> Setup {
     match &mut setup.network {
         NetworkConfig::Mlp(config) => config.label_dim = 3,
         NetworkConfig::Unet(config) => config.label_dim = 3,
@@ -131,7 +131,7 @@ fn plans_with_second_derivatives_match_the_reference() {
     }
 }
 
-fn turns(trainer: &mut Trainer, count: usize) {
+pub(super) fn turns(trainer: &mut Trainer, count: usize) {
     for _ in 0..count {
         if trainer.phase_is_over() && !trainer.in_last_phase() {
             for handover in trainer.phase().then.clone() {
@@ -144,13 +144,8 @@ fn turns(trainer: &mut Trainer, count: usize) {
 }
 
 /// Every store that a later update reads.
-fn state(trainer: &Trainer) -> Vec<(String, Vec<f32>)> {
-    let networks = trainer.recipe().networks.iter();
-    let stores = networks.flat_map(|network| {
-        let len = network.layout().len;
-        network.state().iter().map(move |store| (format!("{}.{store}", network.name), len))
-    });
-    let stores = stores.chain(trainer.remembered().into_iter().map(|(name, len)| (name.to_owned(), len)));
+pub(super) fn state(trainer: &Trainer) -> Vec<(String, Vec<f32>)> {
+    let stores = trainer.state().into_iter();
     stores
         .map(|(name, len)| {
             let values = pollster::block_on(trainer.executor.read(&name, 0, len)).unwrap();

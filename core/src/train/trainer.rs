@@ -4,9 +4,13 @@
 //! [`Trainer::remembered`] names, and in
 //! [`Counters`], so that a saved run goes on with the same bits as one that was never interrupted.
 
+use std::ops::Range;
+
 use super::batch::DataSpec;
 use super::bins::BINS;
 use super::counters::Counters;
+use super::cut::{Stage, cut};
+use super::group::Group;
 use super::knobs::Config;
 use super::recipe::{First, Handover, Network, Phase, Recipe, Update};
 use super::statistics::Averages;
@@ -68,13 +72,32 @@ pub enum TrainError {
     },
 }
 
-/// An update of a run, and its plan once it has run.
+/// An update of a run, and its plans once it has run.
 struct Running {
     update: Update,
     declared: Declared,
-    plan: Option<(PlanId, Plan)>,
+    prepared: Option<Prepared>,
     /// Runs whose statistics have not been taken yet.
     recorded: Vec<u32>,
+}
+
+/// The plans of an update on the device.
+struct Prepared {
+    /// With the names of the scalars that each takes.
+    plans: Vec<(PlanId, Vec<String>)>,
+    stages: Vec<Stage>,
+    /// All launches, in order.
+    whole: Plan,
+}
+
+impl Prepared {
+    /// The plans in the order in which they run.
+    fn runs(&self) -> impl Iterator<Item = &(PlanId, Vec<String>)> {
+        self.stages.iter().filter_map(|stage| match stage {
+            Stage::Run(plan) => Some(&self.plans[*plan]),
+            Stage::Sum(_) => None,
+        })
+    }
 }
 
 /// A run on a device.
@@ -89,6 +112,10 @@ pub struct Trainer {
     /// In the order of the recipe's networks.
     layouts: Vec<ParamLayout>,
     updates: Vec<Running>,
+    /// The slots of each batch that are computed here.
+    slots: Range<usize>,
+    /// Those who compute the others.
+    group: Option<Box<dyn Group>>,
     /// How samples are drawn, and from which weights, once they have been.
     walk: Option<(String, Walk)>,
 }
@@ -121,13 +148,13 @@ impl Trainer {
                 }
             }
             executor.create_store(&ring(update.name), RING * declared.statistics.len())?;
-            updates.push(Running { update, declared, plan: None, recorded: Vec::new() });
+            updates.push(Running { update, declared, prepared: None, recorded: Vec::new() });
         }
         let batch = sample_batch(&setup.data) * setup.data.width();
         executor.create_store("grid.latent", batch)?;
         executor.create_store(SAMPLES, batch)?;
-        let counters = Counters::default();
-        let mut trainer = Self { executor, setup, counters, recipe, layouts, updates, walk: None };
+        let (counters, slots) = (Counters::default(), 0..setup.config.batch);
+        let mut trainer = Self { executor, setup, counters, recipe, layouts, updates, slots, group: None, walk: None };
         trainer.set_labels(&[])?;
         for network in trainer.recipe.networks.clone() {
             let mut first = network.first;
@@ -140,6 +167,18 @@ impl Trainer {
             trainer.set_weights(network.name, &values)?;
         }
         Ok(trainer)
+    }
+
+    /// Shares the run with other processes: here these slots of each batch are computed.
+    pub fn join(&mut self, group: Box<dyn Group>, slots: Range<usize>) {
+        self.forget_plans();
+        self.group = Some(group);
+        self.slots = slots;
+    }
+
+    /// The other processes of the run, if there are any.
+    pub fn group(&mut self) -> Option<&mut dyn Group> {
+        self.group.as_deref_mut().map(|group| group as &mut dyn Group)
     }
 
     /// The class of each row of the data, for networks with classes; rows without one have none. Networks without
@@ -277,19 +316,29 @@ impl Trainer {
         at.unwrap_or_else(|| panic!("the run has no update `{update}`"))
     }
 
-    /// The plan of an update, made when it is first needed.
+    /// Makes the plans of an update, if it has none yet.
     ///
     /// # Panics
     /// If the run has no update of that name, as all functions that take one.
-    pub fn prepare(&mut self, update: &str) -> Result<PlanId, TrainError> {
+    pub fn prepare(&mut self, update: &str) -> Result<(), TrainError> {
         let at = self.find(update);
-        if let Some((id, _)) = &self.updates[at].plan {
-            return Ok(*id);
+        if self.updates[at].prepared.is_some() {
+            return Ok(());
         }
-        let plan = self.updates[at].update.plan(&self.setup, &self.recipe)?;
-        let id = self.executor.prepare(&plan)?;
-        self.updates[at].plan = Some((id, plan));
-        Ok(id)
+        let update = self.updates[at].update;
+        let cut = cut(&update, &self.setup, &self.recipe, &self.slots)?;
+        for (store, len) in &cut.stores {
+            // Updates of one network share what they add to its gradient.
+            if self.executor.store_len(store).is_none_or(|there| there < *len) {
+                self.executor.create_store(store, *len)?;
+            }
+        }
+        let mut plans = Vec::new();
+        for plan in &cut.plans {
+            plans.push((self.executor.prepare(plan)?, plan.scalars.clone()));
+        }
+        self.updates[at].prepared = Some(Prepared { whole: cut.joined(&update), plans, stages: cut.stages });
+        Ok(())
     }
 
     /// Prepares the next update, and on the processor all of the phases to come, so that what does not fit on the
@@ -299,20 +348,39 @@ impl Trainer {
         let to_come = self.recipe.phases[self.counters.phase..].iter().flat_map(|phase| &phase.turn);
         let names = to_come.map(|(_, update)| update.name);
         let names: Vec<_> = names.take(if self.executor.is_cpu() { usize::MAX } else { 1 }).collect();
-        names.into_iter().try_for_each(|name| self.prepare(name).map(drop))
+        names.into_iter().try_for_each(|name| self.prepare(name))
     }
 
-    /// The plan that an update runs, if it has run.
+    /// All that an update launches here, once it is prepared.
     pub fn plan(&self, update: &str) -> Option<&Plan> {
-        self.updates[self.find(update)].plan.as_ref().map(|(_, plan)| plan)
+        self.updates[self.find(update)].prepared.as_ref().map(|prepared| &prepared.whole)
     }
 
     /// Runs an update.
     pub fn step(&mut self, update: &str) -> Result<(), TrainError> {
-        let id = self.prepare(update)?;
-        let scalars = self.advance(update);
-        let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
-        Ok(self.executor.run(id, &args)?)
+        self.prepare(update)?;
+        self.advance(update);
+        let at = self.find(update);
+        let prepared = self.updates[at].prepared.as_ref().expect("made above");
+        let (seed, step) = (self.setup.config.seed, self.counters.runs);
+        for stage in &prepared.stages {
+            match stage {
+                Stage::Run(plan) => {
+                    let (id, names) = &prepared.plans[*plan];
+                    let scalars = self.scalars(at, names);
+                    self.executor.run(*id, &RunArgs { scalars: &scalars, seed, step })?;
+                }
+                Stage::Sum(stores) => {
+                    let Some(group) = &mut self.group else { continue };
+                    for (store, len) in stores {
+                        let mut values = pollster::block_on(self.executor.read(store, 0, *len))?;
+                        group.sum(&mut values);
+                        self.executor.write(store, 0, &values)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Runs one turn of this phase.
@@ -325,16 +393,25 @@ impl Trainer {
         Ok(())
     }
 
-    /// Runs an update and times each launch.
+    /// Runs an update and times each launch of [`Trainer::plan`]. Not of a run that several processes share.
     pub async fn profile(&mut self, update: &str) -> Result<Vec<LaunchTime>, TrainError> {
-        let id = self.prepare(update)?;
-        let scalars = self.advance(update);
-        let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
-        Ok(self.executor.profile(id, &args).await?)
+        self.prepare(update)?;
+        self.advance(update);
+        let at = self.find(update);
+        let prepared = self.updates[at].prepared.as_ref().expect("made above");
+        let (seed, step) = (self.setup.config.seed, self.counters.runs);
+        let mut all: Vec<LaunchTime> = Vec::new();
+        for (id, names) in prepared.runs() {
+            let scalars = self.scalars(at, names);
+            let times = self.executor.profile(*id, &RunArgs { scalars: &scalars, seed, step }).await?;
+            let before = all.len();
+            all.extend(times.into_iter().map(|time| LaunchTime { launch: before + time.launch, ..time }));
+        }
+        Ok(all)
     }
 
-    /// Counts an update that is about to run, and returns its scalars. The last update of a turn closes it.
-    fn advance(&mut self, name: &str) -> Vec<f32> {
+    /// Counts an update that is about to run. The last update of a turn closes it.
+    fn advance(&mut self, name: &str) {
         let closes = self.phase().turn.last().is_some_and(|(_, last)| last.name == name);
         let at = self.find(name);
         let counters = &mut self.counters;
@@ -348,13 +425,12 @@ impl Trainer {
             counters.turn += 1;
             counters.turns += 1;
         }
-        self.scalars(at)
     }
 
-    fn scalars(&self, at: usize) -> Vec<f32> {
-        let Running { update, plan, .. } = &self.updates[at];
+    /// The scalars of these names, for a plan of an update.
+    fn scalars(&self, at: usize, names: &[String]) -> Vec<f32> {
         let config = &self.setup.config;
-        let rates = (update.rates)(config);
+        let rates = (self.updates[at].update.rates)(config);
         let decay = if rates.cools { self.cooldown() } else { 1.0 };
         let correction = |beta: f32, t: u64| (1.0 - f64::from(beta).powi(i32::try_from(t).unwrap_or(i32::MAX))) as f32;
         let of_optimizer = |network: &str, scalar: &str| {
@@ -377,8 +453,7 @@ impl Trainer {
             None if name == PROGRESS => (self.counters.turn as f32 / self.length().max(1) as f32).min(1.0),
             None => config.number(name).expect("a step takes only settings that are numbers") as f32,
         };
-        let (_, plan) = plan.as_ref().expect("an update is prepared before it runs");
-        plan.scalars.iter().map(value).collect()
+        names.iter().map(value).collect()
     }
 
     /// What is left of the learning rates at this turn, 1 to 0.
@@ -415,20 +490,23 @@ impl Trainer {
 
     /// Runs an update once more, launch by launch, to name the first tensor that is not finite.
     fn first_bad(&mut self, update: &str) -> String {
-        let Ok(id) = self.prepare(update) else { return String::new() };
-        let scalars = self.scalars(self.find(update));
-        let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
+        let at = self.find(update);
+        let Some(prepared) = &self.updates[at].prepared else { return String::new() };
+        let runs: Vec<_> = prepared.runs().map(|(id, names)| (*id, self.scalars(at, names))).collect();
         let Executor::Cpu(cpu) = &mut self.executor else { return String::new() };
-        match cpu.first_non_finite(id, &args) {
-            Ok(Some((launch, label))) => format!(" (first in launch {launch}, `{label}`)"),
-            _ => String::new(),
+        for (id, scalars) in runs {
+            let args = RunArgs { scalars: &scalars, seed: self.setup.config.seed, step: self.counters.runs };
+            if let Ok(Some((launch, label))) = cpu.first_non_finite(id, &args) {
+                return format!(" (first in launch {launch}, `{label}`)");
+            }
         }
+        String::new()
     }
 
     /// Makes plans anew after a setting changed that is part of them.
     pub fn forget_plans(&mut self) {
         for running in &mut self.updates {
-            if let Some((id, _)) = running.plan.take() {
+            for (id, _) in running.prepared.take().into_iter().flat_map(|prepared| prepared.plans) {
                 self.executor.release(id);
             }
         }
@@ -466,6 +544,15 @@ impl Trainer {
             }
         }
         stores
+    }
+
+    /// Every store that a later update reads, but for the data, with the number of elements that matter.
+    pub fn state(&self) -> Vec<(String, usize)> {
+        let of = |(network, layout): (&Network, &ParamLayout)| {
+            network.state().iter().map(|store| (format!("{}.{store}", network.name), layout.len)).collect::<Vec<_>>()
+        };
+        let networks = self.recipe.networks.iter().zip(&self.layouts).flat_map(of);
+        networks.chain(self.remembered().into_iter().map(|(name, len)| (name.to_owned(), len))).collect()
     }
 
     /// The numbers by bin of noise levels that the method shows, from small to large; empty if it shows none, or not

@@ -126,6 +126,24 @@ fn read_npy(path: PathBuf) -> (String, String, Vec<u8>) {
 const SAMPLE: &str = "sample --device cpu --model generator-000001.safetensors";
 
 #[test]
+fn several_processes_of_a_program_without_mpi_are_refused_by_the_first() {
+    let folder = folder();
+    let start = |rank: &str| {
+        let mut command = command(&folder, &["train", "--data", "gaussians", "--device", "cpu"]);
+        Run::from(command.env("PMI_SIZE", "2").env("PMI_RANK", rank).output().expect("the program starts"))
+    };
+    start("0").fails(2, &["without MPI", "--features mpi"]);
+    let second = start("1");
+    assert_eq!((second.code, &second.stderr[..]), (Some(2), ""), "one line is enough");
+    assert!(names(folder.path()).is_empty(), "no process trains by itself");
+}
+
+#[test]
+fn slices_that_do_not_fit_are_refused() {
+    run(&folder(), "train --batch 64 --accumulate 3").fails(2, &["batch = 64", "3 slices"]);
+}
+
+#[test]
 fn wrong_flags_and_settings_are_one_line_and_code_2() {
     let folder = folder();
     for (line, words) in [

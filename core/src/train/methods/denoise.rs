@@ -1,7 +1,7 @@
 //! Diffusion as it is (EDM, Karras et al. 2022, arXiv 2206.00364): a network learns to remove noise at every level, and
 //! a sample takes many evaluations. The yardstick of all that draw in one.
 
-use super::super::batch::{Stream, warmup_sigma};
+use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
 use super::{alone, denoising_loss, phase};
 use crate::nets::Draw;
@@ -27,7 +27,7 @@ const UPDATE: Update = Update {
     rates: |c| Rates { lr: c.lr_warmup, beta1: 0.9, beta2: 0.999, cools: true },
     build: |step| {
         let net = step.drawn();
-        let sigma = warmup_sigma(step.graph(), step.batch());
+        let sigma = step.warmup_sigma();
         let loss = denoising_loss(step, &net, step.real(), sigma, Stream::NoiseReal);
         step.record("Loss/denoiser", loss);
         step.descend(&net, loss);

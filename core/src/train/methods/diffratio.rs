@@ -209,7 +209,7 @@ fn ratio(step: &Step<'_>) {
 
 /// `E phi(l(g(z) + sigma eps, sigma))` with weight sigma^2, ratio network frozen.
 fn generator(step: &Step<'_>) {
-    let Config { batch, divergence, .. } = *step.config();
+    let Config { divergence, .. } = *step.config();
     let net = step.net("generator");
     let fake = net.generate(step.latent());
     let (sigma, u) = step.sigma();
@@ -220,7 +220,7 @@ fn generator(step: &Step<'_>) {
     // sigma^2 grad l = D_data - D_generator: every level in units of the data.
     let d_x = d_x * per_sample(sigma.square(), fake.rank());
     let (d_x, pull) = normalize_by_bin(step, d_x, u);
-    let scale = 1.0 / batch as f32 / (step.width() as f32).sqrt();
+    let scale = 1.0 / step.batch() as f32 / (step.width() as f32).sqrt();
     let loss = divergence.phi(logit).mean_all();
     step.record("Loss/generator", loss);
     step.record("Ratio/pull", pull);
@@ -239,5 +239,5 @@ fn normalize_by_bin<'g>(step: &Step<'g>, d_x: Var<'g>, u: Var<'g>) -> (Var<'g>, 
     let new = mean_by_bin(step, GRAD_SQUARES, squares, indicator);
     let own = (indicator * new).sum(&[0]).reshape(&[batch]);
     let divisor = (own + 1e-12).sqrt();
-    (d_x / per_sample(divisor, shape.len()), squares.mean_all())
+    (step.kept(d_x) / per_sample(divisor, shape.len()), squares.mean_all())
 }

@@ -26,7 +26,7 @@ mod swiftbrush;
 #[cfg(feature = "gallery")]
 mod vsd;
 
-use super::batch::{Stream, warmup_sigma};
+use super::batch::Stream;
 use super::knobs::Config;
 use super::recipe::{Count, Handover, Method, Phase, Rates, Subject, Update};
 #[cfg(feature = "gallery")]
@@ -151,7 +151,7 @@ const WARM_UP: Update = Update {
     build: |step| {
         let net = step.net(step.recipe().begins_with().name).dropping_labels();
         let real = step.real();
-        let sigma = warmup_sigma(step.graph(), step.batch());
+        let sigma = step.warmup_sigma();
         let loss = denoising_loss(step, &net, real, sigma, Stream::NoiseReal);
         step.record("Loss/warmup", loss);
         step.descend(&net, loss);

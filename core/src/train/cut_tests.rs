@@ -1,0 +1,184 @@
+//! A batch that is cut gives what the whole one gives, with every method.
+
+use std::ops::Range;
+use std::sync::{Arc, Barrier, Mutex};
+
+use litemap::LiteMap;
+
+use super::cut::{Stage, cut};
+use super::tests::{images, points, state, turns, with_classes};
+use super::*;
+use crate::exec::Executor;
+use crate::exec::cpu::CpuExecutor;
+use crate::graph::Graph;
+
+/// Data of three classes, and a trainer over them.
+fn start(setup: &Setup) -> Trainer {
+    let (rows, width) = (setup.data.rows, setup.data.width());
+    let words: Vec<u32> = if setup.data.bytes {
+        (0..(rows * width).div_ceil(4)).map(|i| (i as u32).wrapping_mul(0x9E37_79B1)).collect()
+    } else {
+        (0..rows * width).map(|i| (i as f32 * 0.37).sin().to_bits()).collect()
+    };
+    let mut trainer = Trainer::new(Executor::Cpu(CpuExecutor::new()), setup.clone(), &words).unwrap();
+    trainer.set_labels(&(0..rows as u32).map(|i| i % 3).collect::<Vec<_>>()).unwrap();
+    trainer
+}
+
+/// Processes of a run that are threads.
+struct Threads {
+    rank: usize,
+    all: Arc<Meeting>,
+}
+
+struct Meeting {
+    barrier: Barrier,
+    values: Mutex<Vec<Vec<f32>>>,
+    bytes: Mutex<Vec<u8>>,
+}
+
+impl Group for Threads {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.all.values.lock().unwrap().len()
+    }
+
+    fn sum(&mut self, values: &mut [f32]) {
+        self.all.values.lock().unwrap()[self.rank] = values.to_vec();
+        self.all.barrier.wait();
+        let all = self.all.values.lock().unwrap().clone();
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = all.iter().map(|own| own[i]).sum();
+        }
+        self.all.barrier.wait();
+    }
+
+    fn broadcast(&mut self, bytes: &mut Vec<u8>) {
+        if self.rank == 0 {
+            self.all.bytes.lock().unwrap().clone_from(bytes);
+        }
+        self.all.barrier.wait();
+        bytes.clone_from(&self.all.bytes.lock().unwrap());
+        self.all.barrier.wait();
+    }
+}
+
+/// What is left after so many turns: every store, and the means of the statistics.
+type Left = (Vec<(String, Vec<f32>)>, LiteMap<String, f64>);
+
+fn left(trainer: &mut Trainer, count: usize) -> Left {
+    let mut averages = Averages::default();
+    for _ in 0..count {
+        turns(trainer, 1);
+        pollster::block_on(trainer.statistics(&mut averages)).unwrap();
+    }
+    (state(trainer), averages.take())
+}
+
+/// The same with several processes, one for each of these shares.
+fn left_by(setup: &Setup, shares: &[usize], count: usize) -> Left {
+    let slots = deal(&setup.config, shares).unwrap();
+    let barrier = Barrier::new(shares.len());
+    let all = Meeting { barrier, values: Mutex::new(vec![Vec::new(); shares.len()]), bytes: Mutex::default() };
+    let all = Arc::new(all);
+    let run = |rank: usize, part: Range<usize>| {
+        let mut trainer = start(setup);
+        trainer.join(Box::new(Threads { rank, all: all.clone() }), part);
+        left(&mut trainer, count)
+    };
+    std::thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> =
+            slots.iter().enumerate().map(|(rank, part)| scope.spawn(move || run(rank, part.clone()))).collect();
+        let all: Vec<Left> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(all.iter().all(|left| *left == all[0]), "the processes went different ways");
+        all.into_iter().next().expect("there is one")
+    })
+}
+
+/// The largest difference of two runs, relative to the largest number of the store, and where it is.
+fn distance(a: &Left, b: &Left) -> (f32, String) {
+    let mut worst = (0.0_f32, String::new());
+    assert_eq!(a.1.keys().collect::<Vec<_>>(), b.1.keys().collect::<Vec<_>>());
+    for ((name, a), (_, b)) in a.0.iter().zip(&b.0) {
+        let scale = a.iter().fold(1e-6_f32, |most, x| most.max(x.abs()));
+        let off = a.iter().zip(b).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / scale;
+        assert!(off.is_finite());
+        if off > worst.0 {
+            worst = (off, name.clone());
+        }
+    }
+    for ((name, a), (_, b)) in a.1.iter().zip(&b.1) {
+        let off = ((a - b).abs() / a.abs().max(1e-3)) as f32;
+        assert!(off.is_finite());
+        if off > worst.0 {
+            worst = (off, name.clone());
+        }
+    }
+    worst
+}
+
+/// Rounding after 100 turns on points, in which Adam makes much of little. Largest measured: 3.6e-5, of sid.
+const ROUNDING: f32 = 2e-4;
+/// The same for images in batches of 4. Measured: 3.9e-4; of the other methods up to 3.6e-3 (dmd).
+const ROUNDING_OF_IMAGES: f32 = 2e-3;
+
+/// A hundred turns, some in each phase.
+fn short(mut setup: Setup) -> Setup {
+    let config = &mut setup.config;
+    (config.warmup_steps, config.reflow_steps, config.steps) = (30, 20, 70);
+    setup
+}
+
+#[test]
+fn a_batch_in_one_piece_is_planned_as_ever() {
+    for setup in METHODS.iter().flat_map(|method| [points(method), images(method)]) {
+        let recipe = setup.recipe();
+        for update in recipe.updates() {
+            let all = cut(&update, &setup, &recipe, &(0..setup.config.batch)).unwrap();
+            assert!(matches!(all.stages[..], [Stage::Run(0)]) && all.stores.is_empty());
+            let whole = Step::write(&update, &setup, &recipe, &Graph::new()).0.build().unwrap();
+            assert_eq!(format!("{:?}", all.plans[0]), format!("{whole:?}"));
+        }
+    }
+}
+
+#[test]
+fn slices_one_after_the_other_train_as_the_whole_batch() {
+    for method in METHODS {
+        let setup = short(points(method));
+        let whole = left(&mut start(&setup), 100);
+        for accumulate in [2, 4] {
+            let mut cut = setup.clone();
+            cut.config.accumulate = accumulate;
+            let (off, at) = distance(&whole, &left(&mut start(&cut), 100));
+            assert!(off <= ROUNDING, "{}, {accumulate} slices: {at} is off by {off}", method.name);
+        }
+    }
+}
+
+#[test]
+fn slices_of_images_train_as_the_whole_batch() {
+    let mut setup = short(images(&METHODS[0]));
+    let whole = left(&mut start(&setup), 100);
+    setup.config.accumulate = 2;
+    let (off, at) = distance(&whole, &left(&mut start(&setup), 100));
+    assert!(off <= ROUNDING_OF_IMAGES, "{at} is off by {off}");
+}
+
+#[test]
+fn several_processes_train_as_one() {
+    for method in METHODS {
+        let mut setup = short(with_classes(points(method)));
+        setup.config.batch = 12;
+        let whole = left(&mut start(&setup), 100);
+        for (shares, accumulate) in [(&[1, 1][..], 1), (&[2, 1], 1), (&[1, 1, 1], 2)] {
+            setup.config.accumulate = accumulate;
+            let (off, at) = distance(&whole, &left_by(&setup, shares, 100));
+            assert!(off <= ROUNDING, "{}, {shares:?}, {accumulate} slices: {at} is off by {off}", method.name);
+        }
+    }
+}
