@@ -14,6 +14,17 @@ use onestep_kernels::winograd::{FilterGradient, Gradient, Input, Output, POINTS,
 /// Tiles at a time: with 64 channels, half a megabyte at the points.
 const TILES: usize = 64;
 
+/// Not in a browser, where it would be 13 kB to load before the first picture.
+const BROWSER: bool = cfg!(target_arch = "wasm32");
+
+/// Tells the compiler what [`pays`] never chooses, so that it leaves the rest out.
+#[inline(always)]
+fn not_in_a_browser() {
+    if BROWSER {
+        unreachable!();
+    }
+}
+
 /// Whether the tiles cost less than the plain sum. A unit is a multiply-add; the transforms' are counted per channel,
 /// with what they load and store.
 pub fn pays(shape: ConvShape) -> bool {
@@ -22,7 +33,7 @@ pub fn pays(shape: ConvShape) -> bool {
     let ConvShape { b, h, w, ci, co, k } = shape;
     let tiles = b * h.div_ceil(SIDE) * w.div_ceil(SIDE);
     let cost = tiles * (POINTS * ci * co + TRANSFORM * (ci + co)) + TRANSFORM * ci * co;
-    k == 3 && ci.min(co) >= simd::lanes() && cost < b * h * w * 9 * ci * co
+    !BROWSER && k == 3 && ci.min(co) >= simd::lanes() && cost < b * h * w * 9 * ci * co
 }
 
 /// A part with borders that whole tiles fill.
@@ -55,6 +66,7 @@ pub fn packed_len(shape: ConvShape, panels: &Panels) -> usize {
 
 /// Packs the weights, mirrored if `flip`.
 pub fn pack(shape: ConvShape, panels: &Panels, flip: bool, stored: &[f32], packed: &mut [f32]) {
+    not_in_a_browser();
     let ConvShape { ci, co, .. } = shape;
     if flip {
         pack_filters(panels, ci, stored, ci, |tap, c| (8 - tap) * ci * co + c, packed);
@@ -65,6 +77,7 @@ pub fn pack(shape: ConvShape, panels: &Panels, flip: bool, stored: &[f32], packe
 
 /// `out = X * W` for the pixels of one part.
 pub fn multiply(panels: &Panels, packed: &[f32], border: Border, a: &[f32], out: &mut [f32]) {
+    not_in_a_browser();
     let ConvShape { w, ci, co, .. } = border.shape;
     for tiles in tiles(border).chunks(TILES) {
         let n = tiles.len();
@@ -96,6 +109,7 @@ pub fn sums_len(shape: ConvShape) -> usize {
 
 /// `sums = X^T D` at the points over the pixels of one part, or `sums += ...` if `add`.
 pub fn sum(panels: &Panels, border: Border, a: &[f32], d: &[f32], sums: &mut [f32], add: bool) {
+    not_in_a_browser();
     let ConvShape { w, ci, co, .. } = border.shape;
     for (i, tiles) in tiles(border).chunks(TILES).enumerate() {
         let (n, add) = (tiles.len(), add || i > 0);
@@ -137,5 +151,6 @@ pub fn sum(panels: &Panels, border: Border, a: &[f32], d: &[f32], sums: &mut [f3
 
 /// The gradient of the weights from the sums at the points.
 pub fn finish(u: &[f32], out: &mut [f32]) {
+    not_in_a_browser();
     FilterGradient { u, out }.run();
 }
