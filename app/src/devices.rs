@@ -93,7 +93,8 @@ fn print_table(report: &Report) -> anyhow::Result<()> {
     print(format_args!("auto   {} ({})", report.auto, report.why))
 }
 
-fn kind_name(kind: AdapterKind) -> &'static str {
+/// A kind of adapter in a word.
+pub fn kind_name(kind: AdapterKind) -> &'static str {
     match kind {
         AdapterKind::Discrete => "discrete",
         AdapterKind::Integrated => "integrated",
@@ -104,7 +105,7 @@ fn kind_name(kind: AdapterKind) -> &'static str {
 }
 
 /// Vector instructions that the CPU executor may use, the widest last.
-fn instruction_sets() -> Vec<&'static str> {
+pub fn instruction_sets() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
         let sets = [

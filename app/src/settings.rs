@@ -43,6 +43,11 @@ impl SettingsArgs {
         Ok(self.resolve_named()?.1)
     }
 
+    /// Whether flags ask for any of them.
+    pub fn are_given(&self) -> bool {
+        self.preset.is_some() || self.config.is_some() || self.overrides != Overrides::default()
+    }
+
     /// The preset's name and the settings, checked.
     pub fn resolve_named(&self) -> anyhow::Result<(&'static str, Config)> {
         let file = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();

@@ -7,7 +7,7 @@
 //!
 //! Where to look: [`tile`] and [`narrow`] hold the loops of contractions, [`winograd`] what saves some of them, [`mod@math`] the elementary functions,
 //! [`sums`] those that add up, [`rng`] random numbers, [`simd`] how one loop is compiled for several instruction
-//! sets, [`par`] threads.
+//! sets, [`par`] threads; `peak` what all of them are measured by.
 
 #![allow(clippy::cast_possible_wrap, reason = "sizes and element numbers are far below 2^31")]
 
@@ -15,6 +15,8 @@ pub mod math;
 pub mod narrow;
 pub mod op;
 pub mod par;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod peak;
 pub mod rng;
 pub mod simd;
 pub mod sums;

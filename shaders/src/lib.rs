@@ -73,6 +73,11 @@ kernels! {
 /// Draws a grid of images from the buffer that holds them: vertex entry `corner`, fragment entry `pixel`.
 pub const DRAW_GRID: &str = include_str!("../draw/grid.wgsl");
 
+/// What a device can do at most, measured: name and text of multiply-adds in registers, and of a stream through memory.
+/// They belong to no plan.
+pub const PEAK: [(&str, &str); 2] =
+    [("multiply_add", include_str!("../peak/multiply_add.wgsl")), ("stream", include_str!("../peak/stream.wgsl"))];
+
 macro_rules! library {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!(env!("OUT_DIR"), "/", $name)))),*]

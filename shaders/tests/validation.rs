@@ -44,6 +44,13 @@ fn the_shader_of_the_window_is_valid() {
 }
 
 #[test]
+fn the_shaders_of_the_peak_are_valid() {
+    for (name, text) in onestep_shaders::PEAK {
+        validate(name, text);
+    }
+}
+
+#[test]
 fn a_wrong_request_is_an_error_that_says_so() {
     let none = source("conv3d", Variant::Items, &Generated::default()).unwrap_err();
     assert!(none.message.contains("conv3d"), "{none}");

@@ -3,6 +3,7 @@
 //! Each command is a module; [`step`] runs the programs that they start. Exit codes: 0 done,
 //! 1 something failed, 2 wrong usage.
 
+mod apis;
 mod bench;
 mod fixtures;
 mod lint;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::runtime_dir::RuntimeDir;
 use crate::step;
 use crate::summary::Summary;
-use crate::{lint, vulkan, wasm, web, window};
+use crate::{apis, lint, vulkan, wasm, web, window};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -41,6 +41,13 @@ pub fn run(options: &Options) -> Result<bool> {
     let mut summary = test(options)?;
     if summary.failed > 0 {
         failures.push("cargo test");
+    }
+    if options.filter.as_deref().is_none_or(apis::has_test) {
+        let elsewhere = apis::test(options.filter.as_deref())?;
+        if elsewhere.failed > 0 {
+            failures.push("shaders under other APIs (xtask/src/apis)");
+        }
+        summary.add(elsewhere);
     }
     if !options.skip_web && options.filter.as_deref().is_none_or(web::has_test) {
         let page = web::test(options.filter.as_deref())?;

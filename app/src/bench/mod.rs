@@ -1,21 +1,25 @@
 //! `onestep bench`: milliseconds per step, images per second, and how far each kernel is from what the
 //! device can do.
 //!
-//! The peak is measured in the same run ([`roofline`]), so a fraction compares kernels of one device
-//! with each other; it is no vendor's number.
+//! The peak is measured in the same run ([`roofline`]), by multiply-adds in registers and a stream through memory, so a
+//! share of it is a share of what this very device can do; it is no vendor's number. [`report`] is the file that a person
+//! with a graphics card can send.
 
+mod report;
 mod roofline;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
-use onestep_core::exec::LaunchTime;
+use onestep_core::exec::{Executor, LaunchTime};
 use onestep_core::nets::latent;
 use onestep_core::plan::Plan;
-use onestep_core::train::{Trainer, sample_batch};
+use onestep_core::train::{Preset, Setup, Trainer, TrainingData, sample_batch};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
 use crate::output::{note, print, print_json};
+use crate::pictures::check_writable;
 use crate::settings::{SettingsArgs, setup_without_download};
 pub use roofline::{KernelTime, Peak, by_kernel};
 
@@ -29,6 +33,10 @@ pub struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Also write a file to send: the device, its own peak, and steps of the presets `mnist`, `cifar10` and `gaussians`,
+    /// or of the one that is asked for.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -40,6 +48,10 @@ const WARM_UP: usize = 2;
 /// Profiled runs; the median of each launch counts.
 const PROFILES: usize = 3;
 
+/// Seconds after which a kind of step is not repeated any more.
+const PATIENCE: f64 = 20.0;
+
+/// What a run of some settings takes.
 #[derive(Serialize)]
 struct Report {
     device: String,
@@ -73,28 +85,60 @@ struct Sampling {
 
 /// Times and prints.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let (setup, data) = setup_without_download(args.settings.resolve()?)?;
+    if let Some(path) = &args.report {
+        check_writable(path)?;
+    }
+    let runs = if args.report.is_some() && !args.settings.are_given() {
+        let presets = report::PRESETS.iter().filter_map(|name| Preset::find(name));
+        presets.map(|preset| (preset.name, preset.config())).collect()
+    } else {
+        vec![args.settings.resolve_named()?]
+    };
     let mut executor = device::open(&args.device, quiet)?;
     note(quiet, "measuring the device's peak");
     let peak = Peak::measure(&mut executor)?;
+    let machine = report::Machine::of(&executor);
+    let mut timed = Vec::new();
+    for (preset, config) in runs {
+        let (setup, data) = setup_without_download(config)?;
+        let (report, free) = time(executor, setup, &data, args.repeat as usize, peak, quiet)?;
+        executor = free;
+        if args.json {
+            print_json(&report)?
+        } else {
+            print_tables(preset, &report)?
+        }
+        timed.push((preset, report));
+    }
+    args.report.as_ref().map_or(Ok(()), |path| report::write(path, &machine, peak, &timed))
+}
+
+/// Times the steps of a run, and gives the device back.
+fn time(
+    executor: Executor,
+    setup: Setup,
+    data: &TrainingData,
+    repeat: usize,
+    peak: Peak,
+    quiet: bool,
+) -> anyhow::Result<(Report, Executor)> {
     let (batch, width) = (setup.config.batch, setup.data.width());
     let mut trainer = Trainer::new(executor, setup, &data.words)?;
     trainer.set_labels(&data.labels)?;
     let mut steps = Vec::new();
     for update in trainer.recipe().updates() {
         note(quiet, format_args!("timing the {} step", update.name));
-        steps.push(step(&mut trainer, update.name, args.repeat as usize, &peak)?);
+        steps.push(step(&mut trainer, update.name, repeat, &peak)?);
     }
     note(quiet, "timing a batch of samples");
     let drawn = sample_batch(&trainer.setup.data);
     let latents: Vec<f32> = (0..drawn as u32).flat_map(|seed| latent(seed, width)).collect();
-    let secs = timed(args.repeat as usize, || {
+    let secs = timed(repeat, || {
         pollster::block_on(trainer.sample(&latents))?;
         Ok(())
     })?;
     let sampling = Sampling { batch: drawn, ms: secs * 1e3, images_per_sec: drawn as f64 / secs };
-    let report = Report { device: trainer.executor.name(), peak, batch, steps, sampling };
-    if args.json { print_json(&report) } else { print_tables(&report) }
+    Ok((Report { device: trainer.executor.name(), peak, batch, steps, sampling }, trainer.executor))
 }
 
 fn step(trainer: &mut Trainer, update: &str, repeat: usize, peak: &Peak) -> anyhow::Result<StepReport> {
@@ -103,7 +147,7 @@ fn step(trainer: &mut Trainer, update: &str, repeat: usize, peak: &Peak) -> anyh
         Ok(trainer.executor.sync()?)
     })?;
     let mut profiles = Vec::new();
-    for _ in 0..PROFILES {
+    for _ in 0..if secs < PATIENCE / PROFILES as f64 { PROFILES } else { 1 } {
         profiles.push(pollster::block_on(trainer.profile(update))?);
     }
     let Some(plan) = trainer.plan(update) else { anyhow::bail!("a step has run without a plan") };
@@ -133,13 +177,16 @@ fn median_times(profiles: &[Vec<LaunchTime>]) -> Vec<LaunchTime> {
     profiles[0].iter().enumerate().map(each).collect()
 }
 
-/// Median seconds of `job` after a few runs that don't count.
+/// Median seconds of `job` after a few runs that don't count; of fewer than `repeat` if they take long.
 fn timed(repeat: usize, mut job: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    for _ in 0..WARM_UP {
-        job()?;
+    let began = Instant::now();
+    for run in 0..WARM_UP {
+        if run == 0 || began.elapsed().as_secs_f64() < PATIENCE {
+            job()?;
+        }
     }
-    let mut times = Vec::new();
-    for _ in 0..repeat {
+    let (mut times, began) = (Vec::new(), Instant::now());
+    while times.is_empty() || (times.len() < repeat && began.elapsed().as_secs_f64() < PATIENCE) {
         let start = Instant::now();
         job()?;
         times.push(start.elapsed().as_secs_f64());
@@ -153,10 +200,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     f64::midpoint(values[(n - 1) / 2], values[n / 2])
 }
 
-fn print_tables(report: &Report) -> anyhow::Result<()> {
-    let Peak { gflop_per_sec, gb_per_sec, .. } = report.peak;
+fn print_tables(preset: &str, report: &Report) -> anyhow::Result<()> {
+    let Peak { gflop_per_sec, gb_per_sec } = report.peak;
     print(format_args!(
-        "{}: {gflop_per_sec:.1} GFLOP/s (the best of four matrix products), {gb_per_sec:.1} GB/s (a copy), measured now",
+        "{}, preset {preset}: {gflop_per_sec:.1} GFLOP/s (multiply-adds in registers), {gb_per_sec:.1} GB/s (a stream), \
+         measured now",
         report.device
     ))?;
     for step in &report.steps {

@@ -6,6 +6,8 @@
 pub mod cpu;
 mod executor;
 pub mod gpu;
+#[cfg(feature = "native")]
+pub mod peak;
 mod plans;
 
 pub use executor::Executor;

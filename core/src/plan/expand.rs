@@ -179,10 +179,12 @@ struct Expander<'a, 'b> {
 impl Expander<'_, '_> {
     /// The value of node `id` at `coords`, from memory if it is there.
     fn value(&mut self, id: usize, coords: &[Coord], bounds: &Bounds) -> Result<usize, Stop> {
+        // Under another shape, a value in memory is still the same memory.
+        let base = resolve(self.context.nodes, id);
         match self.own {
             Own::Contraction(root) if root == id => return Ok(self.push(Inst::Acc)),
             Own::Sums(sums) => {
-                if let Some(j) = sums.iter().position(|&s| s == id) {
+                if let Some(j) = sums.iter().position(|&s| s == base) {
                     // Any other element of the sums is not there yet.
                     return if self.view(id, coords, bounds) == View::kept(self.dims, self.reduced) {
                         Ok(self.push(Inst::Sum(j)))
@@ -193,8 +195,6 @@ impl Expander<'_, '_> {
             }
             _ => {}
         }
-        // Under another shape, a value in memory is still the same memory.
-        let base = resolve(self.context.nodes, id);
         if self.context.stored[base] {
             let input = self.inputs.iter().position(|&n| n == base).unwrap_or_else(|| {
                 self.inputs.push(base);

@@ -211,6 +211,43 @@ fn a_planned_network_gives_the_same_bits_twice_and_the_twins_numbers() {
     }
 }
 
+/// A plan that is cut into many submits, timed or not, computes what it does in one.
+#[test]
+fn a_plan_in_parts_gives_the_same_bits() {
+    let run = |secs: f64, submits: fn(usize, usize) -> bool| {
+        let mut gpu = own();
+        gpu.limit_submits(secs);
+        for (name, len) in NETWORK {
+            gpu.create_store(name, len).unwrap();
+        }
+        gpu.write("x", 0, &values(11, NETWORK[0].1)).unwrap();
+        gpu.write("w", 0, &values(12, NETWORK[1].1)).unwrap();
+        let plan = gpu.prepare(&network()).unwrap();
+        let steps = gpu.dispatches(plan).count();
+        let mut all = Vec::new();
+        // Two runs that are timed, and one that is not.
+        for _ in 0..3 {
+            assert!(submits(gpu.submits(plan), steps), "{} submits of {steps} dispatches", gpu.submits(plan));
+            gpu.poison_scratch();
+            gpu.run(plan, &RunArgs { scalars: &[1.5], seed: 9, step: 4 }).unwrap();
+            all.extend(NETWORK[2..].iter().map(|(name, _)| read(&gpu, name)));
+        }
+        all
+    };
+    let (whole, parts) = (run(1e9, |submits, _| submits == 1), run(0.0, |submits, steps| submits == steps));
+    for (whole, parts) in whole.iter().zip(&parts) {
+        compare("parts", Side { name: "parts", values: parts }, Side { name: "whole", values: whole }, EXACT).unwrap();
+    }
+}
+
+#[test]
+fn the_peak_is_measured_by_shaders_that_compute_it() {
+    let mut gpu = own();
+    let rates = gpu.rates().unwrap();
+    assert!(rates.flop_per_sec.is_finite() && rates.flop_per_sec > 1e6, "{rates:?}");
+    assert!(rates.bytes_per_sec.is_finite() && rates.bytes_per_sec > 1e6, "{rates:?}");
+}
+
 #[test]
 fn a_profile_has_a_time_for_every_launch() {
     let mut gpu = own();

@@ -53,9 +53,7 @@ pub fn run(executor: &mut GpuExecutor, plan: PlanId, args: &RunArgs<'_>) -> Resu
                 executor.gpu.queue.write_buffer(&array.buffer, slot.offset as u64 * 4, bytemuck::cast_slice(values));
             }
         } else {
-            let mut encoder = executor.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            executor.encode(plan, step..end, &mut encoder, None);
-            executor.gpu.queue.submit([encoder.finish()]);
+            executor.submit(plan, step..end);
         }
         step = end;
     }

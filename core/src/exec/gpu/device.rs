@@ -155,6 +155,40 @@ struct Trouble {
     error: Option<String>,
 }
 
+/// What a report on a device tells besides [`AdapterSummary`].
+#[cfg(feature = "native")]
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// Numbers of vendor and device.
+    pub ids: [u32; 2],
+    /// Fewest and most invocations of a subgroup.
+    pub subgroup: [u32; 2],
+    /// What it could do beyond what every device does.
+    pub features: Vec<&'static str>,
+    /// Limits that kernels of another design could use.
+    pub limits: [(&'static str, u64); 6],
+}
+
+#[cfg(feature = "native")]
+impl Details {
+    fn new(adapter: &wgpu::Adapter) -> Self {
+        let (info, limits) = (adapter.get_info(), adapter.limits());
+        Self {
+            ids: [info.vendor, info.device],
+            subgroup: [info.subgroup_min_size, info.subgroup_max_size],
+            features: adapter.features().iter_names().map(|(name, _)| name).collect(),
+            limits: [
+                ("storage_buffers", u64::from(limits.max_storage_buffers_per_shader_stage)),
+                ("binding_bytes", limits.max_storage_buffer_binding_size),
+                ("buffer_bytes", limits.max_buffer_size),
+                ("workgroup_bytes", u64::from(limits.max_compute_workgroup_storage_size)),
+                ("workgroup_invocations", u64::from(limits.max_compute_invocations_per_workgroup)),
+                ("workgroups", u64::from(limits.max_compute_workgroups_per_dimension)),
+            ],
+        }
+    }
+}
+
 /// A device, its queue, and what went wrong with them.
 pub struct Gpu {
     /// The device.
@@ -163,6 +197,9 @@ pub struct Gpu {
     pub queue: wgpu::Queue,
     /// Its adapter.
     pub adapter: AdapterSummary,
+    /// More about it.
+    #[cfg(feature = "native")]
+    pub details: Details,
     trouble: Arc<Mutex<Trouble>>,
 }
 
@@ -204,7 +241,14 @@ impl Gpu {
             let mut trouble = reported.lock().unwrap_or_else(PoisonError::into_inner);
             trouble.error.get_or_insert(error.to_string());
         }));
-        Self { adapter: AdapterSummary::new(adapter), device, queue, trouble }
+        Self {
+            adapter: AdapterSummary::new(adapter),
+            #[cfg(feature = "native")]
+            details: Details::new(adapter),
+            device,
+            queue,
+            trouble,
+        }
     }
 
     /// An adapter, for people.

@@ -2,7 +2,8 @@
 //!
 //! [`device`] opens an adapter, [`lower`] turns a launch into WGSL (with [`codegen`] for its
 //! expressions and [`variant`] for its division of work), [`pipelines`] compiles it, [`memory`]
-//! holds the buffers. A run is one uniform write, one encoder, one compute pass, one submit.
+//! holds the buffers. A run is one uniform write, one encoder, one compute pass, one submit;
+//! natively a long plan is cut into several ([`parts`]).
 //! Invariant: nothing here panics because of the device; errors and its loss are values.
 
 mod assemble;
@@ -15,6 +16,10 @@ mod device;
 mod lower;
 mod measure;
 mod memory;
+#[cfg(feature = "native")]
+mod parts;
+#[cfg(feature = "native")]
+mod peak;
 mod pipelines;
 mod profile;
 mod signal;
@@ -22,13 +27,15 @@ mod space;
 mod sums;
 mod variant;
 
+pub use assemble::{Dispatch, Operand, Temporary};
+#[cfg(feature = "native")]
+pub use device::Details;
 pub use device::{AdapterChoice, AdapterKind, AdapterSummary, DeviceRequest, Gpu, Limits, adapters};
+pub use lower::lower;
 pub use variant::{Choice, Tuning};
 
 use super::{ExecError, PlanId, Plans, RunArgs};
 use crate::plan::{ArenaKind, Plan};
-use assemble::{Dispatch, Operand};
-use lower::lower;
 use memory::{Memory, download};
 use pipelines::{Pipeline, Pipelines};
 use signal::signal;
@@ -49,6 +56,9 @@ pub struct GpuExecutor {
     /// Kernels that run on their CPU twin: `ONESTEP_CPU`.
     #[cfg(feature = "native")]
     on_cpu: bisect::OnCpu,
+    /// Seconds that a submit may take.
+    #[cfg(feature = "native")]
+    submit_secs: f64,
     #[cfg(feature = "native")]
     watcher: Option<Watcher>,
 }
@@ -71,6 +81,9 @@ struct Prepared {
     plan: Plan,
     steps: Vec<Step>,
     uniform: wgpu::Buffer,
+    /// Which steps are submitted together.
+    #[cfg(feature = "native")]
+    parts: parts::Parts,
     /// Bind groups of the steps, and the generation of buffers that they refer to.
     bound: Option<(u64, Vec<wgpu::BindGroup>)>,
 }
@@ -93,6 +106,8 @@ impl GpuExecutor {
             plans: Plans::default(),
             #[cfg(feature = "native")]
             on_cpu: bisect::OnCpu::from_env(),
+            #[cfg(feature = "native")]
+            submit_secs: parts::LIMIT,
             #[cfg(feature = "native")]
             watcher: None,
         };
@@ -220,7 +235,17 @@ impl GpuExecutor {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let id = self.plans.add(Prepared { plan: plan.clone(), steps, uniform, bound: None });
+        // What a launch does is shared by its dispatches in a way that nobody knows: each counts as all of it.
+        #[cfg(feature = "native")]
+        let work = steps.iter().map(|step: &Step| (plan.launches[step.launch].flops, plan.launches[step.launch].bytes));
+        let id = self.plans.add(Prepared {
+            plan: plan.clone(),
+            #[cfg(feature = "native")]
+            parts: parts::Parts::guess(work, self.submit_secs),
+            steps,
+            uniform,
+            bound: None,
+        });
         self.gpu.check()?;
         Ok(id)
     }
@@ -242,11 +267,61 @@ impl GpuExecutor {
         if self.on_cpu.any() {
             return bisect::run(self, plan, args);
         }
-        let steps = 0..self.plans[plan].steps.len();
+        #[cfg(feature = "native")]
+        return self.submit_parts(plan);
+        #[cfg(not(feature = "native"))]
+        {
+            self.submit(plan, 0..self.plans[plan].steps.len());
+            self.gpu.check()
+        }
+    }
+
+    fn submit(&self, plan: PlanId, steps: std::ops::Range<usize>) {
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         self.encode(plan, steps, &mut encoder, None);
         self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.check()
+    }
+
+    /// Submits the parts of a plan; waits for each as long as their times are not known.
+    #[cfg(feature = "native")]
+    fn submit_parts(&mut self, plan: PlanId) -> Result<(), ExecError> {
+        let parts = self.plans[plan].parts.ranges().to_vec();
+        if !self.plans[plan].parts.unknown() {
+            parts.into_iter().for_each(|part| self.submit(plan, part));
+            return self.gpu.check();
+        }
+        // What was submitted before is not this plan's.
+        self.gpu.wait()?;
+        let timed = |part| {
+            profile::timed(|| {
+                self.submit(plan, part);
+                self.gpu.wait()
+            })
+        };
+        let took = parts.into_iter().map(timed).collect::<Result<Vec<_>, _>>()?;
+        self.plans[plan].parts.learn(&took);
+        Ok(())
+    }
+
+    /// Where the part ends that a step belongs to.
+    fn end_of_part(&self, plan: PlanId, step: usize) -> usize {
+        #[cfg(feature = "native")]
+        if let Some(part) = self.plans[plan].parts.ranges().iter().find(|part| part.contains(&step)) {
+            return part.end;
+        }
+        self.plans[plan].steps.len().max(step + 1)
+    }
+
+    /// Cuts plans that are prepared from now on into submits of at most about so many seconds each.
+    #[cfg(feature = "native")]
+    pub fn limit_submits(&mut self, secs: f64) {
+        self.submit_secs = secs;
+    }
+
+    /// How many submits a run of a plan takes, by what is known of it so far.
+    #[cfg(feature = "native")]
+    pub fn submits(&self, plan: PlanId) -> usize {
+        self.plans[plan].parts.ranges().len()
     }
 
     /// Waits until the device has done everything; returns at once in browsers.

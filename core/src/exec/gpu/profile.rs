@@ -18,7 +18,7 @@ impl GpuExecutor {
         let timestamps = self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let mut first = 0;
         while first < count {
-            let end = if timestamps { (first + QUERIES / 2).min(count) } else { first + 1 };
+            let end = if timestamps { (first + QUERIES / 2).min(self.end_of_part(plan, first)) } else { first + 1 };
             let secs = if timestamps { self.stamped(plan, first..end).await? } else { vec![self.waited(plan, first)?] };
             for (step, secs) in (first..end).zip(secs) {
                 times[self.plans[plan].steps[step].launch].secs += secs;

@@ -3,7 +3,8 @@
 use super::*;
 use crate::exec::ExecError;
 use crate::exec::cpu::CpuExecutor;
-use crate::plan::{Arena, ArenaKind, Plan, Slot};
+use crate::graph::Graph;
+use crate::plan::{Arena, ArenaKind, Plan, Program, Slot};
 
 fn launch(label: &str, body: Body, inputs: &[usize], outputs: &[(usize, usize)]) -> Launch {
     let len = body.points();
@@ -146,4 +147,31 @@ fn memory_that_the_machine_has_not_is_refused_by_name() {
     let text = cpu.create_store("huge", 1 << 44).unwrap_err().to_string();
     assert!(text.starts_with("the store `huge` (bytes) needs 70368744177664") && text.contains("--batch"), "{text}");
     assert!(!cpu.has_store("huge"));
+}
+
+/// `--method dmd` on images ended in a panic: a launch that computes its own sums tried to load them from memory, where
+/// they are not, as soon as it saw them under another shape.
+#[test]
+fn a_launch_knows_its_own_sums_under_another_shape() {
+    let graph = Graph::new();
+    let x = graph.input("x", 0, &[64, 8]);
+    let size = x.abs().mean(&[1]).reshape(&[64]).max(graph.constant(1e-5)).reshape(&[64, 1]);
+    let plan = Program::new("test", &graph).output(x / size, "y", 0).build().unwrap();
+    let kernels: Vec<&str> = plan.launches.iter().map(|launch| launch.kernel.name()).collect();
+    assert_eq!(kernels, ["reduce_map"]);
+    let values: Vec<f32> = (0..512).map(|i| (i as f32 * 0.37).sin()).collect();
+    let mut cpu = CpuExecutor::new();
+    cpu.create_store("x", 512).unwrap();
+    cpu.create_store("y", 512).unwrap();
+    cpu.write("x", 0, &values).unwrap();
+    let id = cpu.prepare(&plan).unwrap();
+    cpu.run(id, &no_scalars()).unwrap();
+    let got = pollster::block_on(cpu.read("y", 0, 512)).unwrap();
+    for (row, got) in values.chunks(8).zip(got.chunks(8)) {
+        let size = row.iter().map(|x| f64::from(x.abs())).sum::<f64>() / 8.0;
+        for (x, got) in row.iter().zip(got) {
+            let want = f64::from(*x) / size;
+            assert!((f64::from(*got) - want).abs() <= 1e-6 * want.abs().max(1e-3), "{got} instead of {want}");
+        }
+    }
 }
