@@ -7,6 +7,7 @@ mod bench;
 mod fixtures;
 mod lint;
 mod mutate;
+mod peers;
 mod report;
 mod runtime_dir;
 mod step;
