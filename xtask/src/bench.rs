@@ -26,7 +26,7 @@ enum What {
         #[arg(long, default_value_t = 3)]
         pairs: usize,
     },
-    /// Training and sampling in onestep, PyTorch, onnxruntime, burn and candle, in turns
+    /// Training and sampling in onestep, PyTorch, onnxruntime and burn, in turns
     Peers(peers::Options),
 }
 

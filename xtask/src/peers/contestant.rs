@@ -25,7 +25,6 @@ pub enum Side {
     Torch,
     Onnx,
     Burn,
-    Candle,
 }
 
 /// One way to compute.
@@ -50,11 +49,7 @@ pub const ALL: &[Contestant] = &[
     contestant("PyTorch, channels-last", Side::Torch, false, &["channels-last"]),
     contestant("PyTorch, compiled", Side::Torch, false, &["compiled"]),
     contestant("onnxruntime", Side::Onnx, false, &[]),
-    contestant("burn, flex", Side::Burn, false, &["flex"]),
-    contestant("burn, ndarray", Side::Burn, false, &["ndarray"]),
-    contestant("candle, processor", Side::Candle, false, &[]),
     contestant("onestep, WGSL", Side::Onestep, true, &["gpu"]),
-    contestant("burn, wgpu", Side::Burn, true, &["wgpu"]),
 ];
 
 impl Contestant {
@@ -64,7 +59,7 @@ impl Contestant {
         match self.side {
             Side::Onnx => samples,
             Side::Torch => preset == "mnist" || self.name == "PyTorch, eager",
-            Side::Burn | Side::Candle => !samples,
+            Side::Burn => !samples,
             Side::Onestep => !(samples && self.shaders),
         }
     }
@@ -76,8 +71,8 @@ impl Contestant {
             // One for all three: a layout changes no number's meaning.
             Side::Torch if self.name != "PyTorch, eager" => return None,
             Side::Torch => tools.script("oracle.py"),
-            Side::Burn | Side::Candle => {
-                let mut command = tools.peer(self.side);
+            Side::Burn => {
+                let mut command = tools.burn();
                 command.arg("oracle");
                 command
             }
@@ -98,8 +93,8 @@ impl Contestant {
             }
             Side::Torch => tools.script("serve.py"),
             Side::Onnx => tools.script("serve_onnx.py"),
-            Side::Burn | Side::Candle => {
-                let mut command = tools.peer(self.side);
+            Side::Burn => {
+                let mut command = tools.burn();
                 command.arg("serve");
                 command
             }
@@ -131,9 +126,8 @@ impl Tools {
         command
     }
 
-    fn peer(&self, side: Side) -> Command {
-        let name = if side == Side::Burn { "peer-burn" } else { "peer-candle" };
-        Command::new(self.peers.join("release").join(name))
+    fn burn(&self) -> Command {
+        Command::new(self.peers.join("release/peer-burn"))
     }
 
     /// Whether this python can import what the scripts need.

@@ -43,10 +43,9 @@ const COLUMNS: [Column; 8] = [
 /// A row of the second table: what, onestep's way, against whom, and on shaders or not.
 type Duel = (&'static str, &'static str, &'static [Side], bool);
 
-const DUELS: [Duel; 12] = [
+const DUELS: [Duel; 11] = [
     ("mnist iteration", "the best of PyTorch", &[Side::Torch], false),
     ("mnist iteration", "the best of burn's CPU back ends", &[Side::Burn], false),
-    ("mnist iteration", "candle", &[Side::Candle], false),
     ("mnist iteration", "burn on wgpu, both in shaders", &[Side::Burn], true),
     ("mnist warmup", "the best of PyTorch", &[Side::Torch], false),
     ("gaussians iteration", "PyTorch", &[Side::Torch], false),
@@ -227,6 +226,6 @@ mod tests {
         assert!(text.contains("| mnist iteration | the best of PyTorch | 3.00x (2.00 to 3.00) |"), "{text}");
         assert!(text.contains("burn on wgpu, both in shaders | 500.00x (500.00 to 500.00)"), "{text}");
         assert!(text.contains("| PyTorch, channels-last | 300 (200 to 400) |  |"), "{text}");
-        assert!(!text.contains("candle"), "who was not measured has no row: {text}");
+        assert!(!text.contains("ndarray"), "who was not measured has no row: {text}");
     }
 }

@@ -85,7 +85,7 @@ fn build(cases: &Path) -> Result<bool> {
 
 fn build_peers(tools: &Tools, contestants: &[Contestant]) -> Result<bool> {
     let manifest = step::root().join("peers/Cargo.toml");
-    if !manifest.exists() || !contestants.iter().any(|c| matches!(c.side, Side::Burn | Side::Candle)) {
+    if !manifest.exists() || !contestants.iter().any(|c| c.side == Side::Burn) {
         return Ok(true);
     }
     let mut command = step::cargo(&["build", "--release", "--locked", "--manifest-path"]);
@@ -119,26 +119,41 @@ fn measure(
 ) -> Result<()> {
     let mut running: Vec<(&Contestant, Running)> = Vec::new();
     for contestant in contestants.iter().filter(|c| works.iter().any(|work| c.does(preset, work))) {
-        let process = contestant.start(tools, preset)?;
-        figures.versions(contestant.name, &process.versions);
-        running.push((contestant, process));
+        if let Some(process) = forgive(contestant, contestant.start(tools, preset), figures)? {
+            figures.versions(contestant.name, &process.versions);
+            running.push((contestant, process));
+        }
     }
     for work in works {
         step::heading(&format!("{preset}, {work}"));
         let rounds = if *work == "memory" { 1 } else { figures.rounds };
         for round in 0..rounds {
-            for (contestant, process) in &mut running {
+            let mut left = Vec::new();
+            for (contestant, mut process) in running {
                 let slow = round > 0 && figures.last(contestant.name, preset, work).is_some_and(|s| s > PATIENCE);
-                if slow || !contestant.does(preset, work) {
-                    continue;
+                if !slow && contestant.does(preset, work) {
+                    let Some(answer) = forgive(contestant, process.ask(work), figures)? else { continue };
+                    println!("{}: {answer:.5}", contestant.name);
+                    figures.add(contestant.name, preset, work, answer);
                 }
-                let answer = process.ask(work)?;
-                println!("{}: {answer:.5}", contestant.name);
-                figures.add(contestant.name, preset, work, answer);
+                left.push((contestant, process));
             }
+            running = left;
         }
     }
     Ok(())
+}
+
+/// Goes on without a contestant that fails, unless it is onestep.
+fn forgive<T>(contestant: &Contestant, result: Result<T>, figures: &mut Figures) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if contestant.side == Side::Onestep => Err(error),
+        Err(error) => {
+            figures.note(&format!("{} has given up: {error:#}.", contestant.name));
+            Ok(None)
+        }
+    }
 }
 
 /// From the start of a program to a picture in a file, for those that a person would draw with.
