@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{web, window};
+use crate::{peers, web, window};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -26,11 +26,14 @@ enum What {
         #[arg(long, default_value_t = 3)]
         pairs: usize,
     },
+    /// Training and sampling in onestep, PyTorch, onnxruntime and burn, in turns
+    Peers(peers::Options),
 }
 
 pub fn run(options: &Options) -> Result<bool> {
     match &options.what {
         What::Web { no_build } => web::bench(*no_build),
         What::Window { filter, pairs } => window::bench(filter.as_deref(), *pairs),
+        What::Peers(options) => peers::bench(options),
     }
 }

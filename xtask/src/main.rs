@@ -9,6 +9,7 @@ mod fixtures;
 mod lint;
 mod mpi;
 mod mutate;
+mod peers;
 mod report;
 mod runtime_dir;
 mod step;

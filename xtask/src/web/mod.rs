@@ -18,7 +18,7 @@ use anyhow::Result;
 use crate::wasm::Toolchain;
 pub use bench::bench;
 pub use browser::{has_test, test};
-pub use harness::build_program;
+pub use harness::{build_program, program};
 
 #[derive(clap::Args)]
 pub struct Options {
