@@ -34,6 +34,15 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// Builds an example and returns it, ready to be run in the workspace's root; `None` if it does not compile. With the
+/// whole workspace's features, so that nothing is compiled again that the tests have.
+pub fn example(name: &str) -> Result<Option<Command>> {
+    let built = cargo(&["build", "--release", "--quiet", "--workspace", "--example", name]).status()?;
+    let mut command = Command::new(target_dir().join("release/examples").join(name));
+    command.current_dir(root());
+    Ok(built.success().then_some(command))
+}
+
 /// Says what comes next.
 pub fn heading(text: &str) {
     println!("\n==> {text}");

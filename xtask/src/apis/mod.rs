@@ -36,6 +36,9 @@ enum Verdict {
     Missing(String),
 }
 
+/// Asks a tool about what lies in a folder.
+type Judge = fn(&Path) -> Result<Verdict>;
+
 /// Writes all shaders, and asks every tool.
 pub fn test(filter: Option<&str>) -> Result<Summary> {
     let folder = step::target_dir().join("apis");
@@ -45,8 +48,7 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
         return Ok(summary);
     }
     summary.passed = 1;
-    let tools: [(&str, fn(&Path) -> Result<Verdict>); 3] =
-        [(TESTS[1], tint::judge), (TESTS[2], dxc::judge), (TESTS[3], spirv::judge)];
+    let tools: [(&str, Judge); 3] = [(TESTS[1], tint::judge), (TESTS[2], dxc::judge), (TESTS[3], spirv::judge)];
     for (test, judge) in tools.into_iter().filter(|(test, _)| filter.is_none_or(|filter| test.contains(filter))) {
         step::heading(test);
         // A download that fails, for example: no reason to fail the tests of the code.
@@ -72,8 +74,7 @@ pub fn test(filter: Option<&str>) -> Result<Summary> {
 /// Writes WGSL, MSL, HLSL and SPIR-V into folders of these names.
 fn write(folder: &Path) -> Result<bool> {
     same_naga()?;
-    let mut shaders =
-        step::cargo(&["run", "--release", "--quiet", "--package", "onestep-tests", "--example", "shaders", "--"]);
+    let Some(mut shaders) = step::example("shaders")? else { return Ok(false) };
     let mut apis =
         step::cargo(&["run", "--release", "--quiet", "--locked", "--manifest-path", "tests/apis/Cargo.toml"]);
     apis.arg("--target-dir").arg(step::target_dir()).arg("--").arg(folder);

@@ -79,8 +79,8 @@ pub fn bench(options: &Options) -> Result<bool> {
 /// onestep's side, and the cases.
 fn build(cases: &Path) -> Result<bool> {
     std::fs::create_dir_all(cases)?;
-    let args = ["run", "--release", "--package", "onestep-core", "--example", "peer", "--", "cases"];
-    Ok(web::build_program()? && step::run("cases for all", step::cargo(&args).arg(cases))?)
+    let Some(mut peer) = step::example("peer")? else { return Ok(false) };
+    Ok(web::build_program()? && step::run("cases for all", peer.arg("cases").arg(cases))?)
 }
 
 fn build_peers(tools: &Tools, contestants: &[Contestant]) -> Result<bool> {

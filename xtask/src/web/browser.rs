@@ -50,10 +50,10 @@ fn onnx(filter: Option<&str>) -> Result<Summary> {
 
 fn page(toolchain: Toolchain, filter: Option<&str>) -> Result<Summary> {
     let shaders = step::target_dir().join("shaders.txt");
-    let mut sources =
-        step::cargo(&["run", "--release", "--quiet", "--package", "onestep-shaders", "--example", "sources", "--"]);
+    let failed = Summary { failed: 1, ..Summary::default() };
+    let Some(mut sources) = step::example("sources")? else { return Ok(failed) };
     if !make(toolchain, false)? || !step::run("the text of every kernel", sources.arg(&shaders))? {
-        return Ok(Summary { failed: 1, ..Summary::default() });
+        return Ok(failed);
     }
     let server = serve::Server::start(&dist::folder(), 0)?;
     let mut summary = Summary::default();

@@ -39,8 +39,8 @@ pub fn program() -> PathBuf {
 pub fn onnx_cases() -> Result<Option<PathBuf>> {
     let folder = step::target_dir().join("onnx-cases");
     std::fs::create_dir_all(&folder)?;
-    let args = ["run", "--release", "--quiet", "--package", "onestep-tests", "--example", "onnx_cases", "--"];
-    let written = step::run("generators, latents and samples", step::cargo(&args).arg(&folder))?;
+    let Some(mut cases) = step::example("onnx_cases")? else { return Ok(None) };
+    let written = step::run("generators, latents and samples", cases.arg(&folder))?;
     Ok(written.then_some(folder))
 }
 
