@@ -8,9 +8,7 @@ use onestep_core::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use onestep_core::nets::{ParamLayout, Tensor, Tensors, latent};
 use onestep_core::onnx;
 use onestep_core::plan::SLOT_ALIGN;
-use onestep_core::train::{
-    BINS, RING, Rates, Setup, Step, Stream, Subject, Trainer, Update, Weights, ring, warmup_sigma,
-};
+use onestep_core::train::{BINS, RING, Rates, Setup, Step, Stream, Subject, Trainer, Update, Weights, ring};
 
 use super::{Failure, trainer};
 
@@ -32,7 +30,7 @@ const DRAWN_WARM_UP: Update = Update { build: |step| leave(step, false), ..DRAWN
 
 fn leave(step: &Step<'_>, distills: bool) {
     let (of_distillation, u) = step.sigma();
-    let sigma = if distills { of_distillation } else { warmup_sigma(step.graph(), step.batch()) };
+    let sigma = if distills { of_distillation } else { step.warmup_sigma() };
     let real = step.real();
     let x_t = step.noised(real, sigma, Stream::NoiseReal);
     let values = [

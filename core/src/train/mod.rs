@@ -21,7 +21,7 @@ mod step;
 mod tests;
 mod trainer;
 
-pub use batch::{DataSpec, Stream, warmup_sigma};
+pub use batch::{DataSpec, Stream};
 pub use bins::BINS;
 pub use counters::Counters;
 #[cfg(feature = "native")]

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
+use crate::web::dist::hex;
+
 /// Hashes of the files that a version of a tool has accepted.
 pub struct Accepted {
     path: PathBuf,
@@ -41,14 +43,14 @@ impl Accepted {
         for file in files {
             self.hashes.insert(hash(file)?);
         }
-        let lines: String = self.hashes.iter().map(|hash| format!("{hash}\n")).collect();
+        let lines: String = self.hashes.iter().flat_map(|hash| [hash.as_str(), "\n"]).collect();
         fs::write(&self.path, lines).with_context(|| self.path.display().to_string())
     }
 }
 
 fn hash(file: &Path) -> Result<String> {
     let bytes = fs::read(file).with_context(|| file.display().to_string())?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&Sha256::digest(bytes)))
 }
 
 #[cfg(test)]
@@ -60,7 +62,9 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("onestep-accepted-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let files = ["a", "b"].map(|name| folder.join(name)).to_vec();
-        files.iter().for_each(|file| fs::write(file, file.to_str().unwrap()).unwrap());
+        for file in &files {
+            fs::write(file, file.to_str().unwrap()).unwrap();
+        }
         let mut accepted = Accepted::by(&folder, "tool-1").unwrap();
         assert_eq!(accepted.unknown(&files).unwrap(), files);
         accepted.add(files.iter()).unwrap();

@@ -26,8 +26,8 @@ pub fn judge(folder: &Path) -> Result<Verdict> {
 fn list(folder: &Path, files: &[PathBuf]) -> Result<File> {
     let first = files.first().and_then(|file| file.file_stem()).unwrap_or_default();
     let path = folder.join(format!("tint/{}.txt", first.display()));
-    let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    fs::write(&path, lines)?;
+    let lines: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    fs::write(&path, lines.join("\n"))?;
     Ok(File::open(path)?)
 }
 

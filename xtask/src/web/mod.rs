@@ -7,7 +7,7 @@
 mod bench;
 mod browser;
 mod build;
-mod dist;
+pub mod dist;
 mod harness;
 mod script;
 mod serve;

@@ -287,7 +287,9 @@ impl GpuExecutor {
     fn submit_parts(&mut self, plan: PlanId) -> Result<(), ExecError> {
         let parts = self.plans[plan].parts.ranges().to_vec();
         if !self.plans[plan].parts.unknown() {
-            parts.into_iter().for_each(|part| self.submit(plan, part));
+            for part in parts {
+                self.submit(plan, part);
+            }
             return self.gpu.check();
         }
         // What was submitted before is not this plan's.

@@ -19,7 +19,7 @@ pub struct Parts {
     limit: f64,
     /// Seconds of each dispatch.
     secs: Vec<f64>,
-    parts: Vec<Range<usize>>,
+    ranges: Vec<Range<usize>>,
     runs: usize,
 }
 
@@ -28,26 +28,26 @@ impl Parts {
     pub fn guess(work: impl Iterator<Item = (u64, u64)>, limit: f64) -> Self {
         let [flops, bytes] = SLOW;
         let secs: Vec<f64> = work.map(|(f, b)| (f as f64 / flops).max(b as f64 / bytes)).collect();
-        Self { limit, parts: cut(&secs, limit), secs, runs: 0 }
+        Self { limit, ranges: cut(&secs, limit), secs, runs: 0 }
     }
 
     /// The parts, in order.
     pub fn ranges(&self) -> &[Range<usize>] {
-        &self.parts
+        &self.ranges
     }
 
     /// Whether the next run should be timed.
     pub fn unknown(&self) -> bool {
-        self.runs < TIMED && self.parts.len() > 1
+        self.runs < TIMED && self.ranges.len() > 1
     }
 
     /// Learns how long each part took.
     pub fn learn(&mut self, took: &[f64]) {
-        for (part, took) in self.parts.iter().zip(took) {
+        for (part, took) in self.ranges.iter().zip(took) {
             let guessed: f64 = self.secs[part.clone()].iter().sum();
             self.secs[part.clone()].iter_mut().for_each(|secs| *secs *= took / guessed.max(1e-9));
         }
-        self.parts = cut(&self.secs, self.limit);
+        self.ranges = cut(&self.secs, self.limit);
         self.runs += 1;
     }
 }
@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn parts_are_as_long_as_allowed() {
         assert_eq!(cut(&[3.0, 3.0, 3.0, 9.0, 1.0, 1.0], 6.5), [0..2, 2..3, 3..4, 4..6]);
-        assert_eq!(cut(&[1.0, 1.0], 6.0), [0..2]);
-        assert_eq!(cut(&[], 6.0), [0..0]);
+        assert_eq!(cut(&[1.0, 1.0], 6.0), vec![0..2]);
+        assert_eq!(cut(&[], 6.0), vec![0..0]);
     }
 
     #[test]
@@ -87,7 +87,7 @@ mod tests {
         parts.learn(&[0.008, 0.008, 0.008, 0.008, 0.16]);
         assert_eq!(parts.ranges(), [0..8, 8..9, 9..10]);
         parts.learn(&[0.03, 0.01, 0.01]);
-        assert_eq!(parts.ranges(), [0..10]);
+        assert_eq!(parts.ranges(), vec![0..10]);
         assert!(!parts.unknown(), "one part needs no time");
     }
 }
