@@ -223,6 +223,10 @@ knobs! {
     minutes: f32 = 0.0, live, 0.0 ..= 1e7;
     /// Steps in which a flow is trained again on its own samples.
     reflow_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
+    /// Steps of each round but the last, of methods that train in rounds.
+    round_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
+    /// How often the number of steps is halved in which samples are drawn, down to one.
+    halvings: u32 = 4, fixed, 1 ..= 8;
     /// How the generator is trained.
     method: MethodName = MethodName::default(), fixed;
     /// Which divergence between generator and data is reduced.

@@ -16,6 +16,8 @@ mod meanflow;
 #[cfg(feature = "gallery")]
 mod msd;
 #[cfg(feature = "gallery")]
+mod progressive;
+#[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(feature = "gallery")]
 mod score;
@@ -63,6 +65,8 @@ pub const METHODS: &[Method] = &[
     ect::METHOD,
     #[cfg(feature = "gallery")]
     meanflow::METHOD,
+    #[cfg(feature = "gallery")]
+    progressive::METHOD,
 ];
 
 /// The recipe of a method with one network.
@@ -95,6 +99,27 @@ fn tuned(setup: &Setup, net: NetworkConfig, last: Phase, draw: Draw, story: &[Mo
     let phases = warm_up(&setup.config, "generator", &inherit).into_iter().chain([last]).collect();
     alone(net, phases, inherit, draw, story)
 }
+
+/// A method with a frozen teacher, of which its network is a copy at first: the denoiser from the warm-up.
+#[cfg(feature = "gallery")]
+fn taught(setup: &Setup, net: NetworkConfig, phases: Vec<Phase>, draw: Draw, story: &[Moment]) -> Recipe {
+    let teacher = Network {
+        name: "teacher",
+        net: net.clone(),
+        head: Head::Denoise,
+        first: First::From("generator"),
+        mode: Mode::Frozen,
+    };
+    let phases = warm_up(&setup.config, "generator", &NEXT_TEACHER).into_iter().chain(phases).collect();
+    let mut recipe = alone(net, phases, NEXT_TEACHER.to_vec(), draw, story);
+    recipe.networks.push(teacher);
+    recipe
+}
+
+/// The network becomes the teacher, and goes on from its own average with a new optimizer.
+#[cfg(feature = "gallery")]
+const NEXT_TEACHER: [Handover; 2] =
+    [Handover::Copy { from: "generator", to: "teacher" }, Handover::Copy { from: "generator", to: "generator" }];
 
 /// Settings for samples that start from noise alone, behind a phase that learns to remove it.
 #[cfg(feature = "gallery")]
