@@ -22,6 +22,8 @@ mod reflow;
 #[cfg(feature = "gallery")]
 mod score;
 #[cfg(feature = "gallery")]
+mod shortcut;
+#[cfg(feature = "gallery")]
 mod sid;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
@@ -65,6 +67,8 @@ pub const METHODS: &[Method] = &[
     ect::METHOD,
     #[cfg(feature = "gallery")]
     meanflow::METHOD,
+    #[cfg(feature = "gallery")]
+    shortcut::METHOD,
     #[cfg(feature = "gallery")]
     progressive::METHOD,
 ];
