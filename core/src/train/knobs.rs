@@ -231,6 +231,8 @@ knobs! {
     method: MethodName = MethodName::default(), fixed;
     /// Which divergence between generator and data is reduced.
     divergence: Divergence = Divergence::ReverseKl, replan;
+    /// Noise levels between which consistency is distilled.
+    levels: u32 = 18, fixed, 2 ..= 1000;
     /// Learning rate of the warm-up.
     lr_warmup: f32 = 2e-3, live, 0.0 ..= 1.0;
     /// Learning rate of the generator.

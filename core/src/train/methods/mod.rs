@@ -1,6 +1,8 @@
 //! The methods, one file each.
 
 #[cfg(feature = "gallery")]
+mod cd;
+#[cfg(feature = "gallery")]
 mod denoise;
 mod diffratio;
 #[cfg(feature = "gallery")]
@@ -71,6 +73,8 @@ pub const METHODS: &[Method] = &[
     shortcut::METHOD,
     #[cfg(feature = "gallery")]
     progressive::METHOD,
+    #[cfg(feature = "gallery")]
+    cd::METHOD,
 ];
 
 /// The recipe of a method with one network.
