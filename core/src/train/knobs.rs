@@ -233,6 +233,10 @@ knobs! {
     divergence: Divergence = Divergence::ReverseKl, replan;
     /// Noise levels between which consistency is distilled.
     levels: u32 = 18, fixed, 2 ..= 1000;
+    /// Share of a consistency distillation, at its beginning, over which the derivative comes into its tangent.
+    tangent_warmup: f32 = 0.1, live, 0.0 ..= 1.0;
+    /// 1: tangents of a consistency distillation are divided by their size; 0: they are taken as they are.
+    tangent_normal: f32 = 1.0, live, 0.0 ..= 1.0;
     /// Learning rate of the warm-up.
     lr_warmup: f32 = 2e-3, live, 0.0 ..= 1.0;
     /// Learning rate of the generator.

@@ -22,6 +22,8 @@ mod progressive;
 #[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(feature = "gallery")]
+mod scm;
+#[cfg(feature = "gallery")]
 mod score;
 #[cfg(feature = "gallery")]
 mod shortcut;
@@ -75,6 +77,8 @@ pub const METHODS: &[Method] = &[
     progressive::METHOD,
     #[cfg(feature = "gallery")]
     cd::METHOD,
+    #[cfg(feature = "gallery")]
+    scm::METHOD,
 ];
 
 /// The recipe of a method with one network.
