@@ -32,6 +32,8 @@ mod sid;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
 #[cfg(feature = "gallery")]
+mod tbcm;
+#[cfg(feature = "gallery")]
 mod vsd;
 
 use super::batch::{Stream, warmup_sigma};
@@ -79,6 +81,8 @@ pub const METHODS: &[Method] = &[
     cd::METHOD,
     #[cfg(feature = "gallery")]
     scm::METHOD,
+    #[cfg(feature = "gallery")]
+    tbcm::METHOD,
 ];
 
 /// The recipe of a method with one network.
