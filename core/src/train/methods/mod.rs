@@ -20,6 +20,8 @@ mod msd;
 #[cfg(feature = "gallery")]
 mod progressive;
 #[cfg(feature = "gallery")]
+mod rcm;
+#[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(feature = "gallery")]
 mod scm;
@@ -83,6 +85,8 @@ pub const METHODS: &[Method] = &[
     scm::METHOD,
     #[cfg(feature = "gallery")]
     tbcm::METHOD,
+    #[cfg(feature = "gallery")]
+    rcm::METHOD,
 ];
 
 /// The recipe of a method with one network.
