@@ -239,6 +239,8 @@ knobs! {
     tangent_normal: f32 = 1.0, live, 0.0 ..= 1.0;
     /// Weight of score distillation beside another loss.
     score_weight: f32 = 1.0, live, 0.0 ..= 1000.0;
+    /// Weight of the highest noise level's own loss in bootstrapping.
+    boundary: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Learning rate of the warm-up.
     lr_warmup: f32 = 2e-3, live, 0.0 ..= 1.0;
     /// Learning rate of the generator.

@@ -1,6 +1,8 @@
 //! The methods, one file each.
 
 #[cfg(feature = "gallery")]
+mod boot;
+#[cfg(feature = "gallery")]
 mod cd;
 #[cfg(feature = "gallery")]
 mod denoise;
@@ -87,6 +89,8 @@ pub const METHODS: &[Method] = &[
     tbcm::METHOD,
     #[cfg(feature = "gallery")]
     rcm::METHOD,
+    #[cfg(feature = "gallery")]
+    boot::METHOD,
 ];
 
 /// The recipe of a method with one network.
