@@ -237,6 +237,8 @@ knobs! {
     tangent_warmup: f32 = 0.1, live, 0.0 ..= 1.0;
     /// 1: tangents of a consistency distillation are divided by their size; 0: they are taken as they are.
     tangent_normal: f32 = 1.0, live, 0.0 ..= 1.0;
+    /// Weight of the matching of velocities.
+    matching: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Weight of score distillation beside another loss.
     score_weight: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Weight of the highest noise level's own loss in bootstrapping.

@@ -16,6 +16,8 @@ mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
 #[cfg(feature = "gallery")]
+mod mdt;
+#[cfg(feature = "gallery")]
 mod meanflow;
 #[cfg(feature = "gallery")]
 mod msd;
@@ -91,6 +93,8 @@ pub const METHODS: &[Method] = &[
     rcm::METHOD,
     #[cfg(feature = "gallery")]
     boot::METHOD,
+    #[cfg(feature = "gallery")]
+    mdt::METHOD,
 ];
 
 /// The recipe of a method with one network.
