@@ -2,6 +2,7 @@
 //!
 //! Everything runs on the CPU executor with tiny networks. `cargo test --workspace` builds the program.
 
+mod claim;
 #[cfg(unix)]
 mod compare;
 #[cfg(unix)]
