@@ -5,6 +5,7 @@
 //! can get wrong ends in `error: ...`, one line, never in a panic.
 
 mod bench;
+mod claim;
 mod compare;
 mod device;
 mod devices;
@@ -58,6 +59,8 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Train several methods at equal compute, and put them side by side.
     Compare(Box<compare::Args>),
+    /// Try what a method's paper says of it, in miniature: trains, measures, and says whether it held.
+    Claim(claim::Args),
     /// List the methods that can be trained, and what each needs.
     Methods(methods::Args),
     /// List GPUs and the CPU executor, and say which one `auto` picks.
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),
         Command::Compare(args) => compare::run(args, cli.quiet),
+        Command::Claim(args) => claim::run(args, cli.quiet),
         Command::Methods(args) => methods::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Selftest(args) => selftest::run(args, cli.quiet),

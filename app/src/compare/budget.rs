@@ -126,7 +126,8 @@ impl Costs {
         if whole > allowed {
             for phase in before {
                 let Count::Knob(name) = phase.length else { continue };
-                let turns = (phase.length.of(&config) as f64 * allowed / whole).floor().max(1.0);
+                // Of the settings as they were: several phases may have one length.
+                let turns = (phase.length.of(&setup.config) as f64 * allowed / whole).floor().max(1.0);
                 let mut shorter = Overrides::default();
                 shorter.set(name, &format!("{turns:.0}"))?;
                 config.apply(&shorter);

@@ -90,19 +90,31 @@ impl Yardstick {
 
     /// The values of the run as it is.
     pub fn measure(&self, session: &mut Session) -> anyhow::Result<Vec<f64>> {
-        let width = session.data().spec.width();
-        let latents: Vec<f32> = (0..self.count as u32).flat_map(|i| latent(FIRST_SEED + i, width)).collect();
-        let samples = pollster::block_on(session.map(&latents))?;
+        let latents = self.latents(session.data().spec.width());
+        self.values(&pollster::block_on(session.map(&latents))?)
+    }
+
+    /// Latents of what is measured: always the same, `width` numbers each.
+    pub fn latents(&self, width: usize) -> Vec<f32> {
+        (0..self.count as u32).flat_map(|i| latent(FIRST_SEED + i, width)).collect()
+    }
+
+    /// Classes of what is measured; empty without classes.
+    pub fn classes(&self) -> Vec<u32> {
+        if self.classes > 0 { cycle(self.count, self.classes) } else { Vec::new() }
+    }
+
+    /// The values of the samples of [`Yardstick::latents`].
+    pub fn values(&self, samples: &[f32]) -> anyhow::Result<Vec<f64>> {
         let mut executor = Executor::Cpu(CpuExecutor::new());
         let mut kinds = self.kinds.clone();
         kinds.retain(|kind| *kind != MetricKind::ClassAccuracy);
         let (mut values, density) = match &self.reference {
-            Reference::Points(points) => (points.measure(&samples, &kinds)?, Some(points.density())),
-            Reference::Images(images) => (images.measure(&mut executor, &samples, RANGE, &kinds)?, None),
+            Reference::Points(points) => (points.measure(samples, &kinds)?, Some(points.density())),
+            Reference::Images(images) => (images.measure(&mut executor, samples, RANGE, &kinds)?, None),
         };
         if kinds.len() < self.kinds.len() {
-            let classes = cycle(self.count, self.classes);
-            values.push(class_accuracy(&mut executor, &samples, &classes, density, RANGE)?);
+            values.push(class_accuracy(&mut executor, samples, &self.classes(), density, RANGE)?);
         }
         Ok(values)
     }

@@ -8,9 +8,15 @@ mod measure;
 mod report;
 mod run;
 
+pub use budget::Budget;
+pub use measure::Yardstick;
+pub use report::{mean_and_range, register_font, samples};
+pub use run::{Job, Runs, only_folder};
+
 use std::path::{Path, PathBuf};
 
 use onestep_core::data::Picture;
+use onestep_core::model::ModelMeta;
 use onestep_core::nets::cycle;
 use onestep_core::train::{Config, METHODS, Method, Need, Overrides, Preset, TrainingData};
 
@@ -21,10 +27,7 @@ use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::pictures::{grid, points, to_bytes};
 use crate::settings::suitable;
-use budget::Budget;
-use measure::Yardstick;
 use report::Results;
-use run::{Comparison, Job, only_folder};
 
 /// Arguments of `onestep compare`.
 #[derive(clap::Args)]
@@ -80,23 +83,29 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         ));
     }
     results.metrics = yardstick.names();
+    let job = |seed, method: &&'static Method| Job {
+        name: method.name.to_owned(),
+        config: config(args, preset, method, &base, seed),
+    };
     let jobs: Vec<Job> =
-        (1..=args.seeds).flat_map(|seed| methods.iter().map(move |method| Job { method, seed })).collect();
+        (1..=args.seeds).flat_map(|seed| methods.iter().map(move |method| job(seed, method))).collect();
     std::fs::create_dir_all(args.out.join("runs"))
         .map_err(|error| bad_input!("--out {}: cannot be made: {error}", args.out.display()))?;
     results.save(&args.out)?;
     let bar = progress(quiet, jobs.len() as u64 * 1000, "");
     show_as(&bar, "{wide_bar} {percent} % {msg}, {eta} left");
-    let comparison = Comparison { args, preset, data: &base, yardstick: &yardstick, bar: &bar };
-    results.device = comparison.device()?;
+    let (out, budget, device) = (&*args.out, args.budget, &args.device);
+    let runs = Runs { out, budget, device, preset, yardstick: &yardstick, bar: &bar };
+    results.device = runs.device()?;
     let mut pictures: Vec<(String, Picture)> = Vec::new();
     for (number, job) in jobs.iter().enumerate() {
-        let known = results.runs.iter().any(|run| run.method == job.method.name && run.seed == job.seed);
+        let seed = job.config.seed;
+        let known = results.runs.iter().any(|run| run.method == job.name && run.seed == seed);
         if !known {
-            bar.set_message(format!("{} with seed {}, {} of {}", job.method.name, job.seed, number + 1, jobs.len()));
+            bar.set_message(format!("{} with seed {seed}, {} of {}", job.name, number + 1, jobs.len()));
             bar.reset_eta();
             let from = number as u64 * 1000;
-            let Some(outcome) = comparison.train(job, from)? else {
+            let Some(outcome) = runs.train(job, from)? else {
                 bar.finish_and_clear();
                 results.save(&args.out)?;
                 return Err(anyhow::anyhow!("interrupted; the same command with --resume goes on"));
@@ -105,10 +114,10 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             results.save(&args.out)?;
         }
         bar.set_position((number as u64 + 1) * 1000);
-        if job.seed == 1
+        if seed == 1
             && let Ok(picture) = picture(&args.out, job, &data)
         {
-            pictures.push((job.method.name.to_owned(), picture));
+            pictures.push((job.name.clone(), picture));
         }
     }
     bar.finish_and_clear();
@@ -206,12 +215,17 @@ fn picture(out: &Path, job: &Job, data: &TrainingData) -> anyhow::Result<Picture
     let known = model.meta.network.classes();
     let classes = if known > 0 { cycle(count as usize, known) } else { Vec::new() };
     let samples = crate::draw::draw(&mut generator, &mut executor, &(0..count).collect::<Vec<u32>>(), &classes)?;
-    match model.meta.data_shape[..] {
+    small(&samples, &model.meta)
+}
+
+/// A picture of samples that has room beside others.
+pub fn small(samples: &[f32], meta: &ModelMeta) -> anyhow::Result<Picture> {
+    match meta.data_shape[..] {
         [height, width, channels] => {
-            let picture = grid(&to_bytes(&samples, model.meta.data_range), [height, width, channels])?;
+            let picture = grid(&to_bytes(samples, meta.data_range), [height, width, channels])?;
             Ok(shrink(&picture))
         }
-        _ => Ok(shrink(&points(&samples, model.meta.data_range))),
+        _ => Ok(shrink(&points(samples, meta.data_range))),
     }
 }
 

@@ -198,7 +198,8 @@ impl Results {
     }
 }
 
-fn mean_and_range(values: &[f64]) -> String {
+/// Mean, and least and most of several.
+pub fn mean_and_range(values: &[f64]) -> String {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let digits = |x: f64| if x.abs() >= 100.0 { format!("{x:.1}") } else { format!("{x:.3}") };
     match values {

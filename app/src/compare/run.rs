@@ -10,34 +10,38 @@ use indicatif::ProgressBar;
 use onestep_core::files::atomic_write;
 use onestep_core::model::ModelKind;
 use onestep_core::session::{Command, Flow, Request, Session, SessionError, Start};
-use onestep_core::train::{Config, Count, Handover, Method, Preset, Setup, TrainError, TrainingData};
+use onestep_core::train::{Config, Count, Handover, Preset, Setup, TrainError, TrainingData};
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Budget, Costs};
 use super::measure::{Point, Yardstick};
 use super::report::Outcome;
-use super::{Args, config};
-use crate::device;
+use crate::device::{self, DeviceArgs};
 use crate::interrupt;
 
-/// One run of the comparison.
+/// One run of several.
 pub struct Job {
-    pub method: &'static Method,
-    pub seed: u32,
+    /// What it is called among them: a method, in a comparison.
+    pub name: String,
+    /// Its settings, but for lengths that a budget changes.
+    pub config: Config,
 }
 
 impl Job {
     /// Where it writes.
     pub fn folder(&self, out: &Path) -> PathBuf {
-        out.join("runs").join(format!("{}-{}", self.method.name, self.seed))
+        out.join("runs").join(format!("{}-{}", self.name, self.config.seed))
     }
 }
 
 /// What all runs have in common.
-pub struct Comparison<'a> {
-    pub args: &'a Args,
+pub struct Runs<'a> {
+    /// The folder of all.
+    pub out: &'a Path,
+    /// What each may spend.
+    pub budget: Budget,
+    pub device: &'a DeviceArgs,
     pub preset: &'static Preset,
-    pub data: &'a str,
     pub yardstick: &'a Yardstick,
     pub bar: &'a ProgressBar,
 }
@@ -74,12 +78,12 @@ struct WarmUp {
     secs: f64,
 }
 
-impl Comparison<'_> {
+impl Runs<'_> {
     /// Trains one run to its end and measures it on the way; `None` if it was interrupted. Progress counts in
     /// thousandths, on from `from`.
     pub fn train(&self, job: &Job, from: u64) -> anyhow::Result<Option<Outcome>> {
-        let config = config(self.args, self.preset, job.method, self.data, job.seed);
-        let mut outcome = Outcome { method: job.method.name.to_owned(), seed: job.seed, ..Outcome::default() };
+        let config = job.config.clone();
+        let mut outcome = Outcome { method: job.name.clone(), seed: config.seed, ..Outcome::default() };
         let request = Request { start: self.begin(&config, None), outdir: None };
         if let Err(error) = request.config() {
             outcome.problem = Some(error.to_string());
@@ -89,7 +93,7 @@ impl Comparison<'_> {
         let network = data.network(&config);
         network.validate()?;
         let mut setup = Setup { network, data: data.spec.clone(), config };
-        let (costs, budget) = match self.args.budget {
+        let (costs, budget) = match self.budget {
             Budget::Operations(budget) => (Costs::operations(&setup)?, budget),
             Budget::Seconds(budget) => (Costs::seconds(&setup, &data, self.open()?)?, budget),
         };
@@ -121,7 +125,7 @@ impl Comparison<'_> {
         setup.config.keep_last = 1;
         setup.config.tick = setup.config.snap;
 
-        let folder = job.folder(&self.args.out);
+        let folder = job.folder(self.out);
         let curve = folder.join("curve.json");
         let mut done = Done::read(&curve).unwrap_or_default();
         let transfer = warm_up.as_ref().map(|warm_up| &*warm_up.file);
@@ -156,7 +160,7 @@ impl Comparison<'_> {
     }
 
     fn open(&self) -> anyhow::Result<onestep_core::exec::Executor> {
-        Ok(device::open_silently(&self.args.device, true)?.0)
+        Ok(device::open_silently(self.device, true)?.0)
     }
 
     fn begin(&self, config: &Config, transfer: Option<&Path>) -> Start {
@@ -196,7 +200,7 @@ impl Comparison<'_> {
             return Ok(None);
         };
         let turns = phase.length.of(&setup.config);
-        let folder = self.args.out.join("runs").join(format!("warm-up-{}", fingerprint(setup)));
+        let folder = self.out.join("runs").join(format!("warm-up-{}", fingerprint(setup)));
         let record = folder.join("warm-up.json");
         let file = || -> anyhow::Result<PathBuf> {
             let run = only_folder(&folder)?;

@@ -16,14 +16,14 @@ pub fn karras_sigmas(steps: usize, sigma_min: f32, sigma_max: f32, rho: f32) -> 
     (0..steps).map(level).chain([0.0]).collect()
 }
 
-/// One step of Heun's method from `sigma` to `next`, one number each, `next` above 0: two evaluations.
+/// One step of Heun's method from `sigma` to `next`, one number each or one per sample, `next` above 0: two evaluations.
 pub fn heun_step<'g>(
     denoiser: impl Fn(Var<'g>, Var<'g>) -> Var<'g>,
     x: Var<'g>,
     sigma: Var<'g>,
     next: Var<'g>,
 ) -> Var<'g> {
-    let (sigma, next) = (sigma.reshape(&[1]), next.reshape(&[1]));
+    let (sigma, next) = (sigma.reshape(&[sigma.len()]), next.reshape(&[next.len()]));
     let (s, n) = (per_sample(sigma, x.rank()), per_sample(next, x.rank()));
     let slope = (x - denoiser(x, sigma)) / s;
     let guess = x + (n - s) * slope;
@@ -31,15 +31,15 @@ pub fn heun_step<'g>(
     x + (n - s) * (slope + corrected) * 0.5
 }
 
-/// One step of Euler's method: one evaluation.
+/// One step of Euler's method, levels as above: one evaluation.
 pub fn euler_step<'g>(
     denoiser: impl Fn(Var<'g>, Var<'g>) -> Var<'g>,
     x: Var<'g>,
     sigma: Var<'g>,
     next: Var<'g>,
 ) -> Var<'g> {
-    let clean = denoiser(x, sigma.reshape(&[1]));
-    clean + (next / sigma) * (x - clean)
+    let clean = denoiser(x, sigma.reshape(&[sigma.len()]));
+    clean + per_sample(next / sigma, x.rank()) * (x - clean)
 }
 
 /// The last step, from `sigma` (one number) to 0. Euler's method gives the denoiser's output.

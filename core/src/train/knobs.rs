@@ -225,10 +225,26 @@ knobs! {
     minutes: f32 = 0.0, live, 0.0 ..= 1e7;
     /// Steps in which a flow is trained again on its own samples.
     reflow_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
+    /// Steps of each round but the last, of methods that train in rounds.
+    round_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
+    /// How often the number of steps is halved in which samples are drawn, down to one.
+    halvings: u32 = 4, fixed, 1 ..= 8;
     /// How the generator is trained.
     method: MethodName = MethodName::default(), fixed;
     /// Which divergence between generator and data is reduced.
     divergence: Divergence = Divergence::ReverseKl, replan;
+    /// Noise levels between which consistency is distilled.
+    levels: u32 = 18, fixed, 2 ..= 1000;
+    /// Share of a consistency distillation, at its beginning, over which the derivative comes into its tangent.
+    tangent_warmup: f32 = 0.1, live, 0.0 ..= 1.0;
+    /// 1: tangents of a consistency distillation are divided by their size; 0: they are taken as they are.
+    tangent_normal: f32 = 1.0, live, 0.0 ..= 1.0;
+    /// Weight of the matching of velocities.
+    matching: f32 = 1.0, live, 0.0 ..= 1000.0;
+    /// Weight of score distillation beside another loss.
+    score_weight: f32 = 1.0, live, 0.0 ..= 1000.0;
+    /// Weight of the highest noise level's own loss in bootstrapping.
+    boundary: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Learning rate of the warm-up.
     lr_warmup: f32 = 2e-3, live, 0.0 ..= 1.0;
     /// Learning rate of the generator.

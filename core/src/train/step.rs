@@ -1,13 +1,14 @@
 //! One update while it is written down; afterwards it tells everything that it touched.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::batch::{DataSpec, Stream, log_uniform_sigma, noise, stratified, uniform, warmup_sigma};
 use super::cut::{Passes, check_close};
 use super::knobs::Config;
 use super::recipe::{Head, Mode, Network, Recipe, Update};
 use super::slots::Slots;
-use super::trainer::{PROGRESS, sample_batch};
+use super::trainer::{LEFT, PROGRESS, sample_batch};
 use crate::graph::{Distribution, Graph, Var, concat};
 #[cfg(feature = "gallery")]
 use crate::nets::StudentsConfig;
@@ -368,6 +369,11 @@ impl<'g> Step<'g> {
         self.graph.scalar(PROGRESS)
     }
 
+    /// How many phases come after this one.
+    pub fn phases_left(&self) -> Var<'g> {
+        self.graph.scalar(LEFT)
+    }
+
     /// A store of `shape` that outlives the step: `next` makes its new value of the old one (0 at first) and of
     /// [sums over the batch](Step::over_batch); it is given back.
     pub fn remember(&self, name: &'static str, shape: &[usize], next: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
@@ -471,6 +477,13 @@ impl<'g> Net<'g> {
         self
     }
 
+    /// The same network, asked for these rows of the batch only.
+    #[must_use]
+    pub fn of_rows(mut self, rows: Range<usize>) -> Self {
+        self.labels = self.labels.map(|labels| labels.slice(0, rows));
+        self
+    }
+
     /// `g(z) = D(sigma_init z; sigma_init)` of latents `z [B, ..]`.
     pub fn generate(&self, z: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Denoise, "`{}` is no generator", self.network.name);
@@ -506,6 +519,20 @@ impl<'g> Net<'g> {
             self.scope(|| self.network.net.bare(&self.params, y / per_sample(s, rank), time, self.labels_of(y)));
         let along = per_sample((t - rest * variance) / s.square(), rank);
         y * along - output * per_sample(s.recip() * SIGMA_DATA, rank)
+    }
+
+    /// `D` of a network with two times for a step from `sigma` to the lower level `next`, `[N]` each: see
+    /// [`NetworkConfig::denoiser_towards`].
+    pub fn denoise_towards(&self, x: Var<'g>, sigma: Var<'g>, next: Var<'g>) -> Var<'g> {
+        self.scope(|| self.network.net.denoiser_towards(&self.params, x, sigma, next, self.labels_of(x)))
+    }
+
+    /// The velocity `F` of `TrigFlow` (arXiv 2410.11081), in units of the data's deviation sd, of states
+    /// `x = cos t x0 + sin t sd eps [B, ..]` with `tan t = sigma / sd`, and `noise = ln(sigma) / 4 [B]`:
+    /// `D = cos t x - sin t sd F`. It is what EDM's network says, with the other sign.
+    pub fn angular(&self, x: Var<'g>, noise: Var<'g>) -> Var<'g> {
+        let x = x * (1.0 / SIGMA_DATA);
+        -self.scope(|| self.network.net.bare(&self.params, x, Time::at(noise), self.labels_of(x)))
     }
 
     /// The logit `[B]` of `x [B, ..]` and `sigma [N]`, N the batch or 1.

@@ -238,6 +238,15 @@ fn recipes_hang_together() {
         }
         let last = recipe.phases.last().and_then(|phase| phase.saves.first());
         assert_eq!(last.map(|(name, _)| *name), Some(recipe.drawn().name));
+        let declared: Vec<Declared> = recipe.updates().iter().map(|update| update.declared(&setup, &recipe)).collect();
+        let statistics: Vec<&str> = declared.iter().flat_map(|d| &d.statistics).map(|s| s.name.as_str()).collect();
+        let curves = recipe.plots.iter().flat_map(|plot| plot.curves).map(|(name, ..)| *name);
+        for name in recipe.story.iter().filter_map(|moment| moment.statistic).chain(curves) {
+            assert!(statistics.contains(&name), "{}: nothing records {name}", setup.config.method);
+        }
+        for update in recipe.story.iter().filter_map(|moment| moment.update) {
+            assert!(recipe.update(update).is_some(), "{}: its story tells of {update}", setup.config.method);
+        }
         for phase in &recipe.phases {
             phase.length.of(&setup.config);
             assert!(phase.saves.first().is_some_and(|(name, _)| has(name)), "{} draws from nothing", phase.name);

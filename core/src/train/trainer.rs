@@ -28,6 +28,9 @@ const SAMPLE_POINTS: usize = 4096;
 /// The scalar that says how far a phase is, 0 to 1.
 pub(super) const PROGRESS: &str = "progress";
 
+/// The scalar that says how many phases come after this one.
+pub(super) const LEFT: &str = "left";
+
 /// Prefix of the stores that samples are drawn in.
 const GRID: &str = "grid";
 
@@ -451,6 +454,7 @@ impl Trainer {
         let value = |name: &String| match name.rsplit_once('.') {
             Some((network, scalar)) => of_optimizer(network, scalar),
             None if name == PROGRESS => (self.counters.turn as f32 / self.length().max(1) as f32).min(1.0),
+            None if name == LEFT => (self.recipe.phases.len() - 1 - self.counters.phase) as f32,
             None => config.number(name).expect("a step takes only settings that are numbers") as f32,
         };
         names.iter().map(value).collect()

@@ -3,6 +3,7 @@
 //! Everything runs on the CPU executor with tiny networks. `cargo test --workspace` builds the program.
 
 mod bench;
+mod claim;
 #[cfg(unix)]
 mod compare;
 #[cfg(unix)]

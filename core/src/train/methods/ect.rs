@@ -108,15 +108,8 @@ const STORY: &[Moment] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::gaussian::{DATA, SIGNS, denoiser, gradient, stationary};
+    use super::super::gaussian::{DATA, SIGNS, consistency, denoiser, gradient, stationary};
     use super::*;
-
-    /// The end of the path through `x` at the level `sigma`, for a Gaussian with mean and deviation in a store:
-    /// `mean + deviation / sqrt(deviation^2 + sigma^2) (x - mean)`.
-    fn exact<'g>(x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
-        let [mean, deviation] = [0, 1].map(|i| x.graph().input("model", i, &[1, 1]));
-        mean + deviation / (deviation.square() + per_sample(sigma, 2).square()).sqrt() * (x - mean)
-    }
 
     fn levels(x0: Var<'_>, t: f32, r: f32) -> [Var<'_>; 2] {
         [t, r].map(|level| x0.graph().full(level, &[SIGNS.len()]))
@@ -139,7 +132,7 @@ mod tests {
         let off = |gap: f32| {
             let gradient = gradient(DATA, |x0, eps| {
                 let [t, r] = levels(x0, 0.75, 0.75 - gap);
-                disagreement(exact, exact, x0, eps, t, r)
+                disagreement(consistency, consistency, x0, eps, t, r)
             });
             gradient.iter().map(|g| g.abs()).fold(0.0, f64::max) / f64::from(gap)
         };

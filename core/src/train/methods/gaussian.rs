@@ -21,6 +21,23 @@ pub fn denoiser<'g>(x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
     mean + variance / (variance + per_sample(sigma, 2).square()) * (x - mean)
 }
 
+/// The mean velocity of the flow of a Gaussian with mean and deviation in the store `model`: the flow maps `y` at time t to
+/// `(1 - r) mean + (deviation at r / deviation at t) (y - (1 - t) mean)` at time r.
+pub fn mean_velocity<'g>(y: Var<'g>, t: Var<'g>, gap: Var<'g>) -> Var<'g> {
+    let mean = y.graph().input("model", 0, &[1, 1]);
+    let [t, gap] = [t, gap].map(|time| per_sample(time, 2));
+    let r = t - gap;
+    let there = (1.0 - r) * mean + deviation("model", r) / deviation("model", t) * (y - (1.0 - t) * mean);
+    (y - there) / gap
+}
+
+/// The end of the path through `x` at the level `sigma`, for a Gaussian with mean and deviation in the store `model`:
+/// `mean + deviation / sqrt(deviation^2 + sigma^2) (x - mean)`.
+pub fn consistency<'g>(x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+    let [mean, deviation] = [0, 1].map(|i| x.graph().input("model", i, &[1, 1]));
+    mean + deviation / (deviation.square() + per_sample(sigma, 2).square()).sqrt() * (x - mean)
+}
+
 /// Deviation of `(1 - t) x0 + t eps` at times `t [B, 1]`.
 pub fn deviation<'g>(store: &str, t: Var<'g>) -> Var<'g> {
     let deviation = t.graph().input(store, 1, &[1, 1]);

@@ -103,25 +103,15 @@ const STORY: &[Moment] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::gaussian::{DATA, deviation, stationary, variable};
+    use super::super::gaussian::{DATA, mean_velocity, stationary, variable};
     use super::*;
-
-    /// The mean velocity of the flow of a Gaussian with mean and deviation in a store: the flow maps `y` at time t to
-    /// `(1 - r) mean + (deviation at r / deviation at t) (y - (1 - t) mean)` at time r.
-    fn exact<'g>(y: Var<'g>, t: Var<'g>, gap: Var<'g>) -> Var<'g> {
-        let [mean, _] = [0, 1].map(|i| y.graph().input("model", i, &[1, 1]));
-        let [t, gap] = [t, gap].map(|time| per_sample(time, 2));
-        let r = t - gap;
-        let there = (1.0 - r) * mean + deviation("model", r) / deviation("model", t) * (y - (1.0 - t) * mean);
-        (y - there) / gap
-    }
 
     #[test]
     fn the_exact_mean_velocity_is_where_training_stays() {
         for (t, gap) in [(0.9, 0.6), (0.6, 0.59), (0.4, 0.05)] {
             stationary(DATA, |x0, eps| {
                 let [t, gap] = [t, gap].map(|time| variable(x0.graph(), time));
-                mean_velocity_error(exact, x0, eps, t, gap)
+                mean_velocity_error(mean_velocity, x0, eps, t, gap)
             });
         }
     }

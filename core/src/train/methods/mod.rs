@@ -1,6 +1,10 @@
 //! The methods, one file each.
 
 #[cfg(feature = "gallery")]
+mod boot;
+#[cfg(feature = "gallery")]
+mod cd;
+#[cfg(feature = "gallery")]
 mod denoise;
 mod diffratio;
 #[cfg(feature = "gallery")]
@@ -12,17 +16,29 @@ mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
 #[cfg(feature = "gallery")]
+mod mdt;
+#[cfg(feature = "gallery")]
 mod meanflow;
 #[cfg(feature = "gallery")]
 mod msd;
 #[cfg(feature = "gallery")]
+mod progressive;
+#[cfg(feature = "gallery")]
+mod rcm;
+#[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(feature = "gallery")]
+mod scm;
+#[cfg(feature = "gallery")]
 mod score;
+#[cfg(feature = "gallery")]
+mod shortcut;
 #[cfg(feature = "gallery")]
 mod sid;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
+#[cfg(feature = "gallery")]
+mod tbcm;
 #[cfg(feature = "gallery")]
 mod vsd;
 
@@ -63,6 +79,22 @@ pub const METHODS: &[Method] = &[
     ect::METHOD,
     #[cfg(feature = "gallery")]
     meanflow::METHOD,
+    #[cfg(feature = "gallery")]
+    shortcut::METHOD,
+    #[cfg(feature = "gallery")]
+    progressive::METHOD,
+    #[cfg(feature = "gallery")]
+    cd::METHOD,
+    #[cfg(feature = "gallery")]
+    scm::METHOD,
+    #[cfg(feature = "gallery")]
+    tbcm::METHOD,
+    #[cfg(feature = "gallery")]
+    rcm::METHOD,
+    #[cfg(feature = "gallery")]
+    boot::METHOD,
+    #[cfg(feature = "gallery")]
+    mdt::METHOD,
 ];
 
 /// The recipe of a method with one network.
@@ -95,6 +127,27 @@ fn tuned(setup: &Setup, net: NetworkConfig, last: Phase, draw: Draw, story: &[Mo
     let phases = warm_up(&setup.config, "generator", &inherit).into_iter().chain([last]).collect();
     alone(net, phases, inherit, draw, story)
 }
+
+/// A method with a frozen teacher, of which its network is a copy at first: the denoiser from the warm-up.
+#[cfg(feature = "gallery")]
+fn taught(setup: &Setup, net: NetworkConfig, phases: Vec<Phase>, draw: Draw, story: &[Moment]) -> Recipe {
+    let teacher = Network {
+        name: "teacher",
+        net: net.clone(),
+        head: Head::Denoise,
+        first: First::From("generator"),
+        mode: Mode::Frozen,
+    };
+    let phases = warm_up(&setup.config, "generator", &NEXT_TEACHER).into_iter().chain(phases).collect();
+    let mut recipe = alone(net, phases, NEXT_TEACHER.to_vec(), draw, story);
+    recipe.networks.push(teacher);
+    recipe
+}
+
+/// The network becomes the teacher, and goes on from its own average with a new optimizer.
+#[cfg(feature = "gallery")]
+const NEXT_TEACHER: [Handover; 2] =
+    [Handover::Copy { from: "generator", to: "teacher" }, Handover::Copy { from: "generator", to: "generator" }];
 
 /// Settings for samples that start from noise alone, behind a phase that learns to remove it.
 #[cfg(feature = "gallery")]

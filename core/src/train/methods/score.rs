@@ -92,7 +92,7 @@ pub fn recipe(setup: &Setup, fake: Mode, update: Update, story: &[Moment]) -> Re
 const FAKE_SALT: u32 = 0x4641_4B45;
 
 /// The difference of the denoisers over the plane.
-const PULL: Sight = Sight {
+pub const PULL: Sight = Sight {
     name: "Pull",
     about: "Where the teacher would move a noised point, and the fake denoiser would not: arrows show the difference of \
             their scores, which samples follow, and the colour how far the two disagree.",

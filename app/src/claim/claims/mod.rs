@@ -1,0 +1,129 @@
+//! What each method claims: which runs show it, what is measured of them, and what decides.
+//!
+//! Plain data, a file per family. Invariant: arms, rows and values that a check names exist (a test).
+
+mod flow;
+
+/// All claims, in the order of the methods.
+pub fn all() -> Vec<&'static Claim> {
+    flow::CLAIMS.iter().collect()
+}
+
+/// The claim of a method.
+pub fn find(name: &str) -> Option<&'static Claim> {
+    all().into_iter().find(|claim| claim.method == name)
+}
+
+/// What a method's paper says of it, in miniature.
+pub struct Claim {
+    /// The method, which is the claim's name.
+    pub method: &'static str,
+    /// The claim, in one sentence.
+    pub says: &'static str,
+    /// The paper's figure, and whether it was read there.
+    pub paper: &'static str,
+    /// What the arms are trained on.
+    pub data: &'static str,
+    /// What each arm may spend, such as `500GFLOP`.
+    pub budget: &'static str,
+    /// What is trained.
+    pub arms: &'static [Arm],
+    /// What has to be so, with every seed.
+    pub checks: &'static [Check],
+    /// What was found out about the reason, if it does not hold.
+    pub why: &'static str,
+}
+
+/// One kind of run.
+pub struct Arm {
+    /// What it is called in the claim.
+    pub name: &'static str,
+    /// How it is trained.
+    pub method: &'static str,
+    /// Settings that differ from those of the preset for the data.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// In how many steps its network draws besides what its file says.
+    pub steps: &'static [usize],
+    /// In how many steps of Euler's method the denoiser that it began with draws, for comparison.
+    pub teacher: &'static [usize],
+}
+
+impl Arm {
+    /// A method as it is.
+    pub const fn of(method: &'static str) -> Self {
+        Self { name: method, method, settings: &[], steps: &[], teacher: &[] }
+    }
+
+    /// Names of what is measured of it, in order: the run as its file says, in other numbers of steps, and its teacher.
+    pub fn rows(&self) -> Vec<String> {
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let steps = self.steps.iter().map(|&n| format!("{} in {n} step{}", self.name, plural(n)));
+        let teacher = self.teacher.iter().map(|&n| format!("teacher in {n} step{}", plural(n)));
+        std::iter::once(self.name.to_owned()).chain(steps).chain(teacher).collect()
+    }
+}
+
+/// A value of one row is below another's.
+pub struct Check {
+    /// Such as `kl_grid_20k`: the lower, the better.
+    pub value: &'static str,
+    /// The row that has to be better ...
+    pub row: &'static str,
+    /// ... than so many times ...
+    pub times: f64,
+    /// ... this one.
+    pub than: &'static str,
+}
+
+/// How far samples are from the end of the teacher's path from the same latent: the root of the mean square.
+pub const TEACHER: &str = "teacher_rms";
+
+#[cfg(test)]
+mod tests {
+    use onestep_core::train::{Method, Overrides, Preset};
+
+    use super::*;
+    use crate::compare::Budget;
+
+    #[test]
+    fn claims_hang_together() {
+        for claim in all() {
+            let name = claim.method;
+            assert!(Method::find(name).is_some(), "there is no method {name}");
+            assert!(claim.budget.parse::<Budget>().is_ok(), "{name}: {}", claim.budget);
+            assert!(!claim.checks.is_empty(), "{name}: nothing decides");
+            let rows: Vec<String> = claim.arms.iter().flat_map(Arm::rows).collect();
+            for check in claim.checks {
+                for row in [check.row, check.than] {
+                    assert!(rows.iter().any(|known| known == row), "{name}: there is no row `{row}`");
+                }
+            }
+            for arm in claim.arms {
+                let method = Method::find(arm.method).unwrap_or_else(|| panic!("{name}: {}", arm.method));
+                let preset = crate::settings::suitable(claim.data).and_then(Preset::find).unwrap();
+                let mut overrides = Overrides::default();
+                arm.settings.iter().for_each(|(knob, value)| overrides.set(knob, value).unwrap());
+                method.check(&overrides).unwrap();
+                let mut config = preset.config_for(method);
+                config.apply(&overrides);
+                config.validate().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_methods_and_told_apart() {
+        let mut names: Vec<&str> = all().iter().map(|claim| claim.method).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for claim in all() {
+            let mut rows: Vec<String> = claim.arms.iter().flat_map(Arm::rows).collect();
+            rows.sort();
+            let count = rows.len();
+            rows.dedup();
+            assert_eq!(rows.len(), count, "{}: two rows of one name", claim.method);
+        }
+    }
+}

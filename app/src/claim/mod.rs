@@ -1,0 +1,252 @@
+//! `onestep claim`: what the paper of a method says of it, tried in miniature.
+//!
+//! The arms of a claim are runs like those of a comparison, in folders of their own. What is measured of them is kept
+//! in `claim.json`; whether the claim held follows from that and from its checks.
+
+mod claims;
+mod page;
+mod record;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use onestep_core::data::Picture;
+use onestep_core::exec::Executor;
+use onestep_core::exec::cpu::CpuExecutor;
+use onestep_core::model::ModelMeta;
+use onestep_core::nets::Draw;
+use onestep_core::sampling::Generator;
+use onestep_core::train::{Config, Method, Overrides, Preset, TrainingData};
+
+use crate::compare::{Budget, Job, Runs, Yardstick, only_folder, register_font, samples, small};
+use crate::device::DeviceArgs;
+use crate::download::with_bar;
+use crate::draw::open_model;
+use crate::exit::bad_input;
+use crate::interrupt;
+use crate::output::{note, print, progress, show_as};
+use claims::{Arm, Claim, TEACHER};
+use record::{Record, Row, Run};
+
+/// Arguments of `onestep claim`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Which claim, by the name of its method [default: lists them].
+    name: Option<String>,
+    /// Runs of each arm, with the seeds 1 to N.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    seeds: u32,
+    /// One seed and a quarter of the compute: a first look in a few minutes.
+    #[arg(long, conflicts_with_all = ["seeds", "docs"])]
+    quick: bool,
+    /// Folder for the results; it is made [default: claims/NAME].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the claim in this folder.
+    #[arg(long)]
+    resume: bool,
+    /// Also put the result into this folder of documents, and make its page claims.md anew; without a name, only the page.
+    #[arg(long, value_name = "DIR")]
+    docs: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// Heun's levels of the path whose end is the teacher's answer.
+const PATH: usize = 18;
+
+/// Tries a claim.
+pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let Some(name) = &args.name else {
+        return match &args.docs {
+            Some(docs) => page::write(docs),
+            None => claims::all()
+                .into_iter()
+                .try_for_each(|claim| print(format_args!("{:<12} {}", claim.method, claim.says))),
+        };
+    };
+    let known = || claims::all().iter().map(|claim| claim.method).collect::<Vec<_>>().join(", ");
+    let claim = claims::find(name).ok_or_else(|| bad_input!("{name}: there is no such claim; known: {}", known()))?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("claims").join(name));
+    let mut record = begin(args, claim, &out)?;
+    interrupt::install()?;
+    register_font();
+    let preset = crate::settings::suitable(claim.data).unwrap_or("mnist");
+    let preset = Preset::find(preset).expect("presets of data exist");
+    let first = config(claim, &claim.arms[0], preset, 1)?;
+    let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
+    let yardstick = Yardstick::new(&data, &first, quiet)?;
+    std::fs::create_dir_all(out.join("runs"))
+        .map_err(|error| bad_input!("--out {}: cannot be made: {error}", out.display()))?;
+    let seeds = record.seeds;
+    let jobs: Vec<(u32, &Arm)> = (1..=seeds).flat_map(|seed| claim.arms.iter().map(move |arm| (seed, arm))).collect();
+    let bar = progress(quiet, jobs.len() as u64 * 1000, "");
+    show_as(&bar, "{wide_bar} {percent} % {msg}, {eta} left");
+    let budget = record.budget.parse().map_err(|problem: String| anyhow::anyhow!(problem))?;
+    let runs = Runs { out: &out, budget, device: &args.device, preset, yardstick: &yardstick, bar: &bar };
+    record.device = runs.device()?;
+    let mut pictures: Vec<(String, Picture)> = Vec::new();
+    for (number, &(seed, arm)) in jobs.iter().enumerate() {
+        bar.set_message(format!("{} with seed {seed}, {} of {}", arm.name, number + 1, jobs.len()));
+        bar.reset_eta();
+        let job = Job { name: arm.name.replace(' ', "-"), config: config(claim, arm, preset, seed)? };
+        if record.run(arm.name, seed).is_none() {
+            let Some(outcome) = runs.train(&job, number as u64 * 1000)? else {
+                bar.finish_and_clear();
+                return Err(anyhow::anyhow!("interrupted; the same command with --resume goes on"));
+            };
+            let mut run =
+                Run { arm: arm.name.to_owned(), seed, turns: outcome.turns, secs: outcome.secs, ..Run::default() };
+            run.problem = outcome.problem;
+            if run.problem.is_none() {
+                let drawn = Drawn::of(arm, &job.folder(&out), &yardstick)?;
+                run.rows = drawn.rows(&yardstick)?;
+            }
+            record.runs.push(run);
+            record.write(&out.join("claim.json"))?;
+        }
+        let failed = record.run(arm.name, seed).is_some_and(|run| run.problem.is_some());
+        if seed == 1 && !failed {
+            pictures.extend(Drawn::of(arm, &job.folder(&out), &yardstick)?.pictures()?);
+        }
+        bar.set_position((number as u64 + 1) * 1000);
+    }
+    bar.finish_and_clear();
+    samples(&pictures, &out.join("samples.png"))?;
+    finish(args, claim, &record, &out, quiet)
+}
+
+/// Says what came out, and puts it where it belongs.
+fn finish(args: &Args, claim: &Claim, record: &Record, out: &Path, quiet: bool) -> anyhow::Result<()> {
+    let lines: Vec<String> = record.outcomes(claim).iter().map(record::Outcome::line).collect();
+    let verdict = if record.held(claim) { "held" } else { "did not hold" };
+    let text =
+        format!("{}\n{}\n\n{}: {verdict}.", record.table(claim), lines.join("\n"), claim.says.trim_end_matches('.'));
+    let path = out.join("table.md");
+    std::fs::write(&path, &text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    if let Some(docs) = &args.docs {
+        let folder = docs.join(page::FOLDER);
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| bad_input!("--docs {}: cannot be made: {error}", docs.display()))?;
+        record.write(&folder.join(format!("{}.json", claim.method)))?;
+        std::fs::copy(out.join("samples.png"), folder.join(format!("{}.png", claim.method)))?;
+        page::write(docs)?;
+    }
+    note(quiet, format_args!("wrote {}", out.display()));
+    print(text)
+}
+
+/// The record so far: none, or that of the folder. Nothing is written.
+fn begin(args: &Args, claim: &Claim, out: &Path) -> anyhow::Result<Record> {
+    let (seeds, budget) = if args.quick { (1, quarter(claim.budget)) } else { (args.seeds, claim.budget.to_owned()) };
+    if args.resume {
+        let record = Record::read(&out.join("claim.json"))?;
+        if (&*record.claim, record.seeds, &record.budget) != (claim.method, seeds, &budget) {
+            return Err(bad_input!(
+                "{}: holds the claim of {} with {} seeds at {} each; --resume goes on with the same",
+                out.display(),
+                record.claim,
+                record.seeds,
+                record.budget
+            ));
+        }
+        return Ok(record);
+    }
+    if out.exists() {
+        return Err(bad_input!("--out {}: is there already; add --resume, or choose another folder", out.display()));
+    }
+    let command = format!("onestep claim {}{}", claim.method, if args.quick { " --quick" } else { "" });
+    let command = if seeds == 3 || args.quick { command } else { format!("{command} --seeds {seeds}") };
+    let (claim, data) = (claim.method.to_owned(), claim.data.to_owned());
+    Ok(Record { claim, command, data, budget, seeds, ..Record::default() })
+}
+
+/// A quarter of a budget in operations.
+fn quarter(budget: &str) -> String {
+    match budget.parse() {
+        Ok(Budget::Operations(operations)) => format!("{}GFLOP", operations * 0.25e-9),
+        _ => budget.to_owned(),
+    }
+}
+
+/// The settings of a run, but for lengths that its budget changes.
+fn config(claim: &Claim, arm: &Arm, preset: &Preset, seed: u32) -> anyhow::Result<Config> {
+    let method = Method::find(arm.method).ok_or_else(|| anyhow::anyhow!("there is no method {}", arm.method))?;
+    let mut config = preset.config_for(method);
+    let mut overrides = Overrides::default();
+    for (knob, value) in arm.settings {
+        overrides.set(knob, value)?;
+    }
+    config.apply(&overrides);
+    claim.data.clone_into(&mut config.data);
+    config.seed = seed;
+    Ok(config)
+}
+
+/// Samples of a run in every way that is asked for, all from the same latents.
+struct Drawn {
+    /// Name, evaluations and samples.
+    rows: Vec<(String, usize, Vec<f32>)>,
+    /// Where the teacher's paths end, if there is a teacher.
+    ends: Option<Vec<f32>>,
+    meta: ModelMeta,
+}
+
+impl Drawn {
+    fn of(arm: &Arm, folder: &Path, yardstick: &Yardstick) -> anyhow::Result<Self> {
+        let run = only_folder(folder)?;
+        let own = open_model(&run)?;
+        let teacher = teacher_of(&run)?.map(|file| open_model(&file)).transpose()?;
+        let latents = yardstick.latents(own.meta.data_shape.iter().product());
+        let classes = yardstick.classes();
+        let draw = |model: &onestep_core::model::ModelFile, draw: Draw| {
+            let mut model = model.clone();
+            model.meta.draw = Some(draw);
+            let mut executor = Executor::Cpu(CpuExecutor::new());
+            let mut generator = Generator::new(&mut executor, &model, &[Generator::usual_batch(&model.meta)])?;
+            anyhow::Ok(pollster::block_on(generator.draw_classes(&mut executor, &latents, &classes))?)
+        };
+        let sigma = own.meta.sigma_init;
+        let as_saved = own.meta.draw();
+        let ways = std::iter::once(as_saved.clone()).chain(arm.steps.iter().map(|n| as_saved.with_levels(*n)));
+        let of_teacher = arm.teacher.iter().map(|n| Draw::euler(*n, sigma));
+        let ways: Vec<_> = ways.map(|way| (&own, way)).collect();
+        let with_teacher = teacher.iter().flat_map(|teacher| of_teacher.clone().map(move |way| (teacher, way)));
+        let ways = ways.into_iter().chain(with_teacher);
+        let rows = arm.rows().into_iter().zip(ways);
+        let rows: anyhow::Result<Vec<_>> =
+            rows.map(|(name, (model, way))| Ok((name, way.evaluations(), draw(model, way)?))).collect();
+        let ends = teacher.as_ref().map(|teacher| draw(teacher, Draw::heun(PATH, sigma))).transpose()?;
+        Ok(Self { rows: rows?, ends, meta: own.meta })
+    }
+
+    fn rows(&self, yardstick: &Yardstick) -> anyhow::Result<Vec<Row>> {
+        let row = |(name, evaluations, samples): &(String, usize, Vec<f32>)| {
+            let mut values: BTreeMap<String, f64> =
+                yardstick.names().into_iter().zip(yardstick.values(samples)?).collect();
+            if let Some(ends) = &self.ends {
+                values.insert(TEACHER.to_owned(), root_mean_square(samples, ends));
+            }
+            Ok(Row { name: name.clone(), evaluations: *evaluations, values })
+        };
+        self.rows.iter().map(row).collect()
+    }
+
+    fn pictures(&self) -> anyhow::Result<Vec<(String, Picture)>> {
+        let width: usize = self.meta.data_shape.iter().product();
+        let shown = width * if self.meta.data_shape.len() == 3 { 64 } else { 4096 };
+        self.rows.iter().map(|(name, _, drawn)| Ok((name.clone(), small(&drawn[..shown], &self.meta)?))).collect()
+    }
+}
+
+fn root_mean_square(a: &[f32], b: &[f32]) -> f64 {
+    let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    (squares / a.len() as f64).sqrt()
+}
+
+/// The file of the denoiser that a run began with.
+fn teacher_of(run: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let text = std::fs::read_to_string(run.join("config.json"))?;
+    let settings: serde_json::Value = serde_json::from_str(&text)?;
+    Ok(settings["transfer"]["file"].as_str().map(PathBuf::from))
+}
