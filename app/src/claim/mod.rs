@@ -69,7 +69,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let claim = claims::find(name).ok_or_else(|| bad_input!("{name}: there is no such claim; known: {}", known()))?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("claims").join(name));
     let mut record = begin(args, claim, &out)?;
-    interrupt::install()?;
+    interrupt::install(false)?;
     register_font();
     let preset = crate::settings::suitable(claim.data).unwrap_or("mnist");
     let preset = Preset::find(preset).expect("presets of data exist");

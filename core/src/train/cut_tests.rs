@@ -148,7 +148,7 @@ fn a_batch_in_one_piece_is_planned_as_ever() {
 
 #[test]
 fn slices_one_after_the_other_train_as_the_whole_batch() {
-    for method in METHODS {
+    for method in METHODS.iter().filter(|method| !method.needs.contains(&Need::WholeBatch)) {
         let setup = short(points(method));
         let whole = left(&mut start(&setup), 100);
         for accumulate in [2, 4] {
@@ -171,7 +171,7 @@ fn slices_of_images_train_as_the_whole_batch() {
 
 #[test]
 fn several_processes_train_as_one() {
-    for method in METHODS {
+    for method in METHODS.iter().filter(|method| !method.needs.contains(&Need::WholeBatch)) {
         let mut setup = short(with_classes(points(method)));
         setup.config.batch = 12;
         let whole = left(&mut start(&setup), 100);

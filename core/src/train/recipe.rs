@@ -41,6 +41,8 @@ pub enum Need {
     Teacher,
     /// Data with classes.
     Classes,
+    /// All samples of a batch at once: what a sample is used for depends on its place.
+    WholeBatch,
 }
 
 impl Method {

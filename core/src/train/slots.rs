@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::knobs::{Config, KnobError};
+use super::recipe::Need;
 use crate::graph::{Distribution, Graph, Var};
 
 /// Consecutive samples of a batch: all of them, or a slice.
@@ -63,6 +64,10 @@ impl Slots {
 pub fn deal(config: &Config, shares: &[usize]) -> Result<Vec<Range<usize>>, KnobError> {
     let refuse = |knob: &str, value: String, problem: String| Err(KnobError { knob: knob.to_owned(), value, problem });
     let (batch, slices, total) = (config.batch, config.accumulate, shares.iter().sum::<usize>());
+    if config.method.get().needs.contains(&Need::WholeBatch) && (slices > 1 || shares.len() > 1) {
+        let problem = "needs its batch in one piece: no other process, and accumulate = 1".to_owned();
+        return refuse("method", config.method.to_string(), problem);
+    }
     // Students take turns row by row, so a slice has to begin with the first.
     let turn = if config.method.get().reads("students") { config.students } else { 1 };
     let mut next = 0;
@@ -128,5 +133,10 @@ mod tests {
         let error = deal(&config, &[1; 4]).unwrap_err().to_string();
         assert!(error.starts_with("batch = 12: cannot be dealt out among 4 processes in 2 slices each"), "{error}");
         assert!(deal(&config, &[1, 0]).is_err());
+        config.method = "shortcut".parse().unwrap();
+        let error = deal(&config, &[1]).unwrap_err().to_string();
+        assert!(error.starts_with("method = shortcut: needs its batch in one piece"), "{error}");
+        config.accumulate = 1;
+        assert_eq!(deal(&config, &[1]).unwrap()[0], 0..12);
     }
 }

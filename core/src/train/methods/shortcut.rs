@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::batch::Stream;
-use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
+use super::super::recipe::{Layer, Method, Moment, Need, Rates, Subject, Update};
 use super::super::step::{Step, Weights};
 use super::{alone, phase};
 use crate::graph::Var;
@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     about: "A flow is told how far a step goes, and learns each step as two of its own of half the size: any number of steps draws.",
     paper: "arXiv 2410.12557",
     knobs: &["lr_generator", "cooldown"],
-    needs: &[],
+    needs: &[Need::WholeBatch],
     settings: |c| {
         c.sigma_init = c.sigma_init.max(20.0);
         // Long steps learn from the average of what short ones are: one that lags holds up all of them.

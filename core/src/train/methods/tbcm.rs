@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     about: "As scm, but at places that the teacher itself passes on its way from noise: no data are needed.",
     paper: "arXiv 2511.20410",
     knobs: &scm::KNOBS,
-    needs: &[Need::Teacher],
+    needs: &[Need::Teacher, Need::WholeBatch],
     settings: from_noise,
     recipe: |setup| {
         let last = phase("distillation", "steps", UPDATE, Vec::new());
