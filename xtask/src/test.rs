@@ -42,7 +42,8 @@ pub fn run(options: &Options) -> Result<bool> {
     if summary.failed > 0 {
         failures.push("cargo test");
     }
-    if options.filter.as_deref().is_none_or(apis::has_test) {
+    // Only by name, until the whole of it has been run once and its time is known.
+    if options.filter.as_deref().is_some_and(apis::has_test) {
         let elsewhere = apis::test(options.filter.as_deref())?;
         if elsewhere.failed > 0 {
             failures.push("shaders under other APIs (xtask/src/apis)");

@@ -221,10 +221,8 @@ mod tests {
         add("onestep, WGSL", &[0.01, 0.01, 0.01]);
         add("PyTorch, eager", &[0.9, 0.8, 0.7]);
         add("PyTorch, channels-last", &[0.3, 0.4, 0.2]);
-        add("burn, wgpu", &[5.0]);
         let text = figures.text();
         assert!(text.contains("| mnist iteration | the best of PyTorch | 3.00x (2.00 to 3.00) |"), "{text}");
-        assert!(text.contains("burn on wgpu, both in shaders | 500.00x (500.00 to 500.00)"), "{text}");
         assert!(text.contains("| PyTorch, channels-last | 300 (200 to 400) |  |"), "{text}");
         assert!(!text.contains("ndarray"), "who was not measured has no row: {text}");
     }
