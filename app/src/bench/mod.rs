@@ -104,9 +104,9 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let (report, free) = time(executor, setup, &data, args.repeat as usize, peak, quiet)?;
         executor = free;
         if args.json {
-            print_json(&report)?
+            print_json(&report)?;
         } else {
-            print_tables(preset, &report)?
+            print_tables(preset, &report)?;
         }
         timed.push((preset, report));
     }
