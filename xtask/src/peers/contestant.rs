@@ -49,6 +49,7 @@ pub const ALL: &[Contestant] = &[
     contestant("PyTorch, channels-last", Side::Torch, false, &["channels-last"]),
     contestant("PyTorch, compiled", Side::Torch, false, &["compiled"]),
     contestant("onnxruntime", Side::Onnx, false, &[]),
+    contestant("burn, flex", Side::Burn, false, &["flex"]),
     contestant("onestep, WGSL", Side::Onestep, true, &["gpu"]),
 ];
 
