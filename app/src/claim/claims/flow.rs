@@ -105,7 +105,7 @@ pub const CLAIMS: &[Claim] = &[
             Check { value: TEACHER, row: "boot", times: 0.5, than: "boot without boundary" },
         ],
         why: "The first half holds: without data the student comes nearer to the path's end than the teacher in four steps of \
-              its own. The second does not: here the student begins as a copy of the teacher with a second time of no \
-              effect yet, so that the boundary's loss is zero from the first step on, and nothing has to hold it there.",
+              its own. The second does not. A likely reason, not tested: here the student begins as a copy of the teacher, so \
+              that the boundary's loss is zero from the first step on, and nothing has to hold it there.",
     },
 ];
