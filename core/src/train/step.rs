@@ -204,10 +204,15 @@ impl<'g> Step<'g> {
         self.slots.len
     }
 
+    /// What of the update is written; the page never cuts a batch, which tells its compiler what to leave out.
+    fn part(&self) -> Part {
+        if cfg!(target_arch = "wasm32") { Part::Whole } else { self.part }
+    }
+
     /// A sum over the whole batch, of which `part` is the sum over the samples of this program. What is made of it is
     /// computed when all slices are there.
     pub fn over_batch(&self, part: Var<'g>) -> Var<'g> {
-        if self.part == Part::Whole {
+        if self.part() == Part::Whole {
             return part;
         }
         let place = self.passes.borrow_mut().sum(part, self.update);
@@ -217,7 +222,7 @@ impl<'g> Step<'g> {
     /// The same numbers `x [B, ..]`, written down until the sums over the batch are known, so that they need not be
     /// computed a second time.
     pub fn kept(&self, x: Var<'g>) -> Var<'g> {
-        if self.part == Part::Whole {
+        if self.part() == Part::Whole {
             return x;
         }
         let (shape, slot) = (x.shape(), self.slots.numbers(self.graph));
@@ -379,7 +384,7 @@ impl<'g> Step<'g> {
     pub fn remember(&self, name: &'static str, shape: &[usize], next: impl FnOnce(Var<'g>) -> Var<'g>) -> Var<'g> {
         let new = next(self.graph.input(name, 0, shape));
         self.declared.borrow_mut().remembered.push((name, new.len()));
-        if self.part != Part::Slice {
+        if self.part() != Part::Slice {
             self.grow(|program| program.output(new, name, 0));
         }
         new
@@ -403,7 +408,7 @@ impl<'g> Step<'g> {
         let store = format!("{name}.grad");
         let placed: Vec<(usize, Var<'g>)> =
             net.params.all().iter().zip(grads).map(|((offset, _), grad)| (*offset, *grad)).collect();
-        match self.part {
+        match self.part() {
             Part::Whole => {
                 for (offset, grad) in &placed {
                     self.grow(|program| program.output(*grad, &store, *offset));

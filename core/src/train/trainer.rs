@@ -373,6 +373,8 @@ impl Trainer {
                     let scalars = self.scalars(at, names);
                     self.executor.run(*id, &RunArgs { scalars: &scalars, seed, step })?;
                 }
+                // Nor does the page share a run.
+                Stage::Sum(_) if cfg!(target_arch = "wasm32") => {}
                 Stage::Sum(stores) => {
                     let Some(group) = &mut self.group else { continue };
                     for (store, len) in stores {

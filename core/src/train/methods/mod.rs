@@ -1,8 +1,8 @@
 //! The methods, one file each.
 
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod boot;
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod cd;
 #[cfg(feature = "gallery")]
 mod denoise;
@@ -15,29 +15,29 @@ mod ect;
 mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod mdt;
 #[cfg(feature = "gallery")]
 mod meanflow;
 #[cfg(feature = "gallery")]
 mod msd;
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod progressive;
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod rcm;
 #[cfg(feature = "gallery")]
 mod reflow;
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod scm;
 #[cfg(feature = "gallery")]
 mod score;
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod shortcut;
 #[cfg(feature = "gallery")]
 mod sid;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod tbcm;
 #[cfg(feature = "gallery")]
 mod vsd;
@@ -56,7 +56,7 @@ use crate::model::ModelKind;
 use crate::nets::{Draw, NetworkConfig};
 use crate::nets::{denoising_weight, per_sample};
 
-/// All methods, in the order in which they are offered.
+/// All methods, in the order in which they are offered; the page has those that fit into its bytes.
 pub const METHODS: &[Method] = &[
     diffratio::METHOD,
     #[cfg(feature = "gallery")]
@@ -79,21 +79,21 @@ pub const METHODS: &[Method] = &[
     ect::METHOD,
     #[cfg(feature = "gallery")]
     meanflow::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     shortcut::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     progressive::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     cd::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     scm::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     tbcm::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     rcm::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     boot::METHOD,
-    #[cfg(feature = "gallery")]
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     mdt::METHOD,
 ];
 
@@ -129,7 +129,7 @@ fn tuned(setup: &Setup, net: NetworkConfig, last: Phase, draw: Draw, story: &[Mo
 }
 
 /// A method with a frozen teacher, of which its network is a copy at first: the denoiser from the warm-up.
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 fn taught(setup: &Setup, net: NetworkConfig, phases: Vec<Phase>, draw: Draw, story: &[Moment]) -> Recipe {
     let teacher = Network {
         name: "teacher",
@@ -145,7 +145,7 @@ fn taught(setup: &Setup, net: NetworkConfig, phases: Vec<Phase>, draw: Draw, sto
 }
 
 /// The network becomes the teacher, and goes on from its own average with a new optimizer.
-#[cfg(feature = "gallery")]
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 const NEXT_TEACHER: [Handover; 2] =
     [Handover::Copy { from: "generator", to: "teacher" }, Handover::Copy { from: "generator", to: "generator" }];
 
