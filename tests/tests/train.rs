@@ -72,6 +72,7 @@ fn every_update_in_wgsl_matches_the_cpu_executor() {
     for (method, width, classes) in
         METHODS.iter().map(|method| (method, 8, 3)).chain([(&METHODS[0], 8, 0), (&METHODS[0], 12, 0)])
     {
+        println!("{}", method.name);
         let run = |executor| gradients(executor, method.into(), width, classes);
         let (ours, theirs) = (run(gpu()), run(cpu()));
         assert!(!ours.is_empty(), "{} trains nothing", method.name);
