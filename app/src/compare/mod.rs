@@ -70,7 +70,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let preset = Preset::find(preset).ok_or_else(|| bad_input!("--preset {preset}: there is no such preset"))?;
     let first = config(args, preset, methods[0], &base, 1);
     first.validate()?;
-    let mut results = begin(args, &base)?;
+    let mut results = begin(args, &base, settings(args, preset, &first))?;
     interrupt::install(false)?;
     report::register_font();
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
@@ -164,8 +164,15 @@ fn config(args: &Args, preset: &Preset, method: &'static Method, data: &str, see
     config
 }
 
+/// What was set besides the data, as the flags that would set it.
+fn settings(args: &Args, preset: &Preset, set: &Config) -> Vec<String> {
+    let names = args.overrides.names().into_iter().filter(|name| *name != "data");
+    let flag = |name: &str| format!("--{} {}", name.replace('_', "-"), set.text_of(name));
+    std::iter::once(format!("--preset {}", preset.name)).chain(names.map(flag)).collect()
+}
+
 /// The results so far: none, or those of the folder. Nothing is written.
-fn begin(args: &Args, data: &str) -> anyhow::Result<Results> {
+fn begin(args: &Args, data: &str, settings: Vec<String>) -> anyhow::Result<Results> {
     let file = args.out.join("results.json");
     if args.resume {
         let text = std::fs::read_to_string(&file)
@@ -180,7 +187,16 @@ fn begin(args: &Args, data: &str) -> anyhow::Result<Results> {
                 results.budget
             ));
         }
-        return Ok(results);
+        // Results from before settings were kept have none.
+        if !results.settings.is_empty() && results.settings != settings {
+            return Err(bad_input!(
+                "{}: holds a comparison with {}; --resume goes on with the same settings, not with {}",
+                args.out.display(),
+                results.settings.join(" "),
+                settings.join(" ")
+            ));
+        }
+        return Ok(Results { settings, ..results });
     }
     if args.out.exists() {
         return Err(bad_input!(
@@ -194,6 +210,7 @@ fn begin(args: &Args, data: &str) -> anyhow::Result<Results> {
         command: format!("onestep {command}"),
         data: data.to_owned(),
         budget: words(args.budget),
+        settings,
         unit: unit.to_owned(),
         ..Results::default()
     })

@@ -43,6 +43,9 @@ pub struct Results {
     pub device: String,
     pub data: String,
     pub budget: String,
+    /// What was set besides, as flags.
+    #[serde(default)]
+    pub settings: Vec<String>,
     /// Names of the values of a [`Point`].
     pub metrics: Vec<String>,
     /// `operations` or `seconds`.

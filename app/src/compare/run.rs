@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use onestep_core::files::atomic_write;
 use onestep_core::model::ModelKind;
 use onestep_core::session::{Command, Flow, Request, Session, SessionError, Start};
-use onestep_core::train::{Config, Count, Handover, Preset, Setup, TrainError, TrainingData};
+use onestep_core::train::{COMMON, Config, Count, Handover, Preset, Setup, TrainError, TrainingData};
 use serde::{Deserialize, Serialize};
 
 use super::budget::{Budget, Costs};
@@ -235,13 +235,14 @@ fn shorter(setup: &Setup) -> Setup {
     setup
 }
 
-/// What a warm-up's weights depend on, as sixteen characters: the network, and the settings that it reads.
+/// What a warm-up's weights may depend on, as sixteen characters: the network, and every setting that all methods have,
+/// but for those that follow after it or only say what is written.
 fn fingerprint(setup: &Setup) -> String {
-    const READ: [&str; 9] =
-        ["data", "seed", "batch", "classes", "label_dropout", "warmup_steps", "lr_warmup", "ema", "clip"];
+    const NOT: [&str; 7] = ["method", "steps", "duration", "minutes", "tick", "snap", "keep_last"];
+    let read = COMMON.iter().filter(|knob| !NOT.contains(knob)).chain(&["warmup_steps", "lr_warmup"]);
     let mut hash = DefaultHasher::new();
     hash.write(format!("{:?}", setup.recipe().begins_with().net).as_bytes());
-    for knob in READ {
+    for knob in read {
         hash.write(format!("{knob} {}\n", setup.config.text_of(knob)).as_bytes());
     }
     format!("{:016x}", hash.finish())

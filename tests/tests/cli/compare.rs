@@ -54,6 +54,8 @@ fn a_comparison_that_is_interrupted_goes_on_to_the_same_numbers() {
     let runs = names(&folder.path().join("parts/runs"));
     let shared = runs.iter().filter(|name| name.starts_with("warm-up-")).count();
     assert_eq!((runs.len(), shared), (3, 1), "one warm-up for both: {runs:?}");
+    let other = run(&folder, &format!("{TWO} --out parts --resume --lr-generator 1e-4"));
+    other.fails(2, &["parts", "--width 16", "goes on with the same settings", "--lr-generator 0.0001"]);
     for file in ["table.md", "samples.png", "curves.png", "curves.svg"] {
         assert!(folder.path().join("parts").join(file).is_file(), "{file}");
     }
