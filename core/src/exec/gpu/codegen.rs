@@ -247,6 +247,16 @@ impl<'a, 'c> Emitter<'a, 'c> {
         }
     }
 
+    /// ` + 0` in a form that no compiler folds: a number below 2^32 - 1, divided by the next.
+    ///
+    /// Where a random number has the same element at every point, a counter of constants and uniforms alone would enter
+    /// Threefry. Mesa's software driver then looks, from each use, for the uniforms that a value comes from, along every
+    /// path through the rounds: there are 2^40.
+    fn hidden_zero(&self) -> String {
+        let index = self.space.groups[self.space.inner].index;
+        format!(" + {index} / ({index} + 1u)")
+    }
+
     fn function(mut self, function: &Function<'_>) -> String {
         let (w, f) = if function.vector { ("4", "vec4<f32>") } else { ("1", "f32") };
         for (i, inst) in live(function.body) {
@@ -267,13 +277,9 @@ impl<'a, 'c> Emitter<'a, 'c> {
                         Distribution::Uniform => "random_uniform",
                     };
                     let step = if *per_step { "run.step" } else { "0u" };
-                    self.leaf(
-                        &name,
-                        view,
-                        function.vector,
-                        &|index| format!("{sample}({stream}u, {step}, {index})"),
-                        None,
-                    );
+                    let zero = if self.space.is_constant(view) { self.hidden_zero() } else { String::new() };
+                    let fetch = |index: &str| format!("{sample}({stream}u, {step}, {index}{zero})");
+                    self.leaf(&name, view, function.vector, &fetch, None);
                 }
                 Inst::Iota { view } => self.leaf(&name, view, function.vector, &|index| format!("f32({index})"), None),
                 Inst::Acc => self.line(&format!("let {name} = acc;")),
@@ -375,6 +381,18 @@ mod tests {
         let code = text(&contiguous, Params::RowCol { rows: 24, cols: 8 }, false);
         assert!(code.text.contains("row * 8u"), "{}", code.text);
         assert!(!code.text.contains('%'), "{}", code.text);
+    }
+
+    #[test]
+    fn a_random_number_of_one_row_depends_on_the_point_for_the_compiler() {
+        let at = |strides: &[i64]| {
+            let view = View { index: Affine { strides: strides.to_vec(), offset: 1 }, bounds: Vec::new() };
+            let random = Inst::Random { distribution: Distribution::Uniform, stream: 4, per_step: true, view };
+            text(&Body { dims: vec![1, 8], insts: vec![random], results: vec![0] }, Params::Flat, false).text
+        };
+        let (same, other) = (at(&[8, 0]), at(&[8, 1]));
+        assert!(same.contains("random_uniform(4u, run.step, 1u + i / (i + 1u))"), "{same}");
+        assert!(other.contains("random_uniform(4u, run.step, d0)"), "{other}");
     }
 
     #[test]

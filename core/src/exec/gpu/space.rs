@@ -98,6 +98,11 @@ impl<'a> Space<'a> {
         Self { sizes, inner: groups.len() - 1, groups, joined }
     }
 
+    /// Whether the view names the same element at every point.
+    pub fn is_constant(&self, view: &View) -> bool {
+        view.index.strides.iter().zip(self.sizes).all(|(stride, size)| *stride == 0 || *size == 1)
+    }
+
     /// Digits of a group, innermost first, after merging what the view traverses in step.
     pub fn digits(&self, group: &Group, view: &View) -> Vec<Digit> {
         let strides = |d: usize| -> Vec<i64> {

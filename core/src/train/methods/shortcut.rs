@@ -46,8 +46,7 @@ const UPDATE: Update = Update {
 /// multiples of a step; its bounds for targets of four units are left out.
 fn shortcut<'g>(step: &Step<'g>) {
     let (batch, rank) = (step.batch(), step.real().rank());
-    // Two at least: of one row the planner makes kernels that take a software Vulkan driver more than ten minutes.
-    let long = (batch / LONG).max(2).min(batch - 1);
+    let long = (batch / LONG).max(1);
     let [long, short] = [0..long, long..batch];
     let (x0, eps) = (step.real(), step.normal(Stream::NoiseReal));
     let whole = step.config().sigma_init / (1.0 + step.config().sigma_init);

@@ -35,9 +35,8 @@ const UPDATE: Update = Update {
     subject: Subject::Fake,
     rates: |c| Rates { lr: c.lr_generator, beta1: 0.9, beta2: 0.99, cools: true },
     build: |step| {
-        // As many ways as give a batch of places: the first place of each, noise alone, is left out. Two at least, as in
-        // `shortcut`.
-        let ways = (step.batch() / (STEPS - 1)).max(2).min(step.batch());
+        // As many ways as give a batch of places: the first place of each, noise alone, is left out.
+        let ways = (step.batch() / (STEPS - 1)).max(1);
         let net = step.net("generator").of_rows(0..ways);
         let teacher = step.frozen("teacher", Weights::Param).of_rows(0..ways);
         let eps = step.latent().slice(0, 0..ways);
