@@ -85,7 +85,7 @@ impl PointReference {
 
     /// Which modes samples reach; an error for a density without separate modes.
     pub fn coverage(&self, samples: &[[f32; 2]]) -> anyhow::Result<ModeCoverage> {
-        let centres = self.density.and_then(Density::modes);
+        let centres = self.density.and_then(|density| density.modes());
         let centres = centres.with_context(|| format!("{} has no separate modes", self.name))?;
         Ok(mode_coverage(samples, &modes(&centres, &self.points), DEFAULT_REACHED)?)
     }

@@ -168,7 +168,10 @@ mod tests {
         let path = folder.path().join("bomb.npy.gz");
         fs::write(&path, gzip(&vec![0; 4 << 20].repeat(80))).unwrap();
         let text = open(&path).unwrap().read_all(u64::MAX - 1, "an array").unwrap_err().to_string();
-        assert!(text.contains("bomb.npy.gz") && text.contains("16 times its size; if you trust it, unpack"), "{text}");
+        assert!(
+            text.contains("bomb.npy.gz") && text.contains("16 times its size\"; if you trust it, unpack"),
+            "{text}"
+        );
         assert_eq!(open(&path).unwrap().read_up_to(9, "an array").unwrap(), [0; 9], "what is asked for is given");
     }
 

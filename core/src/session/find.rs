@@ -19,11 +19,6 @@ pub(super) fn wrong(path: &Path, problem: impl Into<String>) -> SessionError {
     SessionError::Folder { path: path.display().to_string(), problem: problem.into() }
 }
 
-/// The number at the end of a name such as `state-000160`, if what is before it is `before`.
-pub(super) fn number_after(before: &str, path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str()?.strip_prefix(before)?.parse().ok()
-}
-
 /// The number that the name of a run's folder begins with.
 pub(super) fn number_of_run(path: &Path) -> Option<u64> {
     let (number, _) = path.file_name()?.to_str()?.split_once('-')?;
@@ -37,9 +32,9 @@ pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
 
 /// The checkpoints of a run that have their final names, with their steps, the last one first.
 pub(super) fn checkpoints(run: &Path) -> Vec<(u64, PathBuf)> {
+    let step = |path: &Path| path.file_name()?.to_str()?.strip_prefix("state-")?.parse().ok();
     let found = entries(&run.join("checkpoints")).into_iter();
-    let mut found: Vec<(u64, PathBuf)> =
-        found.filter_map(|path| Some((number_after("state-", &path)?, path))).collect();
+    let mut found: Vec<(u64, PathBuf)> = found.filter_map(|path| Some((step(&path)?, path))).collect();
     found.sort_by(|a, b| b.cmp(a));
     found
 }
