@@ -100,7 +100,7 @@ fn damaged_files_of_a_run_are_refused_by_name() {
 #[test]
 fn damaged_settings_are_refused_by_name() {
     let folder = folder();
-    let toml = b"# settings\nbatch = 32\nlr_critic = 0.5\nmultipliers = [1, 2]\ndata = \"rings\"\n";
+    let toml = b"# settings\nbatch = 32\nlr_critic = 0.5\nmultipliers = [1, 2]\n";
     let json = br#"{"preset": "rings", "config": {"batch": 32, "lr_critic": 1e-3, "multipliers": [1, 2]}}"#;
     for (stream, name, whole) in [(5, "a.toml", &toml[..]), (6, "a.json", &json[..])] {
         for trial in 0..60 {
