@@ -34,14 +34,16 @@ pub fn note(quiet: bool, text: impl std::fmt::Display) {
 pub fn visible(text: impl std::fmt::Display) -> String {
     let text = text.to_string();
     let is_command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    text.chars().fold(String::with_capacity(text.len()), |mut all, c| {
+    let mut all = String::with_capacity(text.len());
+    for c in text.chars() {
         if is_command(c) {
-            all.push_str(&format!("\\u{:04x}", c as u32));
+            // A string takes everything.
+            let _ = std::fmt::Write::write_fmt(&mut all, format_args!("\\u{:04x}", c as u32));
         } else {
             all.push(c);
         }
-        all
-    })
+    }
+    all
 }
 
 /// A bar with rate and time left on stderr; nothing if that is no terminal, or in quiet.

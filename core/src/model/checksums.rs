@@ -18,11 +18,9 @@ pub(super) fn seal(
     tensors: &Tensors,
     storage: Storage,
 ) -> Vec<(&'static str, String)> {
-    let mut sums = of_strings(entries.iter().map(|(key, text)| (*key, &text[..])));
-    for tensor in tensors.values() {
-        sums += &format!(" {}", of_bytes(&encoded(tensor, storage)));
-    }
-    entries.into_iter().chain([(KEY, sums)]).collect()
+    let mut sums = vec![of_strings(entries.iter().map(|(key, text)| (*key, &text[..])))];
+    sums.extend(tensors.values().map(|tensor| of_bytes(&encoded(tensor, storage))));
+    entries.into_iter().chain([(KEY, sums.join(" "))]).collect()
 }
 
 /// The checksums of a file's tensors that are still to come, if it has any.

@@ -102,7 +102,7 @@ impl Resumption {
         }
         let mut overrides = overrides.clone();
         if let Some(place) = overrides.data.take() {
-            settings.move_data(place)?;
+            settings.move_data(&place)?;
         }
         let mut saved = state.config.unwrap_or_else(|| settings.config.clone());
         saved.data.clone_from(&settings.config.data);
@@ -128,7 +128,7 @@ impl Resumption {
             wanted.push(Change { step, knob: (*knob).to_owned(), value });
         }
         to_come.retain(|change| change.step == step || !named.contains(&&*change.knob));
-        Ok(Self { wanted, run, checkpoint, step, saved, settings, to_come, rewinds })
+        Ok(Self { run, checkpoint, step, saved, settings, to_come, wanted, rewinds })
     }
 
     /// The settings with which it goes on.

@@ -100,8 +100,8 @@ impl RunSettings {
     }
 
     /// Takes data from another place from now on: the same ones, which [`RunSettings::pin`] sees to.
-    pub fn move_data(&mut self, place: String) -> Result<(), SessionError> {
-        let place = place_of(&place);
+    pub fn move_data(&mut self, place: &str) -> Result<(), SessionError> {
+        let place = place_of(place);
         if place != place_of(&self.config.data) && self.data.is_none() {
             let problem = format!("this run trains on {}, and a resumed run keeps its settings", self.config.data);
             return Err(KnobError { knob: "data".to_owned(), value: place, problem }.into());

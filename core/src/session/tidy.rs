@@ -24,7 +24,9 @@ pub(super) struct Place {
 
 /// Removes what a program that was killed was writing. Nobody else may be training in the folder.
 pub(super) fn sweep_run(run: &Path) {
-    PARTS.iter().for_each(|part| sweep(&run.join(part)));
+    for part in PARTS {
+        sweep(&run.join(part));
+    }
     sweep(run);
     for path in entries(&run.join("checkpoints")) {
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".writing-")) {
@@ -73,7 +75,7 @@ pub(super) fn set_aside_later(
         return Ok(None);
     }
     let numbered = |i: u32| run.join(format!("set-aside/{i:02}-from-{:06}", place.step));
-    let aside = (0..).map(numbered).find(|path| !path.exists()).expect("there are more numbers than folders");
+    let aside = (0..u32::MAX).map(numbered).find(|path| !path.exists()).expect("there are more numbers than folders");
     for part in PARTS {
         fs::create_dir_all(aside.join(part)).map_err(|e| FileError::new(&aside, "create the folder", e))?;
     }
@@ -106,7 +108,7 @@ fn cut_statistics(run: &Path, step: u64) -> Result<(), SessionError> {
         let line: Result<serde_json::Value, _> = serde_json::from_str(line);
         line.is_ok_and(|line| line["step"].as_u64().is_some_and(|at| at <= step))
     };
-    let kept: String = text.lines().filter(stays).map(|line| format!("{line}\n")).collect();
+    let kept: String = text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
     if kept != text {
         atomic_write(&path, |file| file.write_all(kept.as_bytes()))?;
     }

@@ -199,8 +199,7 @@ fn the_last_checkpoints_are_kept_past_a_million_steps() {
     for (from, to) in [("state-000030", "state-999990"), ("state-000040", "state-1000000")] {
         let text = std::fs::read_to_string(checkpoints.join(from).join("state.json")).unwrap();
         // As an earlier version wrote it, which knew no checksum.
-        let text: String =
-            text.lines().filter(|line| !line.contains("crc32")).map(|line| format!("{line}\n")).collect();
+        let text: String = text.lines().filter(|line| !line.contains("crc32")).flat_map(|line| [line, "\n"]).collect();
         let step = to.split('-').nth(1).unwrap().trim_start_matches('0');
         let text = ["turn", "turns"].iter().fold(text, |text, name| {
             text.replace(&format!("\"{name}\": {},", &from[10..]), &format!("\"{name}\": {step},"))
