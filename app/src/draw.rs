@@ -13,8 +13,7 @@ use crate::exit::bad_input;
 
 /// Reads a generator snapshot: a file, or the newest one of a run's folder.
 pub fn open_model(path: &Path) -> anyhow::Result<ModelFile> {
-    let file = if path.is_dir() { newest_snapshot(path)? } else { path.to_path_buf() };
-    let model = ModelFile::open(&file)?;
+    let model = ModelFile::open(snapshot(path)?)?;
     let is = match model.meta.kind {
         ModelKind::Generator | ModelKind::Denoiser => {
             // Weights that do not fit are the file's fault: say so before a device is opened.
@@ -32,6 +31,11 @@ pub fn set_steps(model: &mut ModelFile, steps: Option<u32>) {
     if let Some(steps) = steps {
         model.meta.draw = Some(model.meta.draw().with_levels(steps as usize));
     }
+}
+
+/// A file, or the newest generator of a run's folder.
+pub fn snapshot(path: &Path) -> anyhow::Result<PathBuf> {
+    if path.is_dir() { newest_snapshot(path) } else { Ok(path.to_path_buf()) }
 }
 
 fn newest_snapshot(folder: &Path) -> anyhow::Result<PathBuf> {

@@ -8,6 +8,7 @@ use onestep_core::files::atomic_write;
 use onestep_core::model::{ModelFile, ModelKind, Storage};
 use onestep_core::onnx;
 
+use crate::draw::snapshot;
 use crate::exit::{BeforeWork, bad_input};
 use crate::output::note;
 use crate::pictures::check_writable;
@@ -15,7 +16,7 @@ use crate::pictures::check_writable;
 /// Arguments of `onestep export`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A generator, ratio network or denoiser; for ONNX a generator.
+    /// A generator, ratio network or denoiser, or a run's folder for its newest generator; for ONNX a generator.
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// What to write.
@@ -41,7 +42,7 @@ pub enum Format {
 
 /// Reads, converts, writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let model = ModelFile::open(&args.model)?;
+    let model = ModelFile::open(snapshot(&args.model)?)?;
     save(&model, args.format, &args.out)?;
     note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())

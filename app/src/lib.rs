@@ -76,6 +76,7 @@ enum Command {
 
 /// The program.
 pub fn main() -> ExitCode {
+    quiet_vulkan();
     start_log();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -84,9 +85,8 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let quiet = cli.quiet || ranks::follows();
-    let resumes = matches!(&cli.command, Command::Train(args) if args.resumes());
     if matches!(&cli.command, Command::Train(_) | Command::Plan(_) | Command::Bench(_)) {
-        settings::tell_of_environment(quiet, resumes);
+        settings::tell_of_environment(quiet);
     }
     let result = match &cli.command {
         Command::Train(args) => train::run(args, quiet),
@@ -106,6 +106,17 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::failure(&error),
+    }
+}
+
+/// Without this variable, as over ssh or in a container, software Vulkan prints `error: XDG_RUNTIME_DIR is invalid`
+/// though all is well.
+#[allow(unsafe_code, reason = "there is no other way to tell a library; no thread has been started yet")]
+fn quiet_vulkan() {
+    let name = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(name).is_none_or(|dir| dir.is_empty()) {
+        // SAFETY: this is the first that the program does, on its only thread.
+        unsafe { std::env::set_var(name, std::env::temp_dir()) };
     }
 }
 

@@ -1,6 +1,7 @@
 //! Results on stdout, notes on stderr.
 //!
-//! Invariant: a reader that goes away (`onestep plan | head`) ends the program quietly; only a run goes on without.
+//! Invariants: a reader that goes away (`onestep plan | head`) ends the program quietly; only a run goes on without. No
+//! name in a file that somebody else made changes what a terminal does.
 
 use std::io::{ErrorKind, Write};
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 /// Prints a line of the result.
 pub fn print(text: impl std::fmt::Display) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    match writeln!(std::io::stdout().lock(), "{}", visible(text)) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         result => result.context("writing the result"),
     }
@@ -25,8 +26,24 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 pub fn note(quiet: bool, text: impl std::fmt::Display) {
     if !quiet {
         // A note that can't be written is no reason to stop.
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", visible(text));
     }
+}
+
+/// A text in which control characters, such as those that begin a command to a terminal, are written out, as in JSON.
+pub fn visible(text: impl std::fmt::Display) -> String {
+    let text = text.to_string();
+    let is_command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let mut all = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_command(c) {
+            // A string takes everything.
+            let _ = std::fmt::Write::write_fmt(&mut all, format_args!("\\u{:04x}", c as u32));
+        } else {
+            all.push(c);
+        }
+    }
+    all
 }
 
 /// A bar with rate and time left on stderr; nothing if that is no terminal, or in quiet.
@@ -60,6 +77,13 @@ pub fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    /// The name of a file in an archive could clear the screen, or give the terminal another title.
+    #[test]
+    fn commands_to_a_terminal_are_shown_and_not_followed() {
+        assert_eq!(super::visible("a\u{1b}[2Jb\u{9b}31m\r\n\tc"), "a\\u001b[2Jb\\u009b31m\\u000d\n\tc");
+        assert_eq!(super::visible("mnist, Größe 28"), "mnist, Größe 28");
+    }
+
     #[test]
     fn sizes_are_short() {
         assert_eq!(super::bytes(999), "999 B");

@@ -43,6 +43,18 @@ impl SettingsArgs {
         Ok(self.resolve_named()?.1)
     }
 
+    /// What the environment and flags change of the settings of a run that goes on.
+    pub fn changes(&self) -> Result<Overrides, KnobError> {
+        Ok(self.overrides.clone().over(from_environment(|name| std::env::var_os(name))?))
+    }
+
+    /// An error of a setting that a run which goes on refuses, with the variable that it comes from.
+    pub fn refused(&self, error: KnobError) -> KnobError {
+        let variable = variable(&error.knob);
+        let is_flag = self.overrides.names().contains(&&error.knob[..]);
+        if is_flag || std::env::var_os(&variable).is_none() { error } else { KnobError { knob: variable, ..error } }
+    }
+
     /// Whether flags ask for any of them.
     pub fn are_given(&self) -> bool {
         self.preset.is_some() || self.config.is_some() || self.overrides != Overrides::default()
@@ -50,26 +62,37 @@ impl SettingsArgs {
 
     /// The preset's name and the settings, checked.
     pub fn resolve_named(&self) -> anyhow::Result<(&'static str, Config)> {
-        let file = self.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
-        let layers = [file, from_environment(|name| std::env::var_os(name))?, self.overrides.clone()];
-        let preset = self.preset(&layers)?;
-        let config = layered(preset, &layers)?;
+        let file = self.config.as_deref().map(read_saved).transpose()?.unwrap_or_default();
+        let environment = from_environment(|name| std::env::var_os(name))?;
+        let layers = [file.config, environment, self.overrides.clone()];
+        let preset = self.preset(file.preset.as_deref(), &layers)?;
+        let config = layered(preset, &layers).map_err(|error| self.where_from(error, &layers))?;
         // The file of a run names every setting there is.
-        let whole = self.config.as_deref().is_some_and(is_saved_run);
-        for layer in layers.iter().skip(usize::from(whole)) {
-            config.method.get().check(layer).map_err(|error| bad_input!("{error}"))?;
+        for layer in layers.iter().skip(usize::from(file.is_run)) {
+            config.method.get().check(layer).map_err(|error| self.where_from(error, &layers))?;
         }
         Ok((preset.name, config))
     }
 
+    /// An error of a setting, with the file or the variable that it comes from.
+    fn where_from(&self, error: KnobError, layers: &[Overrides; 3]) -> anyhow::Error {
+        let names = |layer: &Overrides| layer.names().contains(&&error.knob[..]);
+        match (layers.iter().rposition(names), &self.config) {
+            (Some(0), Some(file)) => bad_input!("{}: {error}", file.display()),
+            (Some(1), _) => KnobError { knob: variable(&error.knob), ..error }.into(),
+            _ => error.into(),
+        }
+    }
+
     /// The preset that was asked for; without one, that which suits the data.
-    fn preset(&self, layers: &[Overrides]) -> anyhow::Result<&'static Preset> {
-        let name = self.preset.as_deref().unwrap_or_else(|| {
+    fn preset(&self, of_file: Option<&str>, layers: &[Overrides]) -> anyhow::Result<&'static Preset> {
+        let name = self.preset.as_deref().or(of_file).unwrap_or_else(|| {
             let data = layers.iter().rev().find_map(|layer| layer.data.as_deref());
             data.and_then(suitable).unwrap_or("mnist")
         });
+        let flag = if self.preset.is_none() { "preset" } else { "--preset" };
         Preset::find(name)
-            .ok_or_else(|| bad_input!("--preset {name}: there is no such preset; choose one of {}", preset_names()))
+            .ok_or_else(|| bad_input!("{flag} {name}: there is no such preset; choose one of {}", preset_names()))
     }
 }
 
@@ -98,44 +121,59 @@ pub fn suitable(data: &str) -> Option<&'static str> {
     PRESETS.iter().find(made_for).map(|preset| preset.name)
 }
 
-/// What a run's `config.json` holds.
-#[derive(Deserialize)]
-struct SavedRun {
+/// What a file of settings holds.
+#[derive(Default, Deserialize)]
+struct Saved {
+    /// Of a run, if it began with one.
+    preset: Option<String>,
     config: Overrides,
+    /// Whether it is the `config.json` of a run, or written like one.
+    #[serde(skip)]
+    is_run: bool,
 }
 
 /// The settings in a file; its ending says which format it is, JSON if there is none.
 pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
+    Ok(read_saved(path)?.config)
+}
+
+fn read_saved(path: &Path) -> anyhow::Result<Saved> {
     let name = path.display();
     let fail = |got: std::io::Error| bad_input!("{name}: cannot be read: {got}; check the path of --config");
-    // Not by its length: a device has none, and no end either.
+    // A pipe may never say anything, and a device may never end.
+    if !std::fs::metadata(path).map_err(fail)?.is_file() {
+        return Err(bad_input!("{name}: is a folder, device or pipe; give a file of settings to --config"));
+    }
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(fail)?;
     let length = file.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text).map_err(fail)?;
     if length as u64 > MAX_CONFIG_BYTES {
         return Err(bad_input!("{name}: is longer than any file of settings; check the path of --config"));
     }
-    let saved = || serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object());
+    let is_run = || serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object());
     let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
+    let alone = |config| Saved { config, ..Saved::default() };
     let result = if is_toml {
-        toml::from_str(&text).map_err(|e| (line_of(&text, e.span()), e.message().to_owned()))
-    } else if saved() {
-        serde_json::from_str(&text).map(|saved: SavedRun| saved.config).map_err(|e| (e.line(), e.to_string()))
+        toml::from_str(&text).map(alone).map_err(|e| (line_of(&text, e.span()), e.message().to_owned()))
+    } else if is_run() {
+        serde_json::from_str(&text).map(|saved| Saved { is_run: true, ..saved }).map_err(|e| (e.line(), e.to_string()))
     } else {
-        serde_json::from_str(&text).map_err(|e| (e.line(), e.to_string()))
+        serde_json::from_str(&text).map(alone).map_err(|e| (e.line(), e.to_string()))
     };
-    result.map_err(|(line, message)| {
+    let mut saved: Saved = result.map_err(|(line, message)| {
         // The parsers list every setting there is.
         let message = message.split(", expected one of").next().unwrap_or_default();
         let format = if is_toml { "TOML" } else { "JSON" };
         bad_input!("{name}, line {line}: {message}; wanted {format} with settings of `onestep train --help`")
-    })
+    })?;
+    // A run that began in the window with no preset has none.
+    saved.preset = saved.preset.filter(|preset| !preset.is_empty());
+    Ok(saved)
 }
 
 /// Whether a file holds the settings of a run as onestep wrote them.
 pub fn is_saved_run(path: &Path) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value["config"].is_object())
+    read_saved(path).is_ok_and(|saved| saved.is_run)
 }
 
 fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> usize {
@@ -168,30 +206,26 @@ fn variable(knob: &str) -> String {
 /// What variables such as `ONESTEP_CACHE` are called that are no settings of a run.
 const OTHER_VARIABLES: [&str; 6] = ["CACHE", "CPU", "DATA_URL", "LOG", "SHADER_DIR", "SIMD"];
 
-/// Says which variables have no effect: a typing error, or any setting where a run is resumed.
-pub fn tell_of_environment(quiet: bool, resumes: bool) {
+/// Says which variables have no effect, such as one with a typing error.
+pub fn tell_of_environment(quiet: bool) {
     let names = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
-    for (name, why) in without_effect(names, resumes) {
-        note(quiet, format_args!("warning: {name} has no effect: {why}"));
+    for name in without_effect(names) {
+        note(
+            quiet,
+            format_args!("warning: {name} has no effect: there is no such setting; `onestep train --help` lists them"),
+        );
     }
 }
 
-fn without_effect(names: impl Iterator<Item = OsString>, resumes: bool) -> Vec<(String, &'static str)> {
+fn without_effect(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let is_setting = |name: &str| {
+        let of = |knob: &Knob| [Some(knob.name), knob.old_name].iter().flatten().any(|n| variable(n) == name);
+        KNOBS.iter().any(of)
+    };
     let names = names.filter_map(|name| name.into_string().ok());
-    let mut all: Vec<(String, &str)> = names
-        .filter_map(|name| {
-            let rest = name.strip_prefix("ONESTEP_")?;
-            let names_setting =
-                |knob: &Knob| [Some(knob.name), knob.old_name].iter().flatten().any(|n| variable(n) == name);
-            let why = if KNOBS.iter().any(names_setting) {
-                resumes.then_some("a resumed run keeps its settings; use a flag")?
-            } else if OTHER_VARIABLES.contains(&rest) {
-                return None;
-            } else {
-                "there is no such setting; `onestep train --help` lists them"
-            };
-            Some((name, why))
-        })
+    let mut all: Vec<String> = names
+        .filter(|name| name.strip_prefix("ONESTEP_").is_some_and(|rest| !OTHER_VARIABLES.contains(&rest)))
+        .filter(|name| !is_setting(name))
         .collect();
     all.sort_unstable();
     all
@@ -281,11 +315,7 @@ mod tests {
     #[test]
     fn variables_without_effect_are_told_of() {
         let names = ["ONESTEP_STEP", "ONESTEP_RATIO_STEPS", "ONESTEP_LOG", "ONESTEP", "HOME", "ONESTEP_DEVICE"];
-        let told = |resumes| -> Vec<String> {
-            without_effect(names.iter().map(OsString::from), resumes).into_iter().map(|(name, _)| name).collect()
-        };
-        assert_eq!(told(false), ["ONESTEP_DEVICE", "ONESTEP_STEP"]);
-        assert_eq!(told(true), ["ONESTEP_DEVICE", "ONESTEP_RATIO_STEPS", "ONESTEP_STEP"]);
+        assert_eq!(without_effect(names.iter().map(OsString::from)), ["ONESTEP_DEVICE", "ONESTEP_STEP"]);
     }
 
     #[test]

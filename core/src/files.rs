@@ -91,10 +91,7 @@ impl AtomicFile {
         drop(file);
         fs::rename(&self.temporary, &self.target)
             .map_err(|got| FileError::new(&self.target, "replace the file", got))?;
-        // The rename is in the folder's own data. Not every file system can flush that,
-        // and the file is complete either way, so a failure here is no failure.
-        #[cfg(unix)]
-        let _ = File::open(folder_of(&self.target)).and_then(|folder| folder.sync_all());
+        sync_folder(folder_of(&self.target));
         Ok(())
     }
 
@@ -142,6 +139,37 @@ pub fn atomic_write(
     file.commit()
 }
 
+/// Flushes the names in a folder to the disk, as far as its file system can: what was renamed is complete either way,
+/// so a failure here is no failure.
+pub(crate) fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+}
+
+/// Removes the temporary files in a folder whose writers were killed.
+#[cfg(feature = "native")]
+pub(crate) fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().and_then(writer_of).is_some_and(|writer| !is_alive(writer)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The process that wrote the temporary file of this name.
+#[cfg(feature = "native")]
+fn writer_of(name: &str) -> Option<u32> {
+    let (_, tag) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    tag.split_once('-')?.0.parse().ok()
+}
+
+/// Whether there is such a process; where nothing tells, there is none.
+#[cfg(feature = "native")]
+fn is_alive(process: u32) -> bool {
+    process == std::process::id() || Path::new("/proc").join(process.to_string()).exists()
+}
+
 /// The folder that holds `path`; `.` for a bare name.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -185,6 +213,20 @@ mod tests {
         assert_eq!(names(folder.path()), ["a.txt"]);
         let text = error.to_string();
         assert!(text.contains("a.txt") && text.contains("free some space"), "{text}");
+    }
+
+    /// Files of a program that was killed while it wrote stayed for ever.
+    #[test]
+    fn files_of_dead_writers_are_swept_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        // No process has this number.
+        fs::write(at(".a.png.4294967295-3.tmp"), b"part").unwrap();
+        fs::write(at(".mine.tmp"), b"").unwrap();
+        let file = AtomicFile::create(at("b.txt")).unwrap();
+        sweep(folder.path());
+        file.commit().unwrap();
+        assert_eq!(names(folder.path()), [".mine.tmp", "b.txt"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod apis;
 mod bench;
+mod fault;
 mod fixtures;
 mod lint;
 mod mpi;
@@ -47,6 +48,8 @@ enum Task {
     Mpi,
     /// Break every shader on purpose and see that a test notices
     Mutate(mutate::Options),
+    /// Kill runs again and again, and see that they come to the same end
+    Fault(fault::Options),
     /// Take pictures of the desktop trainer's views on a virtual display
     Screenshots(window::Options),
     /// Make the embedded data set again from the original files
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Mpi => mpi::run(),
         Task::Mutate(options) => mutate::run(&options),
+        Task::Fault(options) => fault::run(&options),
         Task::Screenshots(options) => window::run(&options),
         Task::Fixtures(options) => fixtures::run(&options),
     };

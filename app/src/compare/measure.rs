@@ -110,7 +110,7 @@ impl Yardstick {
         let mut kinds = self.kinds.clone();
         kinds.retain(|kind| *kind != MetricKind::ClassAccuracy);
         let (mut values, density) = match &self.reference {
-            Reference::Points(points) => (points.measure(samples, &kinds)?, Some(points.density())),
+            Reference::Points(points) => (points.measure(samples, &kinds)?, points.density()),
             Reference::Images(images) => (images.measure(&mut executor, samples, RANGE, &kinds)?, None),
         };
         if kinds.len() < self.kinds.len() {

@@ -1,15 +1,17 @@
-//! Images against a split of a data set: on the features of the embedded classifier, and pixel by pixel.
+//! Images against a split of a data set: on the features of the embedded classifier where they have its shape, and
+//! pixel by pixel.
 
+use anyhow::Context;
 use onestep_core::data::{Dataset, LoadOptions, Split};
-use onestep_core::eval::Rows;
+use onestep_core::eval::energy::{DEFAULT_POINTS, energy_of_rows};
 use onestep_core::eval::images::{evaluate_images, random_order, reference_floor};
-use onestep_core::eval::lenet::{Lenet, LenetError};
+use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::nearest::nearest;
 use onestep_core::eval::report::{Metric, MetricKind};
+use onestep_core::eval::{EvalError, Rows};
 use onestep_core::exec::Executor;
 
 use crate::download::load_with_bar;
-use crate::exit::bad_input;
 use crate::pictures::to_bytes;
 
 /// Real images, in the shape that the model makes.
@@ -18,6 +20,11 @@ pub struct ImageReference {
     split: Split,
     /// Images of the whole split.
     of: usize,
+}
+
+/// Whether a metric is measured on the features of the built-in classifier.
+fn has_features(kind: MetricKind) -> bool {
+    !matches!(kind, MetricKind::Copies | MetricKind::EnergyPixels)
 }
 
 /// Real images that are compared, unless more samples are drawn.
@@ -34,13 +41,10 @@ impl ImageReference {
         kinds: &[MetricKind],
         quiet: bool,
     ) -> anyhow::Result<Self> {
-        if kinds.iter().any(|kind| *kind != MetricKind::Copies) {
+        if kinds.iter().any(|kind| has_features(*kind)) {
             Lenet::check_shape(&shape)?;
         }
         let [height, width, channels] = shape;
-        if spec.is_empty() {
-            return Err(bad_input!("the model does not name its data; give --data"));
-        }
         let resize = Some((width, height));
         let options = LoadOptions { split, resize, channels: Some(channels), ..LoadOptions::default() };
         let data = load_with_bar(spec, &options, quiet)?;
@@ -71,22 +75,50 @@ impl ImageReference {
         kinds: &[MetricKind],
     ) -> anyhow::Result<Vec<f64>> {
         let images = to_bytes(samples, range);
-        if kinds.iter().all(|kind| *kind == MetricKind::Copies) {
-            // Works for every shape.
-            return kinds.iter().map(|_| self.copies(&images)).collect();
+        let features: Vec<MetricKind> = kinds.iter().copied().filter(|kind| has_features(*kind)).collect();
+        let mut of_features = Vec::new();
+        if !features.is_empty() {
+            of_features = pollster::block_on(evaluate_images(executor, &self.data.images, &images, &features))?;
         }
-        let metrics = pollster::block_on(evaluate_images(executor, &self.data.images, &images, kinds))?;
-        Ok(metrics.into_iter().map(|metric| metric.value).collect())
+        let mut of_features = of_features.into_iter();
+        let value = |kind: &MetricKind| match kind {
+            MetricKind::Copies => self.copies(&images),
+            MetricKind::EnergyPixels => Ok(self.energy(&self.data.images, &images)?),
+            _ => Ok(of_features.next().context("every other metric has a value")?.value),
+        };
+        kinds.iter().map(value).collect()
     }
 
     /// The same metrics of real images in place of samples, half of the reference against the other half: the scale
     /// on which the values are to be read.
-    pub fn floor(&self, executor: &mut Executor, kinds: &[MetricKind]) -> Result<Vec<Metric>, LenetError> {
-        let kinds: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::Copies).collect();
-        if kinds.is_empty() {
-            return Ok(Vec::new());
+    pub fn floor(&self, executor: &mut Executor, kinds: &[MetricKind]) -> anyhow::Result<Vec<Metric>> {
+        let features: Vec<MetricKind> = kinds.iter().copied().filter(|kind| has_features(*kind)).collect();
+        let mut floors = Vec::new();
+        if !features.is_empty() {
+            floors = pollster::block_on(reference_floor(executor, &self.data.images, None, &features))?;
         }
-        pollster::block_on(reference_floor(executor, &self.data.images, None, &kinds))
+        if kinds.contains(&MetricKind::EnergyPixels) {
+            // The reference is in random order.
+            let (first, second) = self.data.images.split_at(self.data.n.div_ceil(2) * self.data.image_len());
+            let kind = MetricKind::EnergyPixels;
+            let count = self.data.n / 2;
+            floors.push(Metric {
+                against: Some(self.data.n - count),
+                ..Metric::floor(kind, self.energy(first, second)?, count)?
+            });
+        }
+        Ok(floors)
+    }
+
+    /// Energy distance of the first images of both sides, which are in no order.
+    fn energy(&self, real: &[u8], fake: &[u8]) -> Result<f64, EvalError> {
+        let width = self.data.image_len();
+        let numbers = |bytes: &[u8]| -> Vec<f32> {
+            bytes.iter().take(DEFAULT_POINTS * width).map(|b| f32::from(*b) / 127.5 - 1.0).collect()
+        };
+        let (real, fake) = (numbers(real), numbers(fake));
+        let real = Rows::new("real images", &real, real.len() / width, width)?;
+        energy_of_rows(&real, &Rows::new("generated images", &fake, fake.len() / width, width)?)
     }
 
     /// Share of samples that copy a real image.

@@ -1,15 +1,15 @@
 //! `onestep eval`: how close samples are to the data, in numbers with honest names.
 //!
-//! Points are compared with fresh points of the exact density ([`points`]), images with a split of a
-//! data set ([`images`]). Several models (one per training seed) give mean and range.
+//! Points are compared with fresh points of the exact density or with a person's own ([`points`]), images with a
+//! split of a data set ([`images`]). Several models (one per training seed) give mean and range.
 
 mod images;
 mod points;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use onestep_core::data::{Density, Split};
+use onestep_core::data::{Density, EMBEDDED, Official, Split, load_points};
 use onestep_core::eval::EvalError;
 use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::report::{Metric, MetricKind};
@@ -23,6 +23,7 @@ use crate::draw::{draw, open_generator, open_model, set_steps};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json};
 use crate::pictures::to_bytes;
+use crate::settings::read_config;
 pub use images::ImageReference;
 pub use points::PointReference;
 
@@ -33,7 +34,7 @@ pub struct Args {
     /// A generator snapshot, or a run's folder for its newest one; several models give mean and range.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     model: Vec<PathBuf>,
-    /// The data to compare with [default: those that the model names].
+    /// The data to compare with [default: those that the model or its run names].
     #[arg(long, value_name = "DATA")]
     data: Option<String>,
     /// Which part of the data: train or test.
@@ -88,21 +89,23 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             return Err(bad_input!("{}: has {got} classes, {other} {wanted}; compare like with like", model.name));
         }
     }
-    let points = first.data_shape == [2];
-    let num = args.num.map_or(if points { 50_000 } else { 10_000 }, |n| n as usize);
-    let data = args.data.as_deref().unwrap_or(&first.dataset);
-    let density = if points { Some(Density::parse(data).map_err(|_| no_density(data))?) } else { None };
-    let known = first.network.classes();
-    let readable = can_read(known, density, data, &first.data_shape);
-    let kinds = kinds(args, density, readable)?;
+    let data = args.data.clone().map_or_else(|| data_of(&models[0]), Ok)?;
+    let points = if first.data_shape == [2] { Some(points_of(&data, args.num)?) } else { None };
+    let density = points.as_ref().and_then(PointReference::density);
+    let usual = points.as_ref().map_or(10_000, |points| points.count().min(50_000));
+    let num = args.num.map_or(usual, |n| n as usize);
+    let readable = can_read(first.network.classes(), density, &data, &first.data_shape);
+    let kinds = kinds(args, density, &first.data_shape, readable)?;
     let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
-    let reference = if let Some(density) = density {
-        Reference::Points(PointReference::new(density, num))
-    } else if let [height, width, channels] = first.data_shape[..] {
-        let shape = [height, width, channels];
-        Reference::Images(Box::new(ImageReference::load(data, args.split, shape, num, &compared, quiet)?))
-    } else {
-        return Err(bad_input!("{}: there are no metrics for data of shape {:?}", models[0].name, first.data_shape));
+    let reference = match (points, &first.data_shape[..]) {
+        (Some(points), _) => Reference::Points(points),
+        (None, &[height, width, channels]) => {
+            let shape = [height, width, channels];
+            Reference::Images(Box::new(ImageReference::load(&data, args.split, shape, num, &compared, quiet)?))
+        }
+        (None, shape) => {
+            return Err(bad_input!("{}: there are no metrics for data of shape {shape:?}", models[0].name));
+        }
     };
     let mut executor = device::open(&args.device, quiet)?;
     let mut values: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
@@ -112,7 +115,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         values.iter_mut().zip(run).for_each(|(all, value)| all.push(value));
     }
     let (description, against, floor) = match &reference {
-        Reference::Points(points) => (points.describe(), num, Vec::new()),
+        Reference::Points(points) => (points.describe(), points.count(), Vec::new()),
         Reference::Images(images) => (images.describe(), images.count(), images.floor(&mut executor, &compared)?),
     };
     let named = |(kind, values): (&MetricKind, &Vec<f64>)| -> Result<Metric, EvalError> {
@@ -130,39 +133,60 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     metrics.iter().try_for_each(print)
 }
 
-/// The metrics that were asked for, or the usual ones.
-fn kinds(args: &Args, density: Option<Density>, readable: bool) -> anyhow::Result<Vec<MetricKind>> {
+/// The data that a model was trained on: known ones by their name, others by the settings of the run beside it.
+fn data_of(model: &ModelFile) -> anyhow::Result<String> {
+    let name = &model.meta.dataset;
+    if Density::parse(name).is_ok() || Official::parse(name).is_some() || name == EMBEDDED {
+        return Ok(name.clone());
+    }
+    let run = Path::new(&model.name).parent().and_then(Path::parent).map(|run| run.join("config.json"));
+    let place = run.filter(|run| run.is_file()).and_then(|run| read_config(&run).ok()?.data);
+    place.ok_or_else(|| bad_input!("{}: says of its data only the name `{name}`; give them with --data", model.name))
+}
+
+/// Points of a density or of a file.
+fn points_of(data: &str, num: Option<u32>) -> anyhow::Result<PointReference> {
+    if let Ok(density) = Density::parse(data) {
+        return Ok(PointReference::new(density, num.map_or(50_000, |n| n as usize)));
+    }
+    if let Some(points) = load_points(Path::new(data))? {
+        return PointReference::own(data, &points);
+    }
+    let names: Vec<&str> = Density::ALL.iter().map(|density| density.name()).collect();
+    Err(bad_input!("--data {data}: this model makes points; give an N x 2 .npy file, or one of {}", names.join(", ")))
+}
+
+/// The metrics that were asked for, or the usual ones of such data.
+fn kinds(args: &Args, density: Option<Density>, shape: &[usize], readable: bool) -> anyhow::Result<Vec<MetricKind>> {
     use MetricKind::{
-        ClassAccuracy, Copies, CoverageLenet, DensityLenet, EnergyDistance, FidLenet, HighQuality, KlGrid, KlGridFloor,
-        ModesReached, PrecisionLenet, RecallLenet,
+        ClassAccuracy, Copies, CoverageLenet, DensityLenet, EnergyDistance, EnergyPixels, FidLenet, HighQuality,
+        KlGrid, KlGridFloor, ModesReached, PrecisionLenet, RecallLenet,
     };
-    let (mut usual, mut possible) = if let Some(density) = density {
+    let (mut usual, rare) = if shape == [2] {
         let mut all = vec![KlGrid, KlGridFloor, EnergyDistance];
-        if density.modes().is_some() {
+        if density.is_some_and(|density| density.modes().is_some()) {
             all.extend([ModesReached, HighQuality]);
         }
-        (all.clone(), all)
+        (all, vec![])
+    } else if Lenet::check_shape(shape).is_ok() {
+        (vec![FidLenet, PrecisionLenet, RecallLenet], vec![DensityLenet, CoverageLenet, EnergyPixels, Copies])
     } else {
-        let usual = vec![FidLenet, PrecisionLenet, RecallLenet];
-        (usual.clone(), [usual, vec![DensityLenet, CoverageLenet, Copies]].concat())
+        (vec![EnergyPixels, Copies], vec![])
     };
     if readable {
         usual.push(ClassAccuracy);
-        possible.push(ClassAccuracy);
     }
+    let possible = [usual.clone(), rare].concat();
     if let Some(other) = args.metrics.iter().find(|kind| !possible.contains(kind)) {
         let names: Vec<&str> = possible.iter().map(|kind| kind.stem()).collect();
-        let what = density.map_or("images", Density::name);
-        let what =
-            if *other == ClassAccuracy { "models without classes, or data whose classes it can't tell" } else { what };
+        let what = match (*other, density) {
+            (ClassAccuracy, _) => "models without classes, or data whose classes it can't tell".to_owned(),
+            (_, Some(density)) => density.name().to_owned(),
+            (_, None) => format!("data of shape {shape:?}"),
+        };
         return Err(bad_input!("--metrics {}: not for {what}; choose from {}", other.stem(), names.join(", ")));
     }
     Ok(if args.metrics.is_empty() { usual } else { args.metrics.clone() })
-}
-
-fn no_density(data: &str) -> anyhow::Error {
-    let names: Vec<&str> = Density::ALL.iter().map(|density| density.name()).collect();
-    bad_input!("--data {data}: this model makes points; choose one of {}", names.join(", "))
 }
 
 fn measure(
@@ -179,7 +203,7 @@ fn measure(
     let samples = draw(&mut generator, executor, &seeds, &classes)?;
     let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
     let (values, density) = match reference {
-        Reference::Points(points) => (points.measure(&samples, &compared)?, Some(points.density())),
+        Reference::Points(points) => (points.measure(&samples, &compared)?, points.density()),
         Reference::Images(images) => (images.measure(executor, &samples, model.meta.data_range, &compared)?, None),
     };
     let mut values = values.into_iter();

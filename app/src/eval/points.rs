@@ -1,8 +1,9 @@
-//! Points against fresh points of a density that is known exactly.
+//! Points against fresh points of a density that is known exactly, or against a person's own.
 
 use anyhow::Context;
 use onestep_core::data::Density;
 use onestep_core::eval::energy::{DEFAULT_POINTS, energy_distance};
+use onestep_core::eval::images::random_order;
 use onestep_core::eval::planar::{DEFAULT_BINS, DEFAULT_REACHED, Grid, Mode, ModeCoverage, kl_grid, mode_coverage};
 use onestep_core::eval::report::MetricKind;
 
@@ -11,42 +12,69 @@ use crate::exit::bad_input;
 /// Seeds of the two reference samplings: no run trains on them ("EV" and "FL" in ASCII, above 32 bits
 /// zero, where training has its seed).
 const SEEDS: [u64; 2] = [0x4556, 0x464C];
+/// Own points, of which each half has to have a distance.
+const FEWEST_OWN: usize = 4;
 
-/// Fresh points of a density, twice.
+/// Points, twice.
 pub struct PointReference {
-    density: Density,
+    name: String,
+    /// What they are drawn from, if that is known.
+    density: Option<Density>,
+    grid: Grid,
     points: Vec<[f32; 2]>,
     /// What a perfect model would draw.
     again: Vec<[f32; 2]>,
 }
 
 impl PointReference {
-    /// `num` points, and as many again.
+    /// `num` fresh points of a density, and as many again.
     pub fn new(density: Density, num: usize) -> Self {
         let [points, again] = SEEDS.map(|seed| density.sample(num, seed));
-        Self { density, points, again }
+        let half = density.half_width();
+        let grid = Grid::new([-half, -half], 2.0 * half, DEFAULT_BINS).expect("a density has a width");
+        Self { name: density.name().to_owned(), density: Some(density), grid, points, again }
     }
 
-    /// What the points are drawn from.
-    pub fn density(&self) -> Density {
+    /// A person's own points: a random half of them, and the other half.
+    pub fn own(name: &str, all: &[[f32; 2]]) -> anyhow::Result<Self> {
+        if all.len() < FEWEST_OWN {
+            return Err(bad_input!("{name}: has {} points; give {FEWEST_OWN} at least", all.len()));
+        }
+        let grid = Grid::around(all, DEFAULT_BINS).map_err(|error| bad_input!("{name}: {error}"))?;
+        let mut points: Vec<[f32; 2]> = random_order(all.len()).into_iter().map(|i| all[i]).collect();
+        let again = points.split_off(all.len().div_ceil(2));
+        Ok(Self { name: name.to_owned(), density: None, grid, points, again })
+    }
+
+    /// What the points are drawn from, if that is known.
+    pub fn density(&self) -> Option<Density> {
         self.density
+    }
+
+    /// Points behind every value.
+    pub fn count(&self) -> usize {
+        self.points.len()
     }
 
     /// What the numbers refer to.
     pub fn describe(&self) -> String {
-        let (name, count) = (self.density.name(), self.points.len());
-        let half = self.density.half_width();
-        format!("{count} fresh points of {name}, grid of {DEFAULT_BINS} x {DEFAULT_BINS} over -{half}..{half}")
+        let (name, count, grid) = (&self.name, self.count(), format!("grid of {DEFAULT_BINS} x {DEFAULT_BINS}"));
+        match self.density.map(|density| density.half_width()) {
+            Some(half) => format!("{count} fresh points of {name}, {grid} over -{half}..{half}"),
+            None => {
+                let of = count + self.again.len();
+                format!("{count} of {of} points of {name}, {grid} around them; the others are behind kl_grid_floor")
+            }
+        }
     }
 
     /// The values of `kinds` for samples `[N, 2]`.
     pub fn measure(&self, samples: &[f32], kinds: &[MetricKind]) -> anyhow::Result<Vec<f64>> {
         let samples = samples.as_chunks::<2>().0;
-        let half = self.density.half_width();
-        let grid = Grid::new([-half, -half], 2.0 * half, DEFAULT_BINS)?;
+        let grid = &self.grid;
         let value = |kind: &MetricKind| match kind {
-            MetricKind::KlGrid => Ok(kl_grid(&self.points, samples, &grid)?),
-            MetricKind::KlGridFloor => Ok(kl_grid(&self.points, &self.again, &grid)?),
+            MetricKind::KlGrid => Ok(kl_grid(&self.points, samples, grid)?),
+            MetricKind::KlGridFloor => Ok(kl_grid(&self.points, &self.again, grid)?),
             MetricKind::EnergyDistance => Ok(energy_distance(&self.points, samples, DEFAULT_POINTS)?),
             MetricKind::ModesReached => Ok(self.coverage(samples)?.reached as f64),
             MetricKind::HighQuality => Ok(self.coverage(samples)?.high_quality),
@@ -57,8 +85,8 @@ impl PointReference {
 
     /// Which modes samples reach; an error for a density without separate modes.
     pub fn coverage(&self, samples: &[[f32; 2]]) -> anyhow::Result<ModeCoverage> {
-        let name = self.density.name();
-        let centres = self.density.modes().with_context(|| format!("{name} has no separate modes"))?;
+        let centres = self.density.and_then(|density| density.modes());
+        let centres = centres.with_context(|| format!("{} has no separate modes", self.name))?;
         Ok(mode_coverage(samples, &modes(&centres, &self.points), DEFAULT_REACHED)?)
     }
 }
@@ -103,6 +131,19 @@ mod tests {
                 assert!(values[0] == modes.len() as f64 && values[1] > 0.95, "{}: {values:?}", density.name());
             }
         }
+    }
+
+    #[test]
+    fn own_points_are_compared_with_themselves() {
+        let all = Density::TwoMoons.sample(20_000, 3);
+        let reference = PointReference::own("mine", &all).unwrap();
+        let kinds = [MetricKind::KlGrid, MetricKind::KlGridFloor, MetricKind::EnergyDistance];
+        let values = |points: &[[f32; 2]]| reference.measure(points.as_flattened(), &kinds).unwrap();
+        let perfect = values(&Density::TwoMoons.sample(10_000, 7));
+        assert!(perfect[0] < 1.3 * perfect[1] + 1e-3 && perfect[2].abs() < 0.01, "{perfect:?}");
+        let wrong = values(&Density::Rings.sample(10_000, 7));
+        assert!(wrong[0] > 10.0 * wrong[1] && wrong[2] > 0.02, "{wrong:?}");
+        assert!(PointReference::own("mine", &all[..3]).is_err());
     }
 
     #[test]

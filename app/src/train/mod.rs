@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use onestep_core::data::DataError;
 use onestep_core::session::{Command, Event, Flow, Request, Session, SessionError, Start};
 use onestep_core::train::{Config, Setup, TrainError, TrainingData, deal};
 
@@ -30,8 +31,8 @@ pub struct Args {
     /// Folder of runs; each run makes a numbered folder in it.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     outdir: PathBuf,
-    /// Go on with a run: `latest` in --outdir, a run's folder, or a checkpoint's. It keeps its settings; flags
-    /// may change those that may change while training.
+    /// Go on with a run: `latest` in --outdir, a run's folder, or a checkpoint's. It keeps its settings; environment and
+    /// flags may change those that may change while training, and say where its data are now.
     #[arg(long, value_name = "latest|PATH", conflicts_with_all = ["preset", "config", "transfer"])]
     resume: Option<PathBuf>,
     /// Start from the weights of a generator or denoiser of the same network, without a warm-up.
@@ -53,13 +54,6 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
-impl Args {
-    /// Whether an earlier run goes on.
-    pub fn resumes(&self) -> bool {
-        self.resume.is_some()
-    }
-}
-
 /// Trains.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut ranks = ranks::join()?;
@@ -68,7 +62,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let leads = ranks.as_ref().is_none_or(Ranks::leads);
     let request = together(&mut ranks, request(args))?;
-    let config = together(&mut ranks, own_config(&request, leads))?;
+    let config = together(&mut ranks, own_config(args, &request, leads))?;
     let config = match (&mut ranks, config) {
         (Some(ranks), config) => ranks.same_config(config.as_ref())?,
         (None, config) => config.expect("a process of its own leads"),
@@ -81,7 +75,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     interrupt::install(quiet)?;
     let (executor, choice) = together(&mut ranks, device::open_silently(&args.device, quiet))?;
     let data = with_bar(quiet, |on_progress| TrainingData::load(&config, on_progress));
-    let data = together(&mut ranks, data.map_err(Into::into))?;
+    let data = together(&mut ranks, data.map_err(|error| no_data(args, error)))?;
     let start = Instant::now();
     let clock = Box::new(move || start.elapsed());
     let mut session = match &mut ranks {
@@ -154,11 +148,14 @@ fn report(config: &Config, quiet: bool, json: bool) -> Box<dyn FnMut(Event) + Se
 }
 
 /// The settings as far as this process knows them: of a run that goes on, only the first needs to have the folder.
-fn own_config(request: &Request, leads: bool) -> anyhow::Result<Option<Config>> {
+fn own_config(args: &Args, request: &Request, leads: bool) -> anyhow::Result<Option<Config>> {
     if !leads && matches!(request.start, Start::Resume { .. }) {
         return Ok(None);
     }
-    request.config().map(Some).map_err(start_error)
+    request.config().map(Some).map_err(|error| match error {
+        SessionError::Knob(error) => args.settings.refused(error).into(),
+        other => start_error(other),
+    })
 }
 
 /// The slots of each process.
@@ -176,7 +173,7 @@ fn request(args: &Args) -> anyhow::Result<Request> {
     let outdir = Some(args.outdir.clone());
     let start = if let Some(path) = &args.resume {
         let path = if path.as_os_str() == "latest" { args.outdir.clone() } else { path.clone() };
-        Start::Resume { path, overrides: Box::new(args.settings.overrides.clone()) }
+        Start::Resume { path, overrides: Box::new(args.settings.changes()?) }
     } else {
         let (preset, config) = args.settings.resolve_named()?;
         let transfer = args.transfer.clone();
@@ -193,6 +190,16 @@ fn dry_run(config: Config, json: bool) -> anyhow::Result<()> {
     }
     print(serde_json::to_string_pretty(&setup.config)?)?;
     print(plan::summary(&setup, &plans))
+}
+
+/// What ends a run whose data can't be read.
+fn no_data(args: &Args, error: DataError) -> anyhow::Error {
+    match error {
+        DataError::NotFound { .. } if args.resume.is_some() => {
+            bad_input!("{error}; if the run's data have been moved, say where they are now with --data")
+        }
+        error => error.into(),
+    }
 }
 
 /// Before the first step everything but trouble with the device is a wrong request.

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use onestep_core::session::{End, Event};
 use onestep_core::train::Config;
 
-use crate::output::note;
+use crate::output::{note, visible};
 
 /// Shows events.
 pub struct Reporter {
@@ -107,7 +107,7 @@ impl Reporter {
     /// Writes a line. A reader that goes away (`head`, a terminal that closes) is no reason to stop a run: its folder
     /// has all that is told here.
     fn print(&self, text: &str) {
-        if let Err(error) = writeln!(std::io::stdout().lock(), "{text}")
+        if let Err(error) = writeln!(std::io::stdout().lock(), "{}", visible(text))
             && !self.unread.replace(true)
         {
             note(self.quiet, format_args!("stdout takes nothing any more ({error}); the run goes on, see its log.txt"));

@@ -24,6 +24,13 @@ pub(super) struct Decoded {
     pub channels: usize,
 }
 
+/// Bytes that a file will take decoded, at most, by what its header says.
+pub(super) fn decoded_bytes(bytes: &[u8]) -> u64 {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let size = reader.ok().and_then(|reader| reader.into_dimensions().ok());
+    size.map_or(0, |(width, height)| (4 * u64::from(width) * u64::from(height)).min(MAX_DECODED))
+}
+
 /// Decodes a file and applies the size and colours of `options`.
 pub(super) fn decode(bytes: &[u8], path: &Path, options: &LoadOptions) -> Result<Decoded, DataError> {
     let fail = |got: String, fix: &str| DataError::Format {

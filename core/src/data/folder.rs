@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use zip::ZipArchive;
 
-use super::decode::{Decoded, decode};
+use super::decode::{Decoded, decode, decoded_bytes};
 use super::layout::arrange;
 use super::{DataError, Dataset, LoadOptions, pixels, read};
 
-/// Files read before they are decoded together: enough work for every core.
+/// Files read before they are decoded together, and bytes after which no other is read or decoded with them: enough
+/// work for every core, in a memory that does not grow with what an archive says.
 const CHUNK: usize = 256;
+const CHUNK_BYTES: u64 = 128 << 20;
 /// Largest image file, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 /// Folders inside folders that are searched.
@@ -113,13 +115,14 @@ pub(super) fn load_zip(path: &Path, options: &LoadOptions) -> Result<Dataset, Da
         let name = name.map_or_else(|| format!("entry {i}"), std::borrow::Cow::into_owned);
         let entry = zip.by_index(i).map_err(|e| fail(&name, e))?;
         let inner = path.join(&name);
+        let limit = read::unpacked_limit(entry.compressed_size()).min(MAX_FILE);
         let mut bytes = Vec::new();
-        let mut limited = entry.take(MAX_FILE + 1);
+        let mut limited = entry.take(limit + 1);
         limited.read_to_end(&mut bytes).map_err(|got| read::read_error(&inner, "an image", got))?;
-        if bytes.len() as u64 > MAX_FILE {
+        if bytes.len() as u64 > limit {
             return Err(DataError::TooLarge {
                 path: inner,
-                limit: MAX_FILE,
+                limit,
                 what: "a larger file".into(),
                 fix: "take a smaller image".into(),
             });
@@ -163,13 +166,20 @@ fn load_items(
     let (paths, places): (Vec<_>, Vec<_>) = items.into_iter().unzip();
     let arranged = arrange(&paths, options.split, archive, source)?;
     let mut stack = Stack::new(source, arranged.keep.len(), options);
-    for chunk in arranged.keep.chunks(CHUNK) {
-        let files = chunk.iter().map(|&i| fetch(&places[i])).collect::<Result<Vec<_>, _>>()?;
+    let (mut files, mut size) = (Vec::new(), 0);
+    for (done, &i) in arranged.keep.iter().enumerate() {
+        let (path, bytes) = fetch(&places[i])?;
+        size += bytes.len() as u64 + decoded_bytes(&bytes);
+        files.push((path, bytes));
+        if files.len() < CHUNK && size < CHUNK_BYTES && done + 1 < arranged.keep.len() {
+            continue;
+        }
         // Collected before it is looked through, so that the first error in order wins.
         let decoded: Vec<_> = files.par_iter().map(|(path, bytes)| decode(bytes, path, options)).collect();
         for (image, (path, _)) in decoded.into_iter().zip(files) {
             stack.push(image?, path)?;
         }
+        (files, size) = (Vec::new(), 0);
     }
     let name = source.file_stem().unwrap_or_default().to_string_lossy();
     let data = stack.finish(name.into_owned())?.with_origin(source.display().to_string(), "unknown (your own files)");

@@ -9,7 +9,8 @@ use std::path::Path;
 use super::download::{self, DownloadOptions, Progress};
 use super::official::Official;
 use super::{
-    DataError, Dataset, LoadOptions, Split, cifar, embedded, folder, idx, idx_files, npy, npy_header, pixels, read,
+    DataError, Dataset, Density, LoadOptions, Split, cifar, embedded, folder, idx, idx_files, npy, npy_header, pixels,
+    read,
 };
 
 /// Loads `spec`, a name or a path, without showing the progress of a download.
@@ -52,7 +53,8 @@ pub fn load_with_progress(
 pub fn load_path(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
     options.check()?;
     if !path.exists() {
-        let names: Vec<&str> = Official::ALL.iter().map(|set| set.name()).collect();
+        let sets = Official::ALL.iter().map(|set| set.name());
+        let names: Vec<&str> = sets.chain(Density::ALL.iter().map(|density| density.name())).collect();
         return Err(DataError::NotFound {
             path: path.to_path_buf(),
             wanted: "a data set".into(),
@@ -94,9 +96,9 @@ fn load_file(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
             refuse("IDX labels", "give the file of the images; its labels are found beside it")
         }
         _ if head.starts_with(npy_header::MAGIC) => {
-            // The header is at most a few kilobytes; a megabyte leaves room.
-            let limit = options.max_bytes.saturating_add(1 << 20);
-            npy::parse_images(opened.read_all(limit, "a NumPy array")?, path)
+            let size = npy::images_size(head, path, options)?;
+            // One byte more than wanted tells a longer file.
+            npy::parse_images(opened.read_up_to(size + 1, "a NumPy array")?, path)
         }
         [b'P', b'K', 3 | 5, 4 | 6, ..] if opened.length.is_some() => folder::load_zip(path, options),
         _ if is_tar => cifar::load_tar(opened, options),

@@ -27,7 +27,7 @@ mod native {
     pub use super::cache::cache_dir;
     pub(crate) use super::download::hash_words;
     pub use super::download::{DownloadOptions, OnProgress, Progress, fetch, hash_file};
-    pub use super::embedded::embedded_mnist;
+    pub use super::embedded::{NAME as EMBEDDED, embedded_mnist};
     pub use super::error::{Attempt, DownloadProblem};
     pub use super::grid::save_grid;
     pub use super::load::{load, load_path, load_with_progress};

@@ -10,8 +10,17 @@ use std::path::Path;
 
 use super::dataset::{check_len, product};
 use super::npy_header::{Header, MAGIC, parse_header};
-use super::{DataError, Dataset};
+use super::{DataError, Dataset, LoadOptions, pixels};
 use crate::files::atomic_write;
+
+/// Bytes of a whole file of images, by the header at the start of `head`.
+pub(super) fn images_size(head: &[u8], path: &Path, options: &LoadOptions) -> Result<u64, DataError> {
+    let header = parse_header(head, path)?;
+    check_type(&header, path)?;
+    let shape = image_shape(&header.shape, path)?;
+    pixels::check_bytes(path, shape, options.max_bytes)?;
+    Ok(header.data_at as u64 + product(&shape).map_or(u64::MAX >> 1, |n| n as u64))
+}
 
 /// Images of a whole file: `uint8`, N x H x W or N x H x W x C with C 1 or 3.
 ///
@@ -37,6 +46,14 @@ pub fn parse_images(mut bytes: Vec<u8>, path: &Path) -> Result<Dataset, DataErro
 }
 
 fn check_type(header: &Header, path: &Path) -> Result<(), DataError> {
+    if let [_, columns] = header.shape[..] {
+        return Err(DataError::Format {
+            path: path.to_path_buf(),
+            wanted: "points (N x 2, float32) or images (N x H x W or N x H x W x C, uint8)".into(),
+            got: format!("dtype '{}' with {columns} columns", header.descr),
+            fix: "save two columns, x[:, :2].astype(np.float32), or x.reshape(N, H, W)".into(),
+        });
+    }
     let byte_type = matches!(header.descr.as_str(), "|u1" | "<u1" | ">u1" | "=u1" | "u1");
     let (got, fix) = if !byte_type {
         let fix = match header.descr.trim_start_matches(['<', '>', '|', '=']) {
@@ -67,7 +84,6 @@ fn image_shape(shape: &[usize], path: &Path) -> Result<[usize; 4], DataError> {
         }
         [_, _, _, 4] => "drop the transparency: save x[..., :3]",
         [_, 1 | 3, _, _] => "save x.transpose(0, 2, 3, 1): the channels come last",
-        [_, _] => "save x.reshape(N, H, W): one image has rows and columns",
         _ => "reshape the array",
     };
     Err(DataError::Format {

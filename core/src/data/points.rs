@@ -30,11 +30,18 @@ pub fn load_points(path: &Path) -> Result<Option<Vec<[f32; 2]>>, DataError> {
             fix: fix.to_owned(),
         })
     };
-    if !matches!(header.descr.as_str(), "<f4" | "=f4" | "f4") || header.fortran_order {
-        return refuse(format!("dtype '{}'", header.descr), "save np.ascontiguousarray(x, dtype='<f4')");
+    if !matches!(header.descr.as_str(), "<f4" | "=f4" | "f4") {
+        return refuse(format!("dtype '{}'", header.descr), "save x.astype('<f4')");
     }
-    if !(2..=MAX_POINTS).contains(&n) {
-        return refuse(format!("{n} points"), "save more, or fewer");
+    if header.fortran_order {
+        return refuse("one in Fortran order".into(), "save np.ascontiguousarray(x)");
+    }
+    if n < 2 {
+        let plural = if n == 1 { "" } else { "s" };
+        return refuse(format!("{n} point{plural}"), "save two points or more");
+    }
+    if n > MAX_POINTS {
+        return refuse(format!("{n} points"), "save fewer, such as x[:1000000]");
     }
     let wanted = header.data_at + 8 * n;
     let bytes = opened.read_up_to(wanted as u64 + 1, "points")?;
@@ -84,6 +91,15 @@ mod tests {
             let text = load_points(&path).unwrap_err().to_string();
             assert!(text.contains(word), "{text}");
         }
+        write_npy_f32(&path, &[1, 2], &[0.0; 2]).unwrap();
+        let text = load_points(&path).unwrap_err().to_string();
+        assert!(text.ends_with("got 1 point; save two points or more"), "{text}");
+        write_npy_f32(&path, &[2, 2], &[0.0; 4]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let fortran = String::from_utf8_lossy(&bytes[10..128]).replace("False", "True ");
+        std::fs::write(&path, [&bytes[..10], fortran.as_bytes(), &bytes[128..]].concat()).unwrap();
+        let text = load_points(&path).unwrap_err().to_string();
+        assert!(text.contains("got one in Fortran order; save np.ascontiguousarray"), "{text}");
         write_npy_u8(&path, &[2, 2], &[0; 4]).unwrap();
         assert!(load_points(&path).unwrap_err().to_string().contains("f4"));
         write_npy_u8(&path, &[2, 4, 4], &[0; 32]).unwrap();

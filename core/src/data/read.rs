@@ -1,4 +1,7 @@
 //! Opening files: gzip or not is decided by the first bytes, never by the name.
+//!
+//! Invariant: what is unpacked is bounded by the size of what is packed ([`unpacked_limit`]), so that no small file
+//! fills the memory.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
@@ -8,9 +11,35 @@ use flate2::read::MultiGzDecoder;
 
 use super::DataError;
 
-/// Bytes at the start of a file that tell the formats apart (a tar says so at 257).
-const HEAD: u64 = 512;
+/// Bytes at the start of a file that tell the formats apart (a tar says so at 257), and hold the header of an array.
+const HEAD: u64 = 4096;
+/// Packed images are rarely a tenth of what they unpack to.
+const UNPACKED_PER_BYTE: u64 = 16;
+/// Whatever the size of a file, it may unpack to so much.
+const UNPACKED_ANYWAY: u64 = 256 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// How many bytes a file or an entry of an archive of so many bytes may unpack to.
+pub(super) fn unpacked_limit(packed: u64) -> u64 {
+    packed.saturating_mul(UNPACKED_PER_BYTE).saturating_add(UNPACKED_ANYWAY)
+}
+
+/// Unpacked bytes, up to a limit.
+struct Limited<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            let times = UNPACKED_PER_BYTE;
+            io::Error::new(ErrorKind::FileTooLarge, format!("it unpacks to more than {times} times its size"))
+        })?;
+        Ok(count)
+    }
+}
 
 /// A file opened for reading, unpacked on the way if it is gzipped.
 pub(super) struct Opened {
@@ -18,7 +47,7 @@ pub(super) struct Opened {
     pub path: PathBuf,
     /// The unpacked bytes from the first one on.
     pub reader: Box<dyn Read>,
-    /// A copy of the first unpacked bytes, 512 or all that there are.
+    /// A copy of the first unpacked bytes, 4096 or all that there are.
     pub head: Vec<u8>,
     /// Length of the unpacked file, where it is known without unpacking it.
     pub length: Option<u64>,
@@ -41,8 +70,8 @@ pub(super) fn open(path: &Path) -> Result<Opened, DataError> {
     let start = take(&mut stored, 2).map_err(fail)?;
     let gzip = start == GZIP_MAGIC;
     let whole = Cursor::new(start).chain(stored);
-    let mut reader: Box<dyn Read> =
-        if gzip { Box::new(BufReader::new(MultiGzDecoder::new(whole))) } else { Box::new(whole) };
+    let unpacked = |whole| Limited { inner: MultiGzDecoder::new(whole), left: unpacked_limit(metadata.len()) };
+    let mut reader: Box<dyn Read> = if gzip { Box::new(BufReader::new(unpacked(whole))) } else { Box::new(whole) };
     let head = take(&mut reader, HEAD).map_err(fail)?;
     Ok(Opened {
         path: path.to_path_buf(),
@@ -91,6 +120,7 @@ pub(super) fn read_error(path: &Path, wanted: &str, got: io::Error) -> DataError
     let fix = match got.kind() {
         ErrorKind::NotFound => "check the spelling of the path",
         ErrorKind::PermissionDenied => "allow reading it",
+        ErrorKind::FileTooLarge => "if you trust it, unpack it yourself and give what is in it",
         ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => {
             "the file is damaged or cut short; get it again"
         }
@@ -124,11 +154,25 @@ mod tests {
             let path = folder.path().join(name);
             fs::write(&path, stored).unwrap();
             let opened = open(&path).unwrap();
-            assert_eq!(opened.head, text[..512], "{name}");
+            assert_eq!(opened.head, text, "{name}");
             assert_eq!(opened.read_all(2000, "x").unwrap(), text, "{name}");
             let text = open(&path).unwrap().read_all(1999, "x").unwrap_err().to_string();
             assert!(text.contains("1999"), "{text}");
         }
+    }
+
+    /// 13 MB of packed zeros took 3 GB of memory.
+    #[test]
+    fn a_small_file_that_unpacks_to_a_large_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bomb.npy.gz");
+        fs::write(&path, gzip(&vec![0; 4 << 20].repeat(80))).unwrap();
+        let text = open(&path).unwrap().read_all(u64::MAX - 1, "an array").unwrap_err().to_string();
+        assert!(
+            text.contains("bomb.npy.gz") && text.contains("16 times its size\"; if you trust it, unpack"),
+            "{text}"
+        );
+        assert_eq!(open(&path).unwrap().read_up_to(9, "an array").unwrap(), [0; 9], "what is asked for is given");
     }
 
     #[test]

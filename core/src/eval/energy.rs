@@ -1,4 +1,4 @@
-//! The energy distance between two sets of points of the plane.
+//! The energy distance between two sets of points of the plane, or of rows of any length.
 //!
 //! `2 E|X - Y| - E|X - X'| - E|Y - Y'|`, which is 0 only for equal distributions: Szekely and Rizzo, "Energy
 //! statistics: a class of statistics based on distances" (2013). It needs no grid and no bandwidth, but all pairs of
@@ -6,8 +6,9 @@
 
 use rayon::prelude::*;
 
+use super::distance::{Prepared, fold_distances};
 use super::planar::check;
-use super::{EvalError, at_least};
+use super::{EvalError, Rows, at_least};
 
 /// Points of each side that are compared by default: 75 million pairs, well below a second.
 pub const DEFAULT_POINTS: usize = 5_000;
@@ -30,6 +31,34 @@ pub fn energy_distance(x: &[[f32; 2]], y: &[[f32; 2]], limit: usize) -> Result<f
     let (n, m) = (x.len() as f64, y.len() as f64);
     let within = |points: &[[f64; 2]], n: f64| distance_sum(points, points) / (n * (n - 1.0));
     Ok(2.0 * distance_sum(&x, &y) / (n * m) - within(&x, n) - within(&y, m))
+}
+
+/// As [`energy_distance`], of rows such as images; of each side all are used, and both need at least 2.
+///
+/// Takes 2 D (N M + N^2 + M^2) floating-point operations.
+pub fn energy_of_rows(x: &Rows<'_>, y: &Rows<'_>) -> Result<f64, EvalError> {
+    for rows in [x, y] {
+        at_least(&format!("{}, rows", rows.what()), 2, rows.n())?;
+    }
+    let (n, m) = (x.n() as f64, y.n() as f64);
+    let between = row_distance_sum(x, y, false)? / (n * m);
+    let within = row_distance_sum(x, x, true)? / (n * (n - 1.0)) + row_distance_sum(y, y, true)? / (m * (m - 1.0));
+    Ok(2.0 * between - within)
+}
+
+/// Sum of all distances between a row of `x` and one of `y`; without those of a row and itself if both sides are one.
+fn row_distance_sum(x: &Rows<'_>, y: &Rows<'_>, is_one: bool) -> Result<f64, EvalError> {
+    let (queries, points) = Prepared::pair(x, y)?;
+    let sums = fold_distances(
+        &queries,
+        &points,
+        || 0.0,
+        |sum: &mut f64, i, first, squares| {
+            let terms = squares.iter().enumerate().filter(|(j, _)| !is_one || first + j != i);
+            *sum += terms.map(|(_, square)| f64::from(*square).sqrt()).sum::<f64>();
+        },
+    );
+    Ok(sums.iter().sum())
 }
 
 /// `limit` of the points, evenly spread.
@@ -92,6 +121,19 @@ mod tests {
         let (x, y) = ([[0.0, 0.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 4.0]]);
         // Between: 0, 4, 5, 3; within: 5 and 4.
         assert_eq!(energy_distance(&x, &y, 10).unwrap(), 2.0 * 12.0 / 4.0 - 5.0 - 4.0);
+    }
+
+    #[test]
+    fn rows_of_two_numbers_are_points() {
+        let (x, y) = (normal_points(4, 300), normal_points(5, 200));
+        let y: Vec<[f32; 2]> = y.iter().map(|p| [p[0] + 1.0, p[1]]).collect();
+        let wanted = energy_distance(&x, &y, 300).unwrap();
+        let rows = |points: &'static str, values: &[[f32; 2]]| (points, values.as_flattened().to_vec(), values.len());
+        let ((a, x, n), (b, y, m)) = (rows("x", &x), rows("y", &y));
+        let got = energy_of_rows(&Rows::new(a, &x, n, 2).unwrap(), &Rows::new(b, &y, m, 2).unwrap()).unwrap();
+        assert_near(got, wanted, 1e-5, "the same by a plain loop");
+        let one = Rows::new("one", &x[..2], 1, 2).unwrap();
+        assert!(matches!(energy_of_rows(&one, &one), Err(EvalError::TooFew { wanted: 2, got: 1, .. })));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum MetricKind {
     KlGridFloor,
     /// [`super::energy::energy_distance`].
     EnergyDistance,
+    /// [`super::energy::energy_of_rows`] of images, pixels from -1 to 1.
+    EnergyPixels,
     /// [`super::planar::ModeCoverage::reached`].
     ModesReached,
     /// [`super::planar::ModeCoverage::high_quality`].
@@ -41,7 +43,7 @@ pub enum MetricKind {
 
 impl MetricKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::FidLenet,
         Self::PrecisionLenet,
         Self::RecallLenet,
@@ -50,6 +52,7 @@ impl MetricKind {
         Self::KlGrid,
         Self::KlGridFloor,
         Self::EnergyDistance,
+        Self::EnergyPixels,
         Self::ModesReached,
         Self::HighQuality,
         Self::Copies,
@@ -77,6 +80,7 @@ impl MetricKind {
             Self::KlGrid => "kl_grid",
             Self::KlGridFloor => "kl_grid_floor",
             Self::EnergyDistance => "energy_distance",
+            Self::EnergyPixels => "energy_pixels",
             Self::ModesReached => "modes_reached",
             Self::HighQuality => "high_quality",
             Self::Copies => "copies",

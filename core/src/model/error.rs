@@ -66,6 +66,13 @@ pub enum ModelProblem {
         /// What the parser said.
         got: String,
     },
+    #[cfg(feature = "native")]
+    /// It is not what was written.
+    #[error("{part} is damaged: it is not what its checksum says; use another copy of the file, or an earlier one")]
+    Damaged {
+        /// Its header, or a tensor.
+        part: String,
+    },
     /// Written by another program.
     #[error("was not written by onestep ({got}); choose a model file that `onestep train` left")]
     Foreign {

@@ -48,7 +48,9 @@ impl ModelFile {
         if got > MAX_FILE_BYTES {
             return Err(ModelProblem::TooLarge { got, limit: MAX_FILE_BYTES }.in_file(&name));
         }
-        Self::from_bytes(&name, &std::fs::read(path).map_err(read)?)
+        let file = std::fs::File::open(path).map_err(read)?;
+        let (meta, tensors) = read_file(file, got).map_err(|problem| problem.in_file(&name))?;
+        Ok(Self { name, meta, tensors })
     }
 
     /// Reads the content of a file; `name` is for messages.
@@ -64,11 +66,7 @@ impl ModelFile {
 
     /// The flat parameters of the one network in a file that is not a state.
     pub fn own_parameters(&self) -> Result<Vec<f32>, ModelError> {
-        let layout = match self.meta.kind {
-            ModelKind::Ratio => self.meta.network.ratio_layout(),
-            ModelKind::Generator | ModelKind::Denoiser | ModelKind::State => self.meta.network.generator_layout(),
-        };
-        self.parameters("", &layout)
+        self.parameters("", &own_layout(&self.meta))
     }
 
     #[cfg(feature = "native")]
@@ -89,14 +87,54 @@ impl ModelFile {
     }
 
     fn write(&self, out: &mut impl Write, storage: Storage) -> io::Result<()> {
-        tensors::write(out, self.meta.entries(), &self.tensors, storage)
+        let entries = self.meta.entries();
+        #[cfg(feature = "native")]
+        let entries = super::checksums::seal(entries, &self.tensors, storage);
+        tensors::write(out, entries, &self.tensors, storage)
+    }
+}
+
+/// The layout of the one network in a file that is not a state.
+fn own_layout(meta: &ModelMeta) -> ParamLayout {
+    match meta.kind {
+        ModelKind::Ratio => meta.network.ratio_layout(),
+        ModelKind::Generator | ModelKind::Denoiser | ModelKind::State => meta.network.generator_layout(),
     }
 }
 
 fn decode(bytes: &[u8]) -> Result<(ModelMeta, Tensors), ModelProblem> {
     let header = Header::parse(bytes)?;
     let meta = ModelMeta::parse(header.metadata.as_deref())?;
-    Ok((meta, tensors::values(&header)?))
+    let tensors = tensors::values(&header, |[start, end]| Ok(&header.data[start..end]))?;
+    Ok((meta, tensors))
+}
+
+/// As [`decode`], of a file of so many bytes. What does not belong to the file's network is refused before it is read,
+/// and of the file's bytes one tensor is in memory at a time.
+#[cfg(feature = "native")]
+fn read_file(mut file: std::fs::File, length: u64) -> Result<(ModelMeta, Tensors), ModelProblem> {
+    use std::io::Read;
+    let fail = |got| ModelProblem::Read { got };
+    let mut head = Vec::new();
+    Read::by_ref(&mut file).take(8).read_to_end(&mut head).map_err(fail)?;
+    if let Some(start) = head.first_chunk() {
+        let rest = super::header::bytes_before_data(*start) - 8;
+        Read::by_ref(&mut file).take(rest).read_to_end(&mut head).map_err(fail)?;
+    }
+    let header = Header::parse_start(&head, length)?;
+    let meta = ModelMeta::parse(header.metadata.as_deref())?;
+    if meta.kind != ModelKind::State {
+        own_layout(&meta).check("", header.entries.iter().map(|entry| (&entry.name[..], &entry.shape[..])))?;
+    }
+    let tensors = tensors::values(&header, |[start, end]| {
+        let mut bytes = Vec::with_capacity(end - start);
+        Read::by_ref(&mut file).take((end - start) as u64).read_to_end(&mut bytes).map_err(fail)?;
+        if bytes.len() < end - start {
+            return Err(ModelProblem::Truncated { wanted: length, got: length - (end - start - bytes.len()) as u64 });
+        }
+        Ok(bytes)
+    })?;
+    Ok((meta, tensors))
 }
 
 #[cfg(test)]

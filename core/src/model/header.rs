@@ -2,7 +2,8 @@
 //!
 //! Eight bytes of length, JSON, then the data without gaps. Read here and not by the crate `safetensors`, whose
 //! derived code is a twentieth of the module that a browser loads; tests hold both against each other. Invariant: the
-//! tensors of a [`Header`] lie behind each other and fill the rest of the file.
+//! tensors of a [`Header`] lie behind each other and fill the rest of the file, so no more of a file is read than is
+//! there, and what a header says can be judged before.
 
 use super::ModelProblem;
 use crate::json::{FromJson, Json, parse};
@@ -33,20 +34,25 @@ pub(super) struct Header<'a> {
     pub metadata: Option<Metadata>,
     /// In the order of their data.
     pub entries: Vec<Entry>,
-    /// What comes after the header.
+    /// What of the file comes after the header.
     pub data: &'a [u8],
 }
 
 impl<'a> Header<'a> {
     /// The header of a file.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ModelProblem> {
+        Self::parse_start(bytes, bytes.len() as u64)
+    }
+
+    /// The header of a file of so many bytes, from all those before its data or more.
+    pub fn parse_start(bytes: &'a [u8], got: u64) -> Result<Self, ModelProblem> {
         let foreign = || ModelProblem::NotSafetensors { hint: hint(bytes) };
         let (Some(length), Some(b'{')) = (bytes.first_chunk(), bytes.get(START)) else { return Err(foreign()) };
         let length = u64::from_le_bytes(*length);
         if length > MAX_HEADER_BYTES {
             return Err(foreign());
         }
-        let (got, end) = (bytes.len() as u64, START as u64 + length);
+        let end = START as u64 + length;
         if got < end {
             return Err(ModelProblem::Truncated { wanted: end, got });
         }
@@ -61,6 +67,12 @@ impl<'a> Header<'a> {
         }
         Ok(Self { metadata, entries, data })
     }
+}
+
+/// How many bytes of a file there are before its data, from the first eight; at most what a header may have.
+#[cfg(feature = "native")]
+pub(super) fn bytes_before_data(start: [u8; START]) -> u64 {
+    START as u64 + u64::from_le_bytes(start).min(MAX_HEADER_BYTES)
 }
 
 /// What a file looks like that is something else.

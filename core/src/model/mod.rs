@@ -2,9 +2,11 @@
 //!
 //! A file carries its network's configuration, so that whoever opens it needs nothing else.
 //! Tensors have PyTorch-style names and axes. Invariant: a [`ModelFile`] that was opened has a
-//! network that can be built and finite numbers; everything else was refused with the file's
-//! name, what is wrong, and what to do.
+//! network that can be built, finite numbers and, if it names them, the right checksums; everything else was refused
+//! with the file's name, what is wrong, and what to do.
 
+#[cfg(feature = "native")]
+pub(crate) mod checksums;
 mod error;
 mod file;
 mod header;

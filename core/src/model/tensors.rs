@@ -74,27 +74,38 @@ pub(crate) fn write(
     text.resize(text.len().next_multiple_of(8), b' ');
     out.write_all(&(text.len() as u64).to_le_bytes())?;
     out.write_all(&text)?;
-    for x in tensors.values().flat_map(|tensor| &tensor.values) {
-        match storage {
-            Storage::F32 => out.write_all(&x.to_le_bytes())?,
-            Storage::F16 => out.write_all(&f16::from_f32(*x).to_le_bytes())?,
-        }
+    tensors.values().try_for_each(|tensor| out.write_all(&encoded(tensor, storage)))
+}
+
+/// A tensor's bytes in a file.
+pub(super) fn encoded(tensor: &Tensor, storage: Storage) -> Vec<u8> {
+    let values = tensor.values.iter();
+    match storage {
+        Storage::F32 => values.flat_map(|x| x.to_le_bytes()).collect(),
+        Storage::F16 => values.flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
     }
-    Ok(())
 }
 
 /// The strings in the header of a file, and its tensors, all of finite numbers.
 pub(crate) fn read(bytes: &[u8]) -> Result<(Option<Metadata>, Tensors), ModelProblem> {
     let header = Header::parse(bytes)?;
-    let tensors = values(&header)?;
+    let tensors = values(&header, |[start, end]| Ok(&header.data[start..end]))?;
     Ok((header.metadata, tensors))
 }
 
-/// The tensors of a file, all of finite numbers.
-pub(super) fn values(header: &Header<'_>) -> Result<Tensors, ModelProblem> {
+/// The tensors of a file, all of finite numbers; `read` gives bytes of its data, from the first to the last tensor.
+pub(super) fn values<B: AsRef<[u8]>>(
+    header: &Header<'_>,
+    mut read: impl FnMut([usize; 2]) -> Result<B, ModelProblem>,
+) -> Result<Tensors, ModelProblem> {
     let mut tensors = Tensors::new();
-    for Entry { name, dtype, shape, data: [start, end] } in &header.entries {
-        let data = &header.data[*start..*end];
+    #[cfg(feature = "native")]
+    let mut checksums = super::checksums::Checksums::of(header.metadata.as_ref(), header.entries.len())?;
+    for Entry { name, dtype, shape, data } in &header.entries {
+        let data = read(*data)?;
+        let data = data.as_ref();
+        #[cfg(feature = "native")]
+        checksums.check(name, data)?;
         let values: Vec<f32> = match &dtype[..] {
             "F32" => data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             "F16" => data.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),

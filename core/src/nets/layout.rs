@@ -91,7 +91,8 @@ impl ParamLayout {
     /// The store from the tensors whose names start with `prefix`. Every parameter must be there
     /// with its shape, and nothing else; the error tells of the first parameter that differs.
     pub fn from_tensors(&self, prefix: &str, tensors: &Tensors) -> Result<Vec<f32>, LayoutError> {
-        self.check(prefix, tensors)?; // before anything is allocated
+        // Before anything is allocated.
+        self.check(prefix, tensors.iter().map(|(name, tensor)| (&name[..], &tensor.shape[..])))?;
         let mut values = vec![0.0; self.len];
         for spec in &self.specs {
             let disk = &tensors[&format!("{prefix}{}", spec.name)].values;
@@ -102,23 +103,26 @@ impl ParamLayout {
         Ok(values)
     }
 
-    fn check(&self, prefix: &str, tensors: &Tensors) -> Result<(), LayoutError> {
-        let mut unknown: LiteMap<&str, &Tensor> =
-            tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor))).collect();
+    /// Whether tensors of these names and shapes are those of the network, as far as their names start with `prefix`.
+    pub(crate) fn check<'a>(
+        &self,
+        prefix: &str,
+        tensors: impl Iterator<Item = (&'a str, &'a [usize])>,
+    ) -> Result<(), LayoutError> {
+        let mut unknown: LiteMap<&str, &[usize]> =
+            tensors.filter_map(|(name, shape)| Some((name.strip_prefix(prefix)?, shape))).collect();
         for spec in &self.specs {
             let wanted = spec.disk.disk_shape(&spec.shape);
             let name = format!("{prefix}{}", spec.name);
-            let Some(tensor) = unknown.remove(&spec.name[..]) else {
+            let Some(got) = unknown.remove(&spec.name[..]) else {
                 return Err(LayoutError::Missing { name, wanted });
             };
-            if tensor.shape != wanted {
-                return Err(LayoutError::Shape { name, wanted, got: tensor.shape.clone() });
+            if *got != wanted {
+                return Err(LayoutError::Shape { name, wanted, got: got.to_vec() });
             }
         }
         match unknown.first() {
-            Some((name, tensor)) => {
-                Err(LayoutError::Unknown { name: format!("{prefix}{name}"), got: tensor.shape.clone() })
-            }
+            Some((name, got)) => Err(LayoutError::Unknown { name: format!("{prefix}{name}"), got: got.to_vec() }),
             None => Ok(()),
         }
     }

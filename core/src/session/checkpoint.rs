@@ -2,14 +2,16 @@
 //! the counters.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::SessionError;
-use super::folder::{RunFolder, meta, read_json, write_json};
-use crate::files::FileError;
+use super::folder::{RunFolder, meta};
+use crate::files::{FileError, atomic_write, sync_folder};
+use crate::model::checksums::of_bytes;
 use crate::model::{ModelFile, ModelKind, Storage};
 use crate::nets::Tensor;
 use crate::train::{Config, Counters, CountersV1, Recipe, Trainer, TrainingData};
@@ -17,7 +19,7 @@ use crate::train::{Config, Counters, CountersV1, Recipe, Trainer, TrainingData};
 /// Version of the checkpoint's content. Version 1 had the counters of the one method that there was.
 const VERSION: u32 = 2;
 
-/// What is not a tensor.
+/// What is not a tensor. Its file begins with a checksum of the rest.
 #[derive(Serialize, Deserialize)]
 pub(super) struct State {
     version: u32,
@@ -32,11 +34,17 @@ impl State {
     /// Reads `state.json` in a checkpoint's folder.
     pub fn read(checkpoint: &Path) -> Result<Self, SessionError> {
         let file = checkpoint.join("state.json");
-        let state: Self = read_json(&file, "resume an earlier checkpoint")?;
+        let wrong = |problem| SessionError::Folder { path: file.display().to_string(), problem };
+        let fix = "resume an earlier checkpoint";
+        let text = fs::read_to_string(&file).map_err(|e| wrong(format!("{e}; {fix}")))?;
+        if !is_as_written(&text) {
+            return Err(wrong(format!("is damaged: it is not what its checksum says; {fix}")));
+        }
+        let state: Self = serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged: {e}; {fix}")))?;
         if !(1..=VERSION).contains(&state.version) {
             let problem =
                 format!("has version {}, this program reads {VERSION}; use the program that wrote it", state.version);
-            return Err(SessionError::Folder { path: file.display().to_string(), problem });
+            return Err(wrong(problem));
         }
         Ok(state)
     }
@@ -80,6 +88,8 @@ impl RunFolder {
             fs::remove_dir_all(&path).map_err(|e| FileError::new(&path, "replace the folder", e))?;
         }
         fs::rename(&temporary, &path).map_err(|e| FileError::new(&path, "rename the folder", e))?;
+        // Before `latest.json` names it, and before an older one goes.
+        sync_folder(&self.path().join("checkpoints"));
         Ok(path)
     }
 }
@@ -111,8 +121,23 @@ async fn write_state(
     let config = Some(trainer.config().clone());
     let counters = serde_json::to_value(&trainer.counters).expect("numbers have a JSON form");
     let state = State { version: VERSION, counters, elapsed_secs: elapsed.as_secs_f64(), config };
-    let state = serde_json::to_value(state).expect("numbers have a JSON form");
-    write_json(&folder.join("state.json"), &state)
+    let text = sealed(&serde_json::to_string_pretty(&state).expect("numbers have a JSON form"));
+    Ok(atomic_write(folder.join("state.json"), |file| file.write_all(text.as_bytes()))?)
+}
+
+/// What is in front of the checksum of all that comes behind it.
+const SEAL: [&str; 2] = ["{\n  \"crc32\": \"", "\",\n"];
+
+/// An object of JSON on several lines with a checksum as its first entry.
+fn sealed(text: &str) -> String {
+    let rest = format!("{}\n", text.trim_start_matches("{\n"));
+    format!("{}{}{}{rest}", SEAL[0], of_bytes(rest.as_bytes()), SEAL[1])
+}
+
+/// Whether a text is as it was written, as far as it says so: those of earlier versions have no checksum.
+fn is_as_written(text: &str) -> bool {
+    let seal = text.strip_prefix(SEAL[0]).and_then(|rest| rest.split_once(SEAL[1]));
+    seal.is_none_or(|(sum, rest)| sum == of_bytes(rest.as_bytes()))
 }
 
 fn prefix(network: &str, store: &str) -> String {
@@ -136,7 +161,7 @@ pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, Sessi
     }
     // Everything is read before anything is written.
     let mut stores: Vec<(String, Vec<f32>)> = Vec::new();
-    let mut rest = model.tensors.clone();
+    let mut rest = model.tensors;
     for network in &trainer.recipe().networks {
         for store in network.state() {
             let prefix = prefix(network.name, store);

@@ -34,6 +34,15 @@ pub enum SessionError {
         /// What is wrong, and the fix.
         problem: String,
     },
+    #[cfg(feature = "native")]
+    /// A checkpoint that cannot be read.
+    #[error("{error}; {left}")]
+    Checkpoint {
+        /// Why.
+        error: Box<Self>,
+        /// What to go on from instead.
+        left: String,
+    },
 }
 
 impl From<ExecError> for SessionError {

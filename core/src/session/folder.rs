@@ -8,9 +8,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::SessionError;
+use super::find::{checkpoints, number_of_run};
 use super::message::Event;
 use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
+use super::tidy::{PARTS, Place, forget_later, point_at, set_aside_later, sweep_run};
 use crate::data::save_grid;
 use crate::files::{FileError, atomic_write};
 use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
@@ -21,8 +23,44 @@ pub struct RunFolder {
     path: PathBuf,
     /// Its `config.json`, as far as the run is.
     pub(super) settings: RunSettings,
-    log: fs::File,
-    statistics: fs::File,
+    log: Lines,
+    statistics: Lines,
+    /// Held as long as the run goes on.
+    _folder: Option<fs::File>,
+}
+
+/// A file of lines; if somebody removes it, another one begins.
+struct Lines {
+    path: PathBuf,
+    file: fs::File,
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Self, FileError> {
+        let opened = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let file = opened.map_err(|e| FileError::new(&path, "open the file", e))?;
+        Ok(Self { path, file })
+    }
+
+    /// Adds a line; a failure to do so must not end a run.
+    fn add(&mut self, line: impl std::fmt::Display) {
+        if !self.path.exists()
+            && let Ok(another) = Self::open(self.path.clone())
+        {
+            tracing::warn!("{}: is gone; another one begins here", self.path.display());
+            let _ = another.file.try_lock();
+            self.file = another.file;
+        }
+        if let Err(error) = writeln!(self.file, "{line}") {
+            tracing::warn!("{}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Whether a file or folder is locked by another program. A file system without locks says so by another error, and
+/// does without.
+fn is_locked(file: &fs::File) -> bool {
+    matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
 }
 
 /// Pixels of a picture of points.
@@ -34,12 +72,12 @@ impl RunFolder {
         let config = &settings.config;
         fs::create_dir_all(outdir).map_err(|e| FileError::new(outdir, "create the folder", e))?;
         let entries = fs::read_dir(outdir).map_err(|e| FileError::new(outdir, "list the folder", e))?;
-        let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.get(..5)?.parse::<u32>().ok());
+        let numbers = entries.flatten().filter_map(|entry| number_of_run(&entry.path()));
         let number = numbers.max().map_or(0, |n| n + 1);
         let name: String = data.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
         let path = outdir.join(format!("{number:05}-{name}-{}-b{}", config.method, config.batch));
         fs::create_dir(&path).map_err(|e| FileError::new(&path, "create the folder", e))?;
-        for part in ["samples", "checkpoints", "snapshots"] {
+        for part in PARTS {
             let part = path.join(part);
             fs::create_dir(&part).map_err(|e| FileError::new(&part, "create the folder", e))?;
         }
@@ -49,19 +87,32 @@ impl RunFolder {
 
     /// An existing run's folder.
     pub(super) fn open(path: &Path, settings: RunSettings) -> Result<Self, SessionError> {
-        let append = |name: &str| {
-            let file = path.join(name);
-            let opened = fs::OpenOptions::new().create(true).append(true).open(&file);
-            opened.map_err(|e| FileError::new(&file, "open the file", e))
-        };
-        let log = append("log.txt")?;
-        // Two programs that train in one folder would write over each other's checkpoints. A file
-        // system without locks says so by another error, and does without.
-        if let Err(fs::TryLockError::WouldBlock) = log.try_lock() {
+        let log = Lines::open(path.join("log.txt"))?;
+        // Two programs that train in one folder would write over each other's checkpoints. The log is locked, and the
+        // folder, where that can be opened, since a log can be removed.
+        let folder = fs::File::open(path).ok();
+        if is_locked(&log.file) || folder.as_ref().is_some_and(is_locked) {
             let problem = "another program is training in this folder; wait until it ends".to_owned();
             return Err(SessionError::Folder { path: path.display().to_string(), problem });
         }
-        Ok(Self { path: path.to_owned(), settings, log, statistics: append("stats.jsonl")? })
+        sweep_run(path);
+        let statistics = Lines::open(path.join("stats.jsonl"))?;
+        Ok(Self { path: path.to_owned(), settings, log, statistics, _folder: folder })
+    }
+
+    /// Goes on from a checkpoint. What the run wrote later is written anew or, if it goes back to another future, set
+    /// aside, in a folder that is returned.
+    pub(super) fn go_on(&mut self, from: &Path, place: &Place, rewinds: bool) -> Result<Option<PathBuf>, SessionError> {
+        let aside = if rewinds {
+            let aside = set_aside_later(&self.path, place, &RunSettings::read(&self.path)?)?;
+            point_at(&self.path, from)?;
+            aside
+        } else {
+            forget_later(&self.path, place)?;
+            None
+        };
+        self.statistics = Lines::open(self.path.join("stats.jsonl"))?;
+        Ok(aside)
     }
 
     /// Writes down the changes that were made, and `to_come`: those that a resumed run has yet to make again.
@@ -73,8 +124,8 @@ impl RunFolder {
 
     /// Whether some program is training in the folder.
     pub fn is_busy(path: &Path) -> bool {
-        let log = fs::File::open(path.join("log.txt"));
-        log.is_ok_and(|log| matches!(log.try_lock(), Err(fs::TryLockError::WouldBlock)))
+        let files = [path.to_owned(), path.join("log.txt")].into_iter().filter_map(|file| fs::File::open(file).ok());
+        files.into_iter().any(|file| is_locked(&file))
     }
 
     /// Where it is.
@@ -96,16 +147,12 @@ impl RunFolder {
                 for (name, value) in values {
                     line[name] = (*value).into();
                 }
-                if let Err(error) = writeln!(self.statistics, "{line}") {
-                    tracing::warn!("stats.jsonl: {error}");
-                }
+                self.statistics.add(line);
                 return;
             }
             other => serde_json::to_string(other).unwrap_or_default(),
         };
-        if let Err(error) = writeln!(self.log, "{line}") {
-            tracing::warn!("log.txt: {error}");
-        }
+        self.log.add(line);
     }
 
     /// The picture of real data.
@@ -150,18 +197,9 @@ impl RunFolder {
 
     /// Points `latest.json` at a complete checkpoint and removes the oldest ones.
     pub(super) fn finish_checkpoint(&self, state: &Path, keep: usize) -> Result<(), SessionError> {
-        let name = state.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        write_json(&self.path.join("latest.json"), &serde_json::json!({ "checkpoint": name }))?;
-        let parent = self.path.join("checkpoints");
-        let Ok(entries) = fs::read_dir(&parent) else { return Ok(()) };
-        let mut states: Vec<PathBuf> = entries
-            .flatten()
-            .map(|e| e.path())
-            .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("state-")))
-            .collect();
-        states.sort();
-        for old in states.iter().rev().skip(keep.max(1)).filter(|old| old.as_path() != state) {
-            if let Err(error) = fs::remove_dir_all(old) {
+        point_at(&self.path, state)?;
+        for (_, old) in checkpoints(&self.path).into_iter().skip(keep.max(1)).filter(|(_, old)| old != state) {
+            if let Err(error) = fs::remove_dir_all(&old) {
                 tracing::warn!("{}: {error}", old.display());
             }
         }

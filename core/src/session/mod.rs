@@ -11,6 +11,8 @@
 mod checkpoint;
 mod error;
 #[cfg(feature = "native")]
+mod find;
+#[cfg(feature = "native")]
 mod folder;
 #[cfg(feature = "native")]
 mod group;
@@ -20,6 +22,8 @@ mod picture;
 mod request;
 #[cfg(feature = "native")]
 mod settings;
+#[cfg(feature = "native")]
+mod tidy;
 mod views;
 
 pub use error::SessionError;
@@ -182,7 +186,7 @@ impl Session {
         let flow = self.advance_unguarded().await;
         #[cfg(feature = "native")]
         if let (Err(SessionError::Train(TrainError::NonFinite { .. })), Some(folder)) = (&flow, &self.folder)
-            && let Ok(kept) = request::latest_checkpoint(folder.path())
+            && let Ok(kept) = find::latest_checkpoint(folder.path())
         {
             let message = format!("the last good state is {}; --resume goes on from there", kept.display());
             self.tell(Event::Warning { message });
@@ -223,6 +227,10 @@ impl Session {
         }
         if let Some(end) = end {
             self.tell_progress(true);
+            #[cfg(feature = "native")]
+            if end == End::Finished && self.last_snapshot.is_none() && self.folder.is_some() {
+                self.tell_nothing_left();
+            }
             let snapshot = self.last_snapshot.clone();
             self.tell(Event::Done { end, snapshot });
             return Ok(Flow::End);
@@ -260,10 +268,19 @@ impl Session {
     }
 
     fn finished(&self) -> bool {
+        self.limit().is_some()
+    }
+
+    /// The setting that ends the run here.
+    fn limit(&self) -> Option<&'static str> {
         let config = self.trainer.config();
-        let out_of_time = config.minutes > 0.0 && self.elapsed().as_secs_f32() >= 60.0 * config.minutes;
-        let out_of_images = config.duration > 0 && self.images() >= config.duration * 1000;
-        out_of_time || out_of_images || (self.trainer.in_last_phase() && self.trainer.phase_is_over())
+        if config.minutes > 0.0 && self.elapsed().as_secs_f32() >= 60.0 * config.minutes {
+            return Some("minutes");
+        }
+        if config.duration > 0 && self.images() >= config.duration * 1000 {
+            return Some("duration");
+        }
+        (self.trainer.in_last_phase() && self.trainer.phase_is_over()).then_some("steps")
     }
 
     /// One turn.

@@ -1,18 +1,16 @@
 //! How a session starts: a new run, a resumed one, or one that begins with given weights.
 
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use super::checkpoint::{self, State};
-use super::folder::read_json;
-use super::settings::{Change, RunSettings, Transfer};
+use super::find::{find_checkpoint, latest_checkpoint, offer, wrong};
+use super::settings::{Change, Pinned, RunSettings, Transfer, place_of};
+use super::tidy::Place;
 use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
 use crate::model::{ModelFile, ModelKind};
-use crate::train::{Config, Group, KnobError, Need, Overrides, Setup, TrainingData};
+use crate::train::{Config, Group, Knob, KnobError, Need, Overrides, Setup, TrainingData};
 
 /// Where a run starts from.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,49 +43,13 @@ pub struct Request {
     pub outdir: Option<PathBuf>,
 }
 
-#[derive(Deserialize)]
-struct Latest {
-    checkpoint: String,
-}
-
-fn wrong(path: &Path, problem: impl Into<String>) -> SessionError {
-    SessionError::Folder { path: path.display().to_string(), problem: problem.into() }
-}
-
-/// The run folder and checkpoint folder that `path` means.
-fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
-    let fix = "choose the folder of a run, such as runs/00000-mnist-diffratio-b64";
-    if path.join("state.json").is_file() {
-        let run = path.parent().and_then(Path::parent).ok_or_else(|| wrong(path, fix))?;
-        return Ok((run.to_owned(), path.to_owned()));
-    }
-    let mut run = path.to_owned();
-    if !run.join("config.json").is_file() {
-        let entries = fs::read_dir(path).map_err(|e| wrong(path, format!("{e}; {fix}")))?;
-        let mut runs: Vec<PathBuf> =
-            entries.flatten().map(|e| e.path()).filter(|p| p.join("latest.json").is_file()).collect();
-        runs.sort();
-        run = runs.pop().ok_or_else(|| wrong(path, format!("holds no run with a checkpoint; {fix}")))?;
-    }
-    let checkpoint = latest_checkpoint(&run)?;
-    Ok((run, checkpoint))
-}
-
-/// The checkpoint that `latest.json` names.
-pub(super) fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
-    let latest: Latest = read_json(&run.join("latest.json"), "the run has no complete checkpoint yet; start it anew")?;
-    if latest.checkpoint.contains(['/', '\\']) {
-        return Err(wrong(&run.join("latest.json"), "names a folder elsewhere; choose a checkpoint's folder instead"));
-    }
-    Ok(run.join("checkpoints").join(latest.checkpoint))
-}
-
 impl Request {
     /// The settings that the session will have: what a dry run prints.
     pub fn config(&self) -> Result<Config, SessionError> {
         let config = match &self.start {
             Start::New { config, transfer, .. } => {
                 let mut config = (**config).clone();
+                config.data = place_of(&config.data);
                 if transfer.is_some() {
                     config.warmup_steps = 0;
                 } else if config.method.get().needs.contains(&Need::Teacher) && config.warmup_steps == 0 {
@@ -130,35 +92,43 @@ impl Resumption {
     fn find(path: &Path, overrides: &Overrides) -> Result<Self, SessionError> {
         let (run, checkpoint) = find_checkpoint(path)?;
         let mut settings = RunSettings::read(&run)?;
-        let state = State::read(&checkpoint)?;
+        let state = State::read(&checkpoint).map_err(|error| offer(&run, error))?;
         let step = state.step();
         let begin = settings.changes.partition_point(|change| change.step < step);
         let mut to_come = settings.changes.split_off(begin);
-        let rewinds = latest_checkpoint(&run).is_ok_and(|latest| latest.file_name() != checkpoint.file_name());
+        let rewinds = latest_checkpoint(&run).map_or(true, |latest| latest.file_name() != checkpoint.file_name());
         if rewinds {
             to_come.retain(|change| change.step == step);
         }
-        let saved = state.config.unwrap_or_else(|| settings.config.clone());
-        saved.method.get().check(overrides)?;
+        let mut overrides = overrides.clone();
+        if let Some(place) = overrides.data.take() {
+            settings.move_data(&place)?;
+        }
+        let mut saved = state.config.unwrap_or_else(|| settings.config.clone());
+        saved.data.clone_from(&settings.config.data);
+        saved.method.get().check(&overrides)?;
         let mut changed = saved.clone();
         for change in to_come.iter().filter(|change| change.step == step) {
             changed.set_live(&change.knob, &change.value)?;
         }
         let before = changed.clone();
-        changed.apply(overrides);
+        changed.apply(&overrides);
         changed.validate()?;
-        if changed.clone().with_live_of(&saved) != saved {
-            return Err(wrong(
-                &run,
-                "a resumed run keeps its settings; only live ones (such as --steps or --lr-critic) can change",
-            ));
-        }
         let named = overrides.names();
+        let mut wanted = Vec::new();
+        for knob in named.iter().filter(|knob| before.text_of(knob) != changed.text_of(knob)) {
+            let (has, value) = (before.text_of(knob), changed.text_of(knob));
+            if Knob::find(knob).is_some_and(|knob| !knob.is_live()) {
+                let problem = format!(
+                    "this run has {has}, and a resumed run keeps its settings; only live ones (such as --steps or \
+                     --lr-critic) can change"
+                );
+                return Err(KnobError { knob: (*knob).to_owned(), value, problem }.into());
+            }
+            wanted.push(Change { step, knob: (*knob).to_owned(), value });
+        }
         to_come.retain(|change| change.step == step || !named.contains(&&*change.knob));
-        let differs = |knob: &&&str| before.text_of(knob) != changed.text_of(knob);
-        let wanted = named.iter().filter(differs);
-        let wanted = wanted.map(|knob| Change { step, knob: (*knob).to_owned(), value: changed.text_of(knob) });
-        Ok(Self { wanted: wanted.collect(), run, checkpoint, step, saved, settings, to_come, rewinds })
+        Ok(Self { run, checkpoint, step, saved, settings, to_come, wanted, rewinds })
     }
 
     /// The settings with which it goes on.
@@ -214,6 +184,7 @@ impl Session {
                     let settings = RunSettings {
                         preset: preset.clone(),
                         config: session.trainer.config().clone(),
+                        data: Pinned::of(&session.data),
                         transfer: transfer.as_deref().map(Transfer::of).transpose()?,
                         changes: Vec::new(),
                     };
@@ -224,18 +195,24 @@ impl Session {
                 Ok(session)
             }
             Start::Resume { path, overrides } => {
-                let found = Resumption::find(path, overrides)?;
+                let mut found = Resumption::find(path, overrides)?;
+                found.settings.pin(&data).map_err(|problem| wrong(&found.run, problem))?;
                 let mut session = Self::new(executor, Setup { config: found.saved, ..setup }, data, sink, clock)?;
                 if let Some((group, slots)) = group {
                     session.join(group, slots);
                 }
-                session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)?;
+                session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)
+                    .map_err(|error| offer(&found.run, error))?;
                 session.saved_at = Some(session.iterations());
-                let folder = RunFolder::open(&found.run, found.settings)?;
-                if found.rewinds {
-                    // The old future must not come back when the new one is gone on with.
-                    folder.save_changes(&found.to_come)?;
+                let mut folder = RunFolder::open(&found.run, found.settings)?;
+                let place = Place { step: session.iterations(), images: session.images() };
+                if let Some(aside) = folder.go_on(&found.checkpoint, &place, found.rewinds)? {
+                    let message =
+                        format!("went back to step {}; what came later is now in {}", place.step, aside.display());
+                    session.untold.push(Event::Warning { message });
                 }
+                // The old future must not come back when the new one is gone on with, and data may have moved.
+                folder.save_changes(&found.to_come)?;
                 session.folder = Some(folder);
                 session.to_come = found.to_come.into();
                 session.make_changes();
@@ -245,6 +222,16 @@ impl Session {
                 Ok(session)
             }
         }
+    }
+}
+
+impl Session {
+    /// Why a run that goes on ends without a step.
+    pub(super) fn tell_nothing_left(&mut self) {
+        let Some(limit) = self.limit() else { return };
+        let (step, value) = (self.iterations(), self.trainer.config().text_of(limit));
+        let message = format!("nothing is left to do at step {step}: {limit} is {value}; raise it to go on");
+        self.tell(Event::Warning { message });
     }
 }
 

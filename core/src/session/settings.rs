@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::{read_json, write_json};
 use super::{Event, Session, SessionError};
-use crate::data::hash_file;
+use crate::data::{Density, EMBEDDED, Official, hash_file};
 use crate::files::FileError;
-use crate::train::{Config, Kind, Knob};
+use crate::train::{Config, Kind, Knob, KnobError, TrainingData};
 
 /// A setting that got a new value while the run went on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,32 @@ impl Transfer {
     }
 }
 
+/// What the run's data were when it began: a run goes on with the same ones only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pinned {
+    /// Points or images.
+    pub rows: usize,
+    /// Of each.
+    pub shape: Vec<usize>,
+    /// Of all numbers and labels.
+    pub sha256: String,
+}
+
+impl Pinned {
+    /// Those of data that were read; a density is computed from the settings.
+    pub fn of(data: &TrainingData) -> Option<Self> {
+        let (rows, shape) = (data.spec.rows, data.spec.shape.clone());
+        data.density.is_none().then(|| Self { rows, shape, sha256: data.hash() })
+    }
+}
+
+/// Where data are: the same from every folder. Names of known data stay names.
+pub(super) fn place_of(data: &str) -> String {
+    let is_name = Density::parse(data).is_ok() || data == EMBEDDED || Official::parse(data).is_some();
+    let whole = std::path::absolute(data).ok().filter(|path| !is_name && path.exists());
+    whole.map_or_else(|| data.to_owned(), |path| path.display().to_string())
+}
+
 /// What `config.json` holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RunSettings {
@@ -56,6 +82,9 @@ pub(super) struct RunSettings {
     pub preset: String,
     /// Every setting at the start, resolved.
     pub config: Config,
+    /// What its data were; runs of earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Pinned>,
     /// Where the first weights came from, if not from chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
@@ -68,6 +97,38 @@ impl RunSettings {
     /// Those of the run in this folder.
     pub fn read(run: &Path) -> Result<Self, SessionError> {
         read_json(&run.join("config.json"), "choose another run")
+    }
+
+    /// Takes data from another place from now on: the same ones, which [`RunSettings::pin`] sees to.
+    pub fn move_data(&mut self, place: &str) -> Result<(), SessionError> {
+        let place = place_of(place);
+        if place != place_of(&self.config.data) && self.data.is_none() {
+            let problem = format!("this run trains on {}, and a resumed run keeps its settings", self.config.data);
+            return Err(KnobError { knob: "data".to_owned(), value: place, problem }.into());
+        }
+        self.config.data = place;
+        Ok(())
+    }
+
+    /// Whether these are the data that the run began with; a run that did not say so says it from now on.
+    pub fn pin(&mut self, data: &TrainingData) -> Result<(), String> {
+        let now = Pinned::of(data);
+        match (self.data.take(), &now) {
+            (Some(then), Some(now)) if then != *now => {
+                let differs = if (then.rows, &then.shape) == (now.rows, &now.shape) {
+                    "other content".to_owned()
+                } else {
+                    format!("{} of {:?} instead of {} of {:?}", now.rows, now.shape, then.rows, then.shape)
+                };
+                return Err(format!(
+                    "its data have changed: {} holds {differs}; give the place of the old data with --data, or start \
+                     another run, with --transfer and a snapshot of this one to keep what it has learned",
+                    self.config.data
+                ));
+            }
+            _ => self.data = now,
+        }
+        Ok(())
     }
 
     /// Replaces the file.

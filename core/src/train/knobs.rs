@@ -107,7 +107,8 @@ macro_rules! knobs {
                 #[cfg_attr(feature = "cli", arg(
                     long,
                     value_name = "VALUE",
-                    help_heading = "Settings of the run"
+                    help_heading = "Settings of the run",
+                    value_parser = |text: &str| parse::<$type>(stringify!($name), text).map_err(|error| error.problem)
                     $(, num_args = 0..=1, default_missing_value = $alone)?
                 ))]
                 $(#[cfg_attr(feature = "cli", arg(alias = $old_flag))] #[serde(alias = $old)])?
@@ -180,6 +181,12 @@ macro_rules! knobs {
                 let mut names = Vec::new();
                 $(if self.$name.is_some() { names.push(stringify!($name)); })*
                 names
+            }
+
+            /// These settings over those of `below`.
+            #[must_use]
+            pub fn over(self, below: Self) -> Self {
+                Self { $($name: self.$name.or(below.$name),)* }
             }
 
             /// Forgets the settings that are not to be kept.
@@ -417,7 +424,10 @@ where
     value.parse().map_err(|e: T::Err| KnobError {
         knob: name.to_owned(),
         value: value.to_owned(),
-        problem: e.to_string(),
+        problem: match Knob::find(name).and_then(|knob| knob.range) {
+            Some((lo, hi)) => format!("wanted a number in {lo}..={hi}"),
+            None => e.to_string(),
+        },
     })
 }
 

@@ -6,6 +6,10 @@ mod bench;
 mod claim;
 #[cfg(unix)]
 mod compare;
+mod crash;
+mod inputs;
+mod mutants;
+mod runs;
 #[cfg(unix)]
 mod signals;
 
@@ -200,7 +204,7 @@ fn config_files_and_environment_are_layers_with_named_errors() {
     write("typo.json", "{\n\"bach\": 3}");
     config(&["--config", "typo.json"], &[]).fails(2, &["typo.json", "line 2", "bach"]);
     #[cfg(unix)]
-    config(&["--config", "/dev/zero"], &[]).fails(2, &["/dev/zero", "longer than any file of settings"]);
+    config(&["--config", "/dev/zero"], &[]).fails(2, &["/dev/zero", "device or pipe"]);
     let mistyped = config(&[], &[("ONESTEP_STEP", "100")]);
     assert!(mistyped.stderr.contains("ONESTEP_STEP has no effect: there is no such setting"), "{}", mistyped.stderr);
     write("nan.toml", "lr_critic = nan");

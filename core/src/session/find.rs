@@ -1,0 +1,100 @@
+//! Which run and which checkpoint a path means, and what is left if that one is damaged.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::SessionError;
+use super::checkpoint::State;
+use super::folder::read_json;
+use crate::model::ModelFile;
+
+#[derive(Deserialize)]
+struct Latest {
+    checkpoint: String,
+}
+
+pub(super) fn wrong(path: &Path, problem: impl Into<String>) -> SessionError {
+    SessionError::Folder { path: path.display().to_string(), problem: problem.into() }
+}
+
+/// The number that the name of a run's folder begins with.
+pub(super) fn number_of_run(path: &Path) -> Option<u64> {
+    let (number, _) = path.file_name()?.to_str()?.split_once('-')?;
+    if number.len() < 5 { None } else { number.parse().ok() }
+}
+
+/// What is in a folder; nothing if it can't be read.
+pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// The checkpoints of a run that have their final names, with their steps, the last one first.
+pub(super) fn checkpoints(run: &Path) -> Vec<(u64, PathBuf)> {
+    let step = |path: &Path| path.file_name()?.to_str()?.strip_prefix("state-")?.parse().ok();
+    let found = entries(&run.join("checkpoints")).into_iter();
+    let mut found: Vec<(u64, PathBuf)> = found.filter_map(|path| Some((step(&path)?, path))).collect();
+    found.sort_by(|a, b| b.cmp(a));
+    found
+}
+
+/// The run folder and checkpoint folder that `path` means.
+pub(super) fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
+    let fix = "choose the folder of a run, such as runs/00000-mnist-diffratio-b64";
+    if path.join("state.json").is_file() {
+        let run = path.parent().and_then(Path::parent).ok_or_else(|| wrong(path, fix))?;
+        return Ok((run.to_owned(), path.to_owned()));
+    }
+    let run = if path.join("config.json").is_file() { path.to_owned() } else { newest_run(path, fix)? };
+    let checkpoint = latest_checkpoint(&run)?;
+    Ok((run, checkpoint))
+}
+
+/// The run that was begun last in a folder of runs.
+fn newest_run(path: &Path, fix: &str) -> Result<PathBuf, SessionError> {
+    fs::read_dir(path).map_err(|e| wrong(path, format!("{e}; {fix}")))?;
+    let mut runs: Vec<PathBuf> = entries(path)
+        .into_iter()
+        .filter(|run| run.is_dir() && (number_of_run(run).is_some() || run.join("config.json").is_file()))
+        .collect();
+    runs.sort_by_key(|run| (number_of_run(run), run.clone()));
+    let begun = |run: &&PathBuf| run.join("latest.json").is_file();
+    match (runs.last(), runs.iter().rfind(begun)) {
+        (Some(newest), Some(other)) if newest != other => Err(wrong(
+            newest,
+            format!(
+                "this newest run ended before its first checkpoint; start it anew, or go on with the one before: {}",
+                other.display()
+            ),
+        )),
+        (_, Some(newest)) => Ok(newest.clone()),
+        _ => Err(wrong(path, format!("holds no run with a checkpoint; {fix}"))),
+    }
+}
+
+/// The checkpoint that `latest.json` names.
+pub(super) fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
+    let file = run.join("latest.json");
+    if !file.exists() && checkpoints(run).is_empty() {
+        return Err(wrong(run, "has no complete checkpoint yet; start it anew"));
+    }
+    let latest: Latest = read_json(&file, "choose a checkpoint's folder instead").map_err(|e| offer(run, e))?;
+    if latest.checkpoint.contains(['/', '\\']) {
+        return Err(offer(run, wrong(&file, "names a folder elsewhere; choose a checkpoint's folder instead")));
+    }
+    Ok(run.join("checkpoints").join(latest.checkpoint))
+}
+
+/// An error of a damaged checkpoint, with the one to go on from instead.
+pub(super) fn offer(run: &Path, error: SessionError) -> SessionError {
+    let is_whole =
+        |path: &PathBuf| State::read(path).is_ok() && ModelFile::open(path.join("state.safetensors")).is_ok();
+    let left = match checkpoints(run).into_iter().map(|(_, path)| path).find(is_whole) {
+        Some(path) => format!("the newest whole checkpoint is {}", path.display()),
+        None => {
+            "no checkpoint of this run is whole: start anew, perhaps with --transfer and one of its snapshots".into()
+        }
+    };
+    SessionError::Checkpoint { error: Box::new(error), left }
+}

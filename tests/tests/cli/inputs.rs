@@ -1,0 +1,143 @@
+//! Data and files of a person's own: what is measured of them, what is said of them, and how much memory they take.
+
+use std::path::Path;
+
+use onestep_core::data::{Density, write_npy_f32, write_npy_u8};
+use onestep_core::model::ModelFile;
+use onestep_tests::values;
+use serde_json::Value;
+
+use crate::{folder, mlp, names, run, unet, write_models};
+
+fn report(text: &str) -> Vec<String> {
+    let report: Value = serde_json::from_str(text).unwrap();
+    report["metrics"].as_array().unwrap().iter().map(|metric| metric["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// "choose one of gaussians8...", whatever was given.
+#[test]
+fn a_run_on_own_points_is_measured_against_them() {
+    let folder = folder();
+    let points = Density::TwoMoons.sample(1000, 1);
+    write_npy_f32(folder.path().join("my.npy"), &[1000, 2], points.as_flattened()).unwrap();
+    run(&folder, "train --data my.npy --device cpu -q --width 16 --batch 64 --steps 20").ok();
+    let model = format!("runs/{}", names(&folder.path().join("runs"))[0]);
+    let wanted = ["kl_grid_500", "kl_grid_floor_500", "energy_distance_500"];
+    assert_eq!(report(&run(&folder, &format!("eval --device cpu -q --json --model {model}")).ok()), wanted);
+    // A file of the model alone knows no place.
+    let alone = folder.path().join("alone.safetensors");
+    std::fs::copy(folder.path().join(format!("{model}/snapshots/generator-000020.safetensors")), &alone).unwrap();
+    let line = "eval --device cpu -q --json --model alone.safetensors";
+    run(&folder, line).fails(2, &["alone.safetensors", "only the name `my`", "--data"]);
+    assert_eq!(report(&run(&folder, &format!("{line} --data my.npy")).ok()), wanted);
+    run(&folder, &format!("{line} --data my.npy --metrics modes-reached")).fails(2, &["modes_reached", "kl_grid"]);
+    run(&folder, &format!("{line} --data mine.npy")).fails(2, &["mine.npy", "an N x 2 .npy file", "rings"]);
+}
+
+/// "lenet features are made for grey images", without a metric that had been asked for.
+#[test]
+fn images_that_the_classifier_does_not_know_are_measured_by_their_pixels() {
+    let folder = folder();
+    write_models(&folder, &unet(), "two");
+    let model = ModelFile::open(folder.path().join("generator-000001.safetensors")).unwrap();
+    let [height, width, channels] = model.meta.data_shape[..] else { panic!("images") };
+    let bytes: Vec<u8> = values(1, 40 * height * width * channels).iter().map(|x| (x * 127.0 + 128.0) as u8).collect();
+    write_npy_u8(folder.path().join("two.npy"), &[40, height, width, channels], &bytes).unwrap();
+    let line = "eval --device cpu -q --json --model generator-000001.safetensors --num 12";
+    let names = report(&run(&folder, &format!("{line} --data two.npy")).ok());
+    assert_eq!(names, ["energy_pixels_12", "copies_12", "energy_pixels_floor_20"]);
+    run(&folder, line).fails(2, &["generator-000001.safetensors", "only the name `two`", "--data"]);
+    run(&folder, &format!("{line} --data two.npy --metrics fid-lenet")).fails(2, &["fid_lenet", "energy_pixels"]);
+}
+
+/// A model's tensor of 3 GB that no network has was read, twice, before it was refused.
+#[test]
+fn what_does_not_belong_to_the_network_is_refused_before_it_is_read() {
+    let folder = folder();
+    write_models(&folder, &mlp(), "gaussians8");
+    let at = |name: &str| folder.path().join(name);
+    let good = std::fs::read(at("generator-000001.safetensors")).unwrap();
+    let length = u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
+    let data = good.len() - 8 - length;
+    let more = 3_000_000_000_usize;
+    let header = std::str::from_utf8(&good[8..8 + length]).unwrap().trim_end();
+    let extra =
+        format!(",\"zzz\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{data},{}]}}}}", more / 4, data + more);
+    let header = format!("{}{extra}", &header[..header.len() - 1]);
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &good[8 + length..]].concat();
+    std::fs::write(at("bomb.safetensors"), bytes).unwrap();
+    // A hole in the file: it takes no place on the disk.
+    let file = std::fs::OpenOptions::new().write(true).open(at("bomb.safetensors")).unwrap();
+    file.set_len((8 + header.len() + data + more) as u64).unwrap();
+    let line = "sample -q --device cpu --out a.npy --model bomb.safetensors";
+    run(&folder, line).fails(2, &["bomb.safetensors", "tensor `zzz` of shape [750000000] is not part"]);
+}
+
+/// Names in archives and model files cleared the screen.
+#[test]
+fn names_in_files_give_no_commands_to_the_terminal() {
+    let folder = folder();
+    write_models(&folder, &mlp(), "gaussians8\u{1b}[2J\u{9b}31m");
+    let line = "eval --device cpu --num 100 --data gaussians --model generator-000001.safetensors";
+    let said = run(&folder, line);
+    assert!(said.stderr.contains("gaussians8\\u001b[2J\\u009b31m"), "{:?}", said.stderr);
+    let name = "a\u{1b}]0;title\u{7}.npy";
+    std::fs::write(folder.path().join(name), b"no array").unwrap();
+    let said = crate::onestep(&folder, &["train", "-q", "--device", "cpu", "--data", name]);
+    said.fails(2, &["a\\u001b]0;title\\u0007.npy"]);
+}
+
+/// A pipe that nobody writes to held the program for ever.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file_of_settings_and_no_model() {
+    let folder = folder();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    run(&folder, "train --dry-run --config pipe").fails(2, &["pipe", "device or pipe", "--config"]);
+    for line in ["sample --out a.npy --model pipe", "train --preset gaussians --transfer pipe --device cpu"] {
+        run(&folder, line).fails(2, &["pipe", "is a device or pipe"]);
+    }
+}
+
+#[test]
+fn messages_name_the_file_and_the_way_out() {
+    let folder = folder();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let plan = |line: &str| run(&folder, &format!("plan {line}"));
+    write("a.toml", "lr_ratio = 3");
+    plan("--config a.toml").fails(2, &["a.toml: lr_critic = 3", "0..=1"]);
+    plan("--config a.toml --lr-critic 4").fails(2, &["error: lr_critic = 4"]);
+    run(&folder, "train --steps=-5").fails(2, &["-5", "--steps", "wanted a number in 0..=1000000000"]);
+    plan("--data missing_folder").fails(2, &["missing_folder", "cifar10", "gaussians8", "rings"]);
+    // Settings under a preset's name, written as a run writes them.
+    write("b.json", r#"{"preset": "rings", "config": {"batch": 32}}"#);
+    let out = run(&folder, "train --dry-run --json --config b.json").ok();
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["config"]["data"], &report["config"]["batch"]), (&"rings".into(), &32.into()));
+    write("c.json", r#"{"preset": "ring", "config": {"batch": 32}}"#);
+    plan("--config c.json").fails(2, &["preset ring", "rings"]);
+
+    let numbers = |name: &str, shape: &[usize]| {
+        write_npy_f32(folder.path().join(name), shape, &vec![0.5; shape.iter().product()]).unwrap();
+    };
+    numbers("one.npy", &[1, 2]);
+    plan("--data one.npy").fails(2, &["one.npy", "got 1 point; save two points or more"]);
+    numbers("three.npy", &[9, 3]);
+    plan("--data three.npy").fails(2, &["three.npy", "points (N x 2, float32)", "3 columns", "x[:, :2]"]);
+}
+
+/// `export --model RUN`: "Is a directory; check the path and the permissions".
+#[test]
+fn a_run_is_exported_by_its_newest_generator() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("run/snapshots")).unwrap();
+    write_models(&folder, &mlp(), "gaussians8");
+    std::fs::rename(at("generator-000001.safetensors"), at("run/snapshots/generator-000001.safetensors")).unwrap();
+    run(&folder, "export -q --model run --out a.safetensors").ok();
+    assert!(ModelFile::open(at("a.safetensors")).is_ok());
+    std::fs::create_dir(at("empty")).unwrap();
+    run(&folder, "export -q --model empty --out b.safetensors").fails(2, &["empty", "no generator"]);
+    assert!(!Path::new(&at("b.safetensors")).exists());
+}
