@@ -80,7 +80,8 @@ pub(super) fn schedule(
         let mut group = vec![job];
         let mut draft = match draft(&context, &group, origin[job]) {
             Ok(draft) if bindings(&draft) <= MAX_BINDINGS => draft,
-            Ok(draft) => match heaviest_operand(nodes, fusion, job) {
+            // A contraction whose epilogue reads too much gives it up.
+            Ok(draft) => match heaviest_operand(nodes, fusion, job).or(origin[job]) {
                 Some(id) => return Ok(Err(Failure::Store(id))),
                 None => {
                     let (label, got) = (draft.label.clone(), bindings(&draft));
