@@ -135,3 +135,23 @@ pub fn start_digits(gui: &mut Gui, play: bool) {
     gui.state_mut().as_mut().expect("a window").start(start, play);
     until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
 }
+
+/// Types into the number of a setting, character by character.
+pub fn type_number(gui: &mut Gui, knob: &str, text: &str) {
+    gui.get_by_role_and_label(egui::Role::SpinButton, knob).focus();
+    gui.run_steps(3);
+    for character in text.chars() {
+        type_character(gui, &character.to_string());
+    }
+}
+
+/// Steps and values of a statistic, from a table of all that the plots show.
+pub fn curve(gui: &Gui, folder: &TempDir, name: &str) -> Vec<(u64, f32)> {
+    let path = folder.path().join("curves.csv");
+    state(gui).run.charts.write_csv(&path).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let column = rows[0].iter().position(|field| *field == name).unwrap_or_else(|| panic!("no {name}: {:?}", rows[0]));
+    let values = rows[1..].iter().filter(|row| !row[column].is_empty());
+    values.map(|row| (row[0].parse().expect("a step"), row[column].parse().expect("a number"))).collect()
+}
