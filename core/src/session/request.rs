@@ -231,6 +231,7 @@ impl Session {
                 }
                 session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)?;
                 session.saved_at = Some(session.iterations());
+                session.told_at = session.iterations();
                 let folder = RunFolder::open(&found.run, found.settings)?;
                 if found.rewinds {
                     // The old future must not come back when the new one is gone on with.
