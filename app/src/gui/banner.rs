@@ -13,6 +13,8 @@ pub enum Answer {
     Continue,
     /// The same, on the processor.
     OnProcessor,
+    /// Not this run: show the next one.
+    Next,
     /// Take the banner away.
     Dismiss,
 }
@@ -55,14 +57,17 @@ pub fn failed(ui: &mut egui::Ui, theme: &Theme, failure: &Failure, device: &str)
     answer
 }
 
-/// A run that did not end.
-pub fn interrupted(ui: &mut egui::Ui, theme: &Theme, run: &SavedRun) -> Option<Answer> {
+/// A run that did not end; there are `others` like it.
+pub fn interrupted(ui: &mut egui::Ui, theme: &Theme, run: &SavedRun, others: usize) -> Option<Answer> {
     let mut answer = None;
     banner(ui, "interrupted", theme, |ui| {
         ui.label(RichText::new("A run was interrupted.").strong().color(theme.alarm));
-        ui.label(&run.name);
-        if ui.button("Continue where it stopped").clicked() {
+        ui.label(format!("{}: {}, {}.", run.name, run.describe(), run.age()));
+        if ui.button("Continue from its checkpoint").clicked() {
             answer = Some(Answer::Continue);
+        }
+        if others > 0 && ui.button(format!("Another one ({others})")).clicked() {
+            answer = Some(Answer::Next);
         }
         if ui.button("Not now").clicked() {
             answer = Some(Answer::Dismiss);
