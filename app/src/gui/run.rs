@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use onestep_core::session::{Command, End, Event, Request, Start};
-use onestep_core::train::{Alarm, Overrides, Phase, Preset};
+use onestep_core::train::{Alarm, Config, Overrides, Phase, Preset};
 
 use self::changes::{Change, Drag};
+use super::files;
 use super::plots::Charts;
 use super::training::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
+use crate::settings::read_config;
 
 /// Grids that are kept for the scrubber: at 64 images of 28 x 28 about 100 MB, 200 kB each.
 const HISTORY: usize = 500;
@@ -187,16 +189,38 @@ impl Run {
         Start::New { preset: preset.name.to_owned(), config: Box::new(preset.config()), transfer: None }
     }
 
-    /// How the run that is shown begins anew, from its first step.
+    /// How the run that is shown begins anew, from its first step, with the settings of its start.
     pub fn start_again(&self) -> Option<Start> {
         match self.last_start.as_ref()? {
             Start::Resume { .. } => {
                 let opened = self.opened.as_ref()?;
-                let preset = opened.preset.clone().unwrap_or_default();
-                Some(Start::New { preset, config: Box::new(opened.config.clone()), transfer: None })
+                let mut config = opened.config.clone();
+                // A run's own file has all settings that it began with.
+                if let Some(folder) = &opened.folder
+                    && let Ok(begun) = read_config(&folder.join("config.json"))
+                {
+                    config.apply(&begun);
+                }
+                self.start_with(config)
             }
             start @ Start::New { .. } => Some(start.clone()),
         }
+    }
+
+    /// How the run that is shown begins anew with other settings.
+    pub fn start_with(&self, config: Config) -> Option<Start> {
+        let transfer = match self.last_start.as_ref()? {
+            Start::New { transfer, .. } => transfer.clone(),
+            Start::Resume { .. } => None,
+        };
+        let preset = self.opened.as_ref()?.preset.clone().unwrap_or_default();
+        Some(Start::New { preset, config: Box::new(config), transfer })
+    }
+
+    /// The checkpoints of the run that is shown, with their steps, the newest first.
+    pub fn checkpoints(&self) -> Vec<(u64, PathBuf)> {
+        let folder = self.opened.as_ref().and_then(|opened| opened.folder.as_deref());
+        folder.map(files::checkpoints).unwrap_or_default()
     }
 
     /// Goes on.
@@ -276,6 +300,13 @@ impl Run {
         self.refused = Some(message);
     }
 
+    /// Something was opened: what was refused before is of no interest any more.
+    pub fn forget_refusal(&mut self) {
+        if let Some(refused) = self.refused.take() {
+            self.messages.retain(|message| *message != refused);
+        }
+    }
+
     /// How the run that has ended can be gone on with: longer, if it came to its end.
     pub fn continuation(&self) -> Option<Start> {
         let State::Ended(end) = &self.state else { return None };
@@ -308,7 +339,7 @@ impl Run {
         self.saved_at = (opened.resumed_at > 0).then_some(opened.resumed_at);
         if opened.resumed_at > 0
             && let Some(folder) = &opened.folder
-            && let Err(error) = self.charts.load(folder)
+            && let Err(error) = self.charts.load(folder, opened.resumed_at)
         {
             self.messages.push(error);
         }
