@@ -12,10 +12,11 @@ use tempfile::TempDir;
 use super::harness::{Gui, click, drop_file, iterations, small, start_digits, start_small, until};
 
 /// Controls, as accessibility tools tell them apart.
-const ROLES: [Role; 10] = [
+const ROLES: [Role; 11] = [
     Role::Button,
     Role::CheckBox,
     Role::ComboBox,
+    Role::DisclosureTriangle,
     Role::Link,
     Role::MultilineTextInput,
     Role::RadioButton,
@@ -56,6 +57,10 @@ fn controls(gui: &Gui) -> Vec<Control> {
 fn name(node: &Node<'_>) -> String {
     let labels = node.labelled_by().filter_map(|label| label.label().or_else(|| label.value()));
     let name = node.label().filter(|label| !label.is_empty()).unwrap_or_else(|| labels.collect::<Vec<_>>().join(" "));
+    // Every checkpoint has one.
+    if name.starts_with("To step ") {
+        return "To step".to_owned();
+    }
     match name.rsplit_once(' ') {
         Some((curve, value)) if node.role() == Role::CheckBox && value.parse::<f64>().is_ok() => curve.to_owned(),
         _ => name,
@@ -138,7 +143,7 @@ fn every_control_of_an_empty_window_has_a_name_and_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
     let driven = drive_all(&mut gui, Tab::Training, &folder, |_| {});
-    assert_driven(&driven, &["gaussians", "Open…", "Draw data", "Tour", "Looks", "Preset"]);
+    assert_driven(&driven, &["gaussians", "Open…", "Draw data", "Tour", "Looks", "Begin with"]);
     assert_usable(&mut gui);
 }
 
@@ -147,12 +152,14 @@ fn every_control_of_points_has_a_name_and_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
     let driven = drive_all(&mut gui, Tab::Training, &folder, |gui| start_small(gui, 1_000_000, true));
-    let bar = ["Pause", "Step", "Ratio step", "Generator step", "Slow motion", "Reset", "Save", "Stop", "Discard"];
+    let bar = ["Pause", "Step", "Slow motion", "Reset", "Rewind", "To step", "Save", "Stop", "More", "Discard"];
     assert_driven(&driven, &bar);
+    assert_driven(&driven, &["Ratio step", "Generator step", "Seconds per moment"]);
     assert_driven(&driven, &["Data", "Samples", "Ratio", "Gradient", "Latent grid", "Noised", "Noise level"]);
-    assert_driven(&driven, &["lr generator", "divergence", "critic steps", "beta2", "ema", "cooldown", "Undo"]);
+    assert_driven(&driven, &["Generator's learning rate", "Divergence", "Critic updates", "Length", "Cooldown"]);
+    assert_driven(&driven, &["More settings", "beta2", "Averaging of weights", "Undo", "Start again with these"]);
     assert_driven(&driven, &["Smoothing", "Save CSV", "Save picture", "Compare with a run", "Logarithmic"]);
-    assert_driven(&driven, &["Light", "Dark", "150 %", "End without saving", "Next charts", "seed"]);
+    assert_driven(&driven, &["Light", "Dark", "150 %", "End without saving", "Next charts", "Seed", "sigma max"]);
     assert_usable(&mut gui);
 }
 

@@ -7,4 +7,5 @@ mod failures;
 mod harness;
 mod runs;
 mod settings;
+mod tasks;
 mod views;

@@ -28,6 +28,7 @@ fn a_preset_trains_from_one_click_and_the_knobs_act_meanwhile() {
     until(&mut gui, "it waits", |w| w.run.state == State::Paused);
     settle(&mut gui);
 
+    click(&mut gui, "Slow motion");
     let before = state(&gui).run.view.as_ref().expect("a view").counters.clone();
     click(&mut gui, "Ratio step");
     until(&mut gui, "one ratio update more", |w| {
@@ -131,7 +132,7 @@ fn a_killed_run_is_offered_again() {
     std::fs::write(run.join("log.txt"), cut.join("\n")).unwrap();
 
     let mut gui = small(&folder);
-    click(&mut gui, "Continue where it stopped");
+    click(&mut gui, "Continue from its checkpoint");
     until(&mut gui, "the run is open", |w| w.run.opened.as_ref().is_some_and(|o| Some(o.resumed_at) >= saved));
 }
 
@@ -158,9 +159,9 @@ fn a_run_that_was_changed_and_trained_longer_equals_one_that_began_so() {
     let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
     gui.state_mut().as_mut().expect("a window").start(start, false);
     until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
-    type_number(&mut gui, "lr critic", "0.004");
+    type_number(&mut gui, "Critic's learning rate", "0.004");
     press(&mut gui, Key::Enter);
-    click(&mut gui, "divergence");
+    click(&mut gui, "Divergence");
     click(&mut gui, "js");
     until(&mut gui, "both are set", |w| {
         let config = w.run.view.as_ref().map(|view| (view.config.lr_critic, view.config.divergence.name()));
@@ -189,9 +190,12 @@ fn a_run_is_discarded_only_when_that_is_confirmed() {
     let mut gui = small(&folder);
     start_small(&mut gui, 1_000_000, true);
     until(&mut gui, "there is a checkpoint", |w| w.run.saved_at.is_some());
+    assert!(gui.query_by_label("Discard").is_none(), "it does not lie beside Stop");
+    click(&mut gui, "More");
     click(&mut gui, "Discard");
     click(&mut gui, "Go on");
     assert!(state(&gui).run.is_open());
+    click(&mut gui, "More");
     click(&mut gui, "Discard");
     click(&mut gui, "End without saving");
     until(&mut gui, "it has ended", |w| w.ended(End::Discarded));

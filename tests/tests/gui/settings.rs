@@ -15,7 +15,7 @@ fn a_knob_acts_and_can_be_undone_by_button_and_key() {
     start_small(&mut gui, 1_000_000, true);
     let rate = |w: &Window| w.run.view.as_ref().map_or(0, |v| v.config.critic_steps);
     let before = rate(state(&gui));
-    gui.get_by_role_and_label(egui::Role::SpinButton, "critic steps").set_value_accesskit(3.0);
+    gui.get_by_role_and_label(egui::Role::SpinButton, "Critic updates").set_value_accesskit(3.0);
     gui.step();
     until(&mut gui, "the session has the new value", |w| rate(w) == 3);
     click(&mut gui, "Undo");
@@ -31,6 +31,7 @@ fn settings_of_the_next_run_are_typed_freely() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
     let preset = Preset::find("gaussians").expect("a preset").config();
+    click(&mut gui, "More settings of the next run");
     let fill = |gui: &mut Gui, knob: &str, text: &str| {
         gui.get_by_role_and_label(egui::Role::TextInput, knob).set_text_value_accesskit(text);
         gui.run_steps(3);
@@ -38,11 +39,11 @@ fn settings_of_the_next_run_are_typed_freely() {
         field.value().expect("a text field has text")
     };
     // What is not a number yet stays as it is typed, and says what is wrong.
-    assert_eq!(fill(&mut gui, "batch", "12x"), "12x");
+    assert_eq!(fill(&mut gui, "Batch", "12x"), "12x");
     assert!(gui.query_by_label_contains("batch = 12x").is_some());
     assert!(gui.get_by_label("Start with these settings").accesskit_node().is_disabled());
     // An emptied field is the preset's again.
-    assert_eq!(fill(&mut gui, "batch", ""), preset.batch.to_string());
+    assert_eq!(fill(&mut gui, "Batch", ""), preset.batch.to_string());
     assert_eq!(fill(&mut gui, "sigma max", "0."), "0.");
     assert!(gui.query_by_label_contains("sigma_max = 0").is_some());
     assert_eq!(fill(&mut gui, "sigma max", "3.5"), "3.5");
@@ -60,7 +61,7 @@ fn a_change_of_a_setting_is_marked_in_the_plots() {
     start_small(&mut gui, 1_000_000, true);
     until(&mut gui, "some steps are done", |w| iterations(w) >= 6);
     assert!(state(&gui).run.charts.marks().is_empty());
-    gui.get_by_role_and_label(egui::Role::SpinButton, "critic steps").set_value_accesskit(2.0);
+    gui.get_by_role_and_label(egui::Role::SpinButton, "Critic updates").set_value_accesskit(2.0);
     until(&mut gui, "the session has the new value", |w| {
         w.run.view.as_ref().is_some_and(|v| v.config.critic_steps == 2)
     });
@@ -80,14 +81,14 @@ fn half_of_a_typed_number_is_no_setting() {
     let mut gui = small(&folder);
     start_small(&mut gui, 1_000_000, true);
     until(&mut gui, "it is further than the first digit", |w| iterations(w) > 8);
-    type_number(&mut gui, "steps", "8000");
+    type_number(&mut gui, "Length", "8000");
     let typed = iterations(state(&gui));
     until(&mut gui, "it goes on meanwhile", |w| iterations(w) > typed + 2);
     assert!(state(&gui).run.charts.marks().is_empty(), "nothing was changed while it was typed");
     press(&mut gui, Key::Enter);
     until(&mut gui, "it counts once it is entered", |w| w.run.view.as_ref().is_some_and(|v| v.config.steps == 8000));
 
-    type_number(&mut gui, "lr critic", "5e-4");
+    type_number(&mut gui, "Critic's learning rate", "5e-4");
     press(&mut gui, Key::Tab);
     until(&mut gui, "or once the field is left", |w| w.run.view.as_ref().is_some_and(|v| v.config.lr_critic == 5e-4));
     let marks: Vec<&str> = state(&gui).run.charts.marks().into_iter().map(|(_, text)| text).collect();
@@ -104,7 +105,8 @@ fn a_field_that_is_only_visited_changes_nothing() {
     let start = Start::New { preset: "gaussians".into(), config: Box::new(config.clone()), transfer: None };
     gui.state_mut().as_mut().expect("a window").start(start, false);
     until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
-    for knob in ["lr generator", "ema", "minutes", "cooldown", "clip"] {
+    click(&mut gui, "More settings");
+    for knob in ["Generator's learning rate", "Averaging of weights", "minutes", "Cooldown", "clip"] {
         type_number(&mut gui, knob, "");
         press(&mut gui, Key::Enter);
         gui.run_steps(2);
@@ -119,7 +121,7 @@ fn a_drag_acts_at_once_and_is_one_change() {
     let mut gui = small(&folder);
     start_small(&mut gui, 1_000_000, true);
     let now = |w: &Window| w.run.view.as_ref().map_or(0, |v| v.config.critic_steps);
-    let rail = gui.get_by_role_and_label(egui::Role::Slider, "critic steps").rect();
+    let rail = gui.get_by_role_and_label(egui::Role::Slider, "Critic updates").rect();
     let at = |share: f32| rail.lerp_inside(egui::vec2(share, 0.5));
     gui.drag_at(at(0.02));
     gui.step();
@@ -148,7 +150,7 @@ fn a_drag_that_ends_where_it_began_is_no_change() {
     let mut gui = small(&folder);
     start_small(&mut gui, 1_000_000, true);
     let now = |w: &Window| w.run.view.as_ref().map_or(0, |v| v.config.critic_steps);
-    let rail = gui.get_by_role_and_label(egui::Role::Slider, "critic steps").rect();
+    let rail = gui.get_by_role_and_label(egui::Role::Slider, "Critic updates").rect();
     let at = |share: f32| rail.lerp_inside(egui::vec2(share, 0.5));
     gui.drag_at(at(0.02));
     gui.step();
@@ -171,7 +173,7 @@ fn undo_ends_with_the_run() {
     start_small(&mut gui, 1_000_000, true);
     let shown = |gui: &Gui| state(gui).run.opened.as_ref().expect("open").config.critic_steps;
     for value in [3, 5] {
-        gui.get_by_role_and_label(egui::Role::SpinButton, "critic steps").set_value_accesskit(f64::from(value));
+        gui.get_by_role_and_label(egui::Role::SpinButton, "Critic updates").set_value_accesskit(f64::from(value));
         let there = |w: &Window| w.run.view.as_ref().is_some_and(|v| v.config.critic_steps == value);
         until(&mut gui, "the session has the new value", there);
     }
@@ -187,4 +189,21 @@ fn undo_ends_with_the_run() {
         gui.run_steps(2);
         assert_eq!(shown(&gui), 3, "the run ended with this");
     }
+}
+
+#[test]
+fn a_setting_says_whether_it_is_the_default_and_goes_back_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    let rate = |w: &Window| w.run.view.as_ref().map_or(0.0, |v| v.config.lr_critic);
+    assert!(gui.query_by_label_contains("Critic's learning rate back to").is_none(), "it is the default");
+    type_number(&mut gui, "Critic's learning rate", "0.004");
+    press(&mut gui, Key::Enter);
+    until(&mut gui, "the session has the new value", |w| rate(w) == 0.004);
+    click(&mut gui, "Critic's learning rate back to 0.002");
+    until(&mut gui, "it is the default again", |w| rate(w) == 0.002);
+    assert!(gui.query_by_label_contains("Critic's learning rate back to").is_none());
+    click(&mut gui, "Undo");
+    until(&mut gui, "that is a change, too", |w| rate(w) == 0.004);
 }

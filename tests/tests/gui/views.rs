@@ -1,17 +1,19 @@
 //! What the views show, and what their controls do.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use egui_kittest::kittest::{NodeT, Queryable};
 use onestep::gui::egui::{self, Key};
 use onestep::gui::run::State;
+use onestep::gui::window::Window;
 use onestep_core::data::write_npy_u8;
 use onestep_core::session::{End, Start};
 use onestep_core::train::{Config, Preset};
 
 use super::harness::{
-    checkpoints, click, iterations, press, settle, small, start_digits, start_small, state, type_character, until,
-    window,
+    Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
+    type_character, until, window,
 };
 
 #[test]
@@ -37,15 +39,123 @@ fn keys_do_what_the_list_says() {
 }
 
 #[test]
-fn the_tour_has_six_steps_and_ends() {
+fn the_tour_starts_a_run_and_waits_for_each_deed() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = window(&folder, [1024.0, 640.0], "cpu");
     click(&mut gui, "Tour");
-    for _ in 0..5 {
-        click(&mut gui, "Next");
-    }
+    let waits = |gui: &Gui| gui.get_by_label("Next").accesskit_node().is_disabled();
+    assert!(waits(&gui), "no run is open");
+    press(&mut gui, Key::ArrowRight);
+    assert!(gui.query_by_label_contains("1 of 6").is_some(), "the key does not pass by it either");
+    press(&mut gui, Key::Enter);
+    until(&mut gui, "a run is open", |w| w.run.is_open() && w.run.view.is_some());
+    // A smaller one, to be sooner there.
+    start_small(&mut gui, 1_000_000, true);
+    press(&mut gui, Key::Enter);
+    assert!(gui.query_by_label_contains("2 of 6").is_some());
+    let steps = iterations(state(&gui));
+    assert!(waits(&gui), "it is at step {steps}");
+    until(&mut gui, "the steps are made", |w| iterations(w) >= steps + 100);
+    click(&mut gui, "Next");
+    assert!(waits(&gui));
+    click(&mut gui, "Slow motion");
+    press(&mut gui, Key::ArrowRight);
+    assert!(waits(&gui));
+    gui.get_by_role_and_label(egui::Role::SpinButton, "Critic updates").set_value_accesskit(3.0);
+    gui.run_steps(3);
+    click(&mut gui, "Next");
+    assert!(waits(&gui));
+    press(&mut gui, Key::ArrowLeft);
+    assert!(gui.query_by_label_contains("4 of 6").is_some());
+    press(&mut gui, Key::ArrowRight);
+    let generation = state(&gui).run.generation;
+    click(&mut gui, "Rewind");
+    let oldest = state(&gui).run.checkpoints().last().expect("a checkpoint").0;
+    click(&mut gui, &format!("To step {oldest}"));
+    until(&mut gui, "it went back", |w| w.run.generation > generation);
+    click(&mut gui, "Next");
     click(&mut gui, "Finish");
     assert!(!state(&gui).tour.is_on());
+}
+
+/// It told of a ratio network that the warm-up does not have.
+#[test]
+fn slow_motion_waits_for_the_phase_that_has_a_story() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, warmup_steps: 3, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    settle(&mut gui);
+    assert!(gui.get_by_label("Slow motion").accesskit_node().is_disabled(), "this is the warm-up");
+    for step in 1..=3 {
+        click(&mut gui, "Step");
+        until(&mut gui, "one step more", |w| iterations(w) == step);
+    }
+    click(&mut gui, "Slow motion");
+    assert!(gui.query_by_label_contains("A batch of real data").is_some());
+    let data = gui.get_by_role_and_label(egui::Role::CheckBox, "Data");
+    assert!(data.accesskit_node().is_disabled(), "slow motion chooses what is shown");
+}
+
+/// Each update that was asked for had a line of its own.
+#[test]
+fn a_step_made_in_parts_is_one_line_of_statistics() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, critic_steps: 3, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    click(&mut gui, "Slow motion");
+    until(&mut gui, "two turns are done", |w| iterations(w) >= 2);
+    click(&mut gui, "Stop");
+    until(&mut gui, "the run has ended", |w| w.ended(End::Stopped));
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    let text = std::fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    let lines = text.lines().filter(|line| line.contains("Loss/ratio"));
+    let steps: Vec<&str> = lines.map(|line| line.split([':', ',']).nth(1).expect("a step")).collect();
+    assert_eq!(steps[..2], ["1", "2"], "{text}");
+    assert!(steps.windows(2).all(|pair| pair[0] != pair[1]), "{steps:?}");
+}
+
+#[test]
+fn the_plane_takes_the_space_that_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    // It had 424 points of 1280 x 800.
+    for (size, least) in [([1280.0, 800.0], 560.0), ([1024.0, 640.0], 450.0), ([1920.0, 1080.0], 840.0)] {
+        let mut gui = window(&folder, size, "cpu");
+        start_small(&mut gui, 1_000_000, false);
+        gui.run_steps(4);
+        let side = gui.get_by_label_contains("The plane at step").rect().width();
+        assert!(side >= least, "{size:?}: {side}");
+    }
+}
+
+/// The slider for the noise level was cut at the edge of the smallest window.
+#[test]
+fn the_noise_level_fits_the_smallest_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = window(&folder, [800.0, 600.0], "cpu");
+    start_small(&mut gui, 1_000_000, false);
+    gui.run_steps(4);
+    let rects = gui.get_all_by_label("Noise level").map(|node| node.rect()).collect::<Vec<_>>();
+    assert!(rects.iter().all(|rect| rect.right() < 800.0 && rect.left() > 0.0), "{rects:?}");
+}
+
+/// The line at the bottom went on telling of it.
+#[test]
+fn an_error_is_forgotten_when_something_else_was_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    drop_file(&mut gui, Path::new("../assets/web/absent.safetensors"));
+    let told = |w: &Window| w.run.messages.iter().any(|message| message.contains("there is no such file"));
+    until(&mut gui, "the window says what is wrong", told);
+    drop_file(&mut gui, Path::new("../assets/web/mnist-generator.safetensors"));
+    assert!(!told(state(&gui)) && state(&gui).run.refused.is_none());
 }
 
 #[test]
