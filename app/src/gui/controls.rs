@@ -147,7 +147,7 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
 }
 
 /// The checkpoints that the run can go back to, in a menu.
-pub fn rewind(ui: &mut egui::Ui, run: &Run, ask: &mut Option<Ask>) {
+fn rewind(ui: &mut egui::Ui, run: &Run, ask: &mut Option<Ask>) {
     let there = run.state != State::Stopping && run.opened.as_ref().is_some_and(|opened| opened.folder.is_some());
     ui.add_enabled_ui(there, |ui| {
         let menu = ui.menu_button("Rewind", |ui| {
@@ -155,13 +155,15 @@ pub fn rewind(ui: &mut egui::Ui, run: &Run, ask: &mut Option<Ask>) {
             if checkpoints.is_empty() {
                 ui.label("There is no checkpoint yet.");
             }
-            for (step, path) in checkpoints {
-                let text = format!("To step {step}");
-                if ui.button(text).on_hover_text("With the weights and the settings of that step.").clicked() {
-                    *ask = Some(Ask::Rewind(path));
-                    ui.close();
+            egui::ScrollArea::vertical().max_height(480.0).show(ui, |ui| {
+                for (step, path) in checkpoints {
+                    let text = format!("To step {step}");
+                    if ui.button(text).on_hover_text("With the weights and the settings of that step.").clicked() {
+                        *ask = Some(Ask::Rewind(path));
+                        ui.close();
+                    }
                 }
-            }
+            });
         });
         menu.response.on_hover_text("Go back to a checkpoint of this run. What came after it is made anew.");
     });

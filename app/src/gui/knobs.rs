@@ -121,7 +121,7 @@ fn reset(ui: &mut egui::Ui, knob: &Knob, usual: &str, is_usual: bool) -> bool {
         ui.weak("=").on_hover_text(format!("{usual}, the default"));
         return false;
     }
-    let button = ui.small_button("⟲").on_hover_text(format!("Back to {usual}, the default"));
+    let button = ui.small_button("Reset").on_hover_text(format!("Back to {usual}, the default"));
     let name = format!("{} back to {usual}", words::name(knob));
     button.widget_info(|| WidgetInfo::labeled(egui::Role::Button, ui.is_enabled(), &name));
     button.clicked()

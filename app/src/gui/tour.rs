@@ -226,17 +226,14 @@ const CARD: Vec2 = Vec2::new(340.0, 170.0);
 /// Points of the screen between the card and what it explains.
 const GAP: f32 = 8.0;
 
-/// Corner and place of the card: where it hides nothing of the part that it explains, or else at the left below.
+/// Corner and place of the card: beside the part that it explains, or else at the left below, where no menu of the bar
+/// comes.
 fn beside(part: Rect, whole: Rect) -> (Align2, Pos2) {
-    let [x, y] = [CARD.x + 4.0 * GAP, CARD.y + 4.0 * GAP];
-    if whole.right() - part.right() > x {
+    let room = CARD.x + 4.0 * GAP;
+    if whole.right() - part.right() > room {
         (Align2::LEFT_TOP, part.right_top() + Vec2::new(GAP, 5.0 * GAP))
-    } else if part.left() - whole.left() > x {
+    } else if part.left() - whole.left() > room {
         (Align2::RIGHT_TOP, part.left_top() + Vec2::new(-GAP, 5.0 * GAP))
-    } else if whole.bottom() - part.bottom() > y {
-        (Align2::CENTER_TOP, part.center_bottom() + Vec2::new(0.0, GAP))
-    } else if part.top() - whole.top() > y {
-        (Align2::CENTER_BOTTOM, part.center_top() - Vec2::new(0.0, GAP))
     } else {
         (Align2::LEFT_BOTTOM, whole.left_bottom() + Vec2::new(GAP, -5.0 * GAP))
     }

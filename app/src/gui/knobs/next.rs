@@ -79,7 +79,9 @@ impl Next {
     /// Shows the settings; what it returns is to be started.
     pub fn show(&mut self, ui: &mut egui::Ui, run: &Run) -> Option<Start> {
         self.choices(ui, run);
-        let mut config = self.config(run)?;
+        let config = self.config(run)?;
+        // In front: below all settings it would be out of sight.
+        let start = self.start(ui, run, config.clone());
         let method = self.method;
         let shown = KNOBS.iter().filter(|knob| knob.name != "method" && method.reads(knob.name));
         let (first, rest) = front(shown.collect());
@@ -102,15 +104,20 @@ impl Next {
                 });
             }
         });
+        start
+    }
+
+    /// The button that starts it, or what is wrong.
+    fn start(&self, ui: &mut egui::Ui, run: &Run, mut config: Config) -> Option<Start> {
         let mut changes = Overrides::default();
         let set = self.typed.iter().try_for_each(|(name, text)| changes.set(name, text.trim()));
         config.apply(&changes);
         let problem = set.and_then(|()| config.validate()).err();
+        let button = ui.add_enabled(problem.is_none(), egui::Button::new("Start with these settings"));
+        let button = button.on_hover_text("A new run, from its first step; the run that is open is saved first.");
         if let Some(problem) = &problem {
             ui.colored_label(ui.visuals().error_fg_color, problem.to_string());
         }
-        let button = ui.add_enabled(problem.is_none(), egui::Button::new("Start with these settings"));
-        let button = button.on_hover_text("A new run, from its first step; the run that is open is saved first.");
         if !button.clicked() {
             return None;
         }
