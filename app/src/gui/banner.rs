@@ -22,7 +22,13 @@ pub enum Answer {
 fn banner(ui: &mut egui::Ui, id: &str, theme: &Theme, add: impl FnOnce(&mut egui::Ui)) {
     let fill = lerp(background(ui.visuals()), theme.alarm, 0.16);
     let frame = egui::Frame::new().fill(fill).inner_margin(8.0);
-    egui::Panel::top(id).frame(frame).show(ui, |ui| ui.horizontal_wrapped(add));
+    egui::Panel::top(id).frame(frame).show(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            // Plain text is too faint on this colour.
+            ui.visuals_mut().widgets.noninteractive.fg_stroke.color = ui.visuals().strong_text_color();
+            add(ui);
+        });
+    });
 }
 
 /// Something that could not be opened or written; whether it may go away.

@@ -137,7 +137,7 @@ mod tests {
                 ("field", visuals.widgets.inactive.fg_stroke.color, visuals.extreme_bg_color),
                 ("chosen", visuals.selection.stroke.color, visuals.selection.bg_fill),
                 ("banner", theme.alarm, lerp(panel, theme.alarm, 0.16)),
-                ("words of a banner", text, lerp(panel, theme.alarm, 0.16)),
+                ("words of a banner", strong, lerp(panel, theme.alarm, 0.16)),
                 ("menu", text, visuals.window_fill),
                 ("hint in a menu", weak, visuals.window_fill),
             ];
