@@ -118,7 +118,7 @@ fn row(ui: &mut egui::Ui, knob: &Knob, control: impl FnOnce(&mut egui::Ui, &egui
 /// A mark where a setting has its usual value, else a button that gives it that one again; whether it was clicked.
 fn reset(ui: &mut egui::Ui, knob: &Knob, usual: &str, is_usual: bool) -> bool {
     if is_usual {
-        ui.weak("=").on_hover_text(format!("{usual}, the default"));
+        ui.weak("default").on_hover_text(usual);
         return false;
     }
     let button = ui.small_button("Reset").on_hover_text(format!("Back to {usual}, the default"));

@@ -84,7 +84,9 @@ impl Next {
         let start = self.start(ui, run, config.clone());
         let method = self.method;
         let shown = KNOBS.iter().filter(|knob| knob.name != "method" && method.reads(knob.name));
-        let (first, rest) = front(shown.collect());
+        let (acting, idle) = shown.partition(|knob| words::acts(knob.name, method, &config));
+        let (first, mut rest) = front(acting);
+        rest.extend::<Vec<_>>(idle);
         for knob in first {
             row(ui, knob, |ui, label| self.edit(ui, knob, &config, label));
         }

@@ -29,9 +29,7 @@ pub fn support(points: [&[f32]; 2], side: usize, half_width: f32, sigma: f32) ->
         }
         out
     };
-    let mut spread = spread(&spread(&counts, 1, side), side, 1);
-    spread.iter_mut().for_each(|count| *count = (*count / FULL).min(1.0));
-    spread
+    spread(&spread(&counts, 1, side), side, 1).into_iter().map(|count| (count / FULL).min(1.0)).collect()
 }
 
 /// A normal density at whole distances up to `side`, which sums to 1 over both sides.

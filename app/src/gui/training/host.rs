@@ -98,10 +98,10 @@ pub fn serve(inbox: &Receiver<Order>, link: &Link) {
             Ok(None) => {}
             Err(()) => break,
         }
-        if let Some(current) = &mut run {
-            if let Err(error) = current.advance(link) {
-                fail(&mut run, &error.into(), link);
-            }
+        if let Some(current) = &mut run
+            && let Err(error) = current.advance(link)
+        {
+            fail(&mut run, &error.into(), link);
         }
     }
     // The window is gone: what it did not discard is kept.

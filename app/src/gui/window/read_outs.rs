@@ -83,5 +83,6 @@ pub(super) fn numbers(ui: &mut egui::Ui, run: &Run) {
     }
     ui.separator();
     let counts = view.counters.updates.iter().map(|(update, count)| format!("{count} {update}"));
-    ui.label(format!("updates: {}", counts.collect::<Vec<_>>().join(", ")));
+    let text = format!("updates: {}", counts.collect::<Vec<_>>().join(", "));
+    ui.add(egui::Label::new(&text).truncate()).on_hover_text(&text);
 }
