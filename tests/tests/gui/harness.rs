@@ -88,8 +88,10 @@ pub fn start_small(gui: &mut Gui, steps: u64, play: bool) {
     let preset = Preset::find("gaussians").expect("a preset").config();
     let config = Config { batch: 128, width: 16, blocks: 2, critic_steps: 1, steps, snap: 20, tick: 5, ..preset };
     let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    let generation = state(gui).run.generation;
     gui.state_mut().as_mut().expect("a window").start(start, play);
-    until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    // A short one may be over before it is seen to be open.
+    until(gui, "the run is there", |w| w.run.generation > generation && w.run.view.is_some());
 }
 
 pub fn press(gui: &mut Gui, key: Key) {
