@@ -13,6 +13,8 @@ pub enum Answer {
     Continue,
     /// The same, on the processor.
     OnProcessor,
+    /// Not this run: show the next one.
+    Next,
     /// Take the banner away.
     Dismiss,
 }
@@ -20,7 +22,13 @@ pub enum Answer {
 fn banner(ui: &mut egui::Ui, id: &str, theme: &Theme, add: impl FnOnce(&mut egui::Ui)) {
     let fill = lerp(background(ui.visuals()), theme.alarm, 0.16);
     let frame = egui::Frame::new().fill(fill).inner_margin(8.0);
-    egui::Panel::top(id).frame(frame).show(ui, |ui| ui.horizontal_wrapped(add));
+    egui::Panel::top(id).frame(frame).show(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            // Plain text is too faint on this colour.
+            ui.visuals_mut().widgets.noninteractive.fg_stroke.color = ui.visuals().strong_text_color();
+            add(ui);
+        });
+    });
 }
 
 /// Something that could not be opened or written; whether it may go away.
@@ -55,14 +63,17 @@ pub fn failed(ui: &mut egui::Ui, theme: &Theme, failure: &Failure, device: &str)
     answer
 }
 
-/// A run that did not end.
-pub fn interrupted(ui: &mut egui::Ui, theme: &Theme, run: &SavedRun) -> Option<Answer> {
+/// A run that did not end; there are `others` like it.
+pub fn interrupted(ui: &mut egui::Ui, theme: &Theme, run: &SavedRun, others: usize) -> Option<Answer> {
     let mut answer = None;
     banner(ui, "interrupted", theme, |ui| {
         ui.label(RichText::new("A run was interrupted.").strong().color(theme.alarm));
-        ui.label(&run.name);
-        if ui.button("Continue where it stopped").clicked() {
+        ui.label(format!("{}: {}, {}.", run.name, run.describe(), run.age()));
+        if ui.button("Continue from its checkpoint").clicked() {
             answer = Some(Answer::Continue);
+        }
+        if others > 0 && ui.button(format!("Another one ({others})")).clicked() {
+            answer = Some(Answer::Next);
         }
         if ui.button("Not now").clicked() {
             answer = Some(Answer::Dismiss);

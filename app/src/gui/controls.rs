@@ -1,5 +1,7 @@
 //! The bar at the top: what runs, how far it is, and the buttons that move it.
 
+use std::path::PathBuf;
+
 use eframe::egui::{self, Button, ProgressBar, RichText};
 use onestep_core::session::{Command, End};
 use onestep_core::train::{PRESETS, Preset};
@@ -19,6 +21,8 @@ pub enum Ask {
     Save,
     /// Go on with the run that has ended.
     Continue,
+    /// Go back to this checkpoint.
+    Rewind(PathBuf),
     /// Save and end.
     Stop,
     /// End without saving.
@@ -101,32 +105,27 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
         // The new word is in this frame already: where software draws, the next one is long in coming.
         ui.ctx().request_discard("play or pause");
     }
-    let step =
-        |ui: &mut egui::Ui, text: &str, tip: &str| ui.add_enabled(open, Button::new(text)).on_hover_text(tip).clicked();
     let updates = run.phase().map(|phase| phase.turn.clone()).unwrap_or_default();
     let turn: Vec<&str> = updates.iter().map(|(_, update)| update.name).collect();
-    if step(ui, "Step", &format!("One turn ({}), then wait ( . ).", turn.join(", "))) {
+    let step = ui.add_enabled(open, Button::new("Step"));
+    if step.on_hover_text(format!("One turn ({}), then wait ( . ).", turn.join(", "))).clicked() {
         run.step(Command::Turn);
-    }
-    for (_, update) in updates.iter().filter(|_| updates.len() > 1) {
-        if step(ui, &format!("{} step", capital(update.name)), &format!("{}.", capital(update.about))) {
-            run.step(Command::Step(update.name.to_owned()));
-        }
     }
     let told = !super::slow::story(run).is_empty();
     let slow = ui.add_enabled(open && told, Button::selectable(slow, "Slow motion"));
-    let slow = slow.on_disabled_hover_text("This method tells no story of a step.");
+    let slow = slow.on_disabled_hover_text("There is no story of a step of this phase.");
     if slow.on_hover_text("Walk through the moments of a step.").clicked() {
         *ask = Some(Ask::Slow);
     }
-    let begun = run.start_again().is_some();
+    ui.separator();
     if ui
-        .add_enabled(begun, Button::new("Reset"))
-        .on_hover_text("Save this run, and start it anew from the first step (R).")
+        .add_enabled(run.start_again().is_some(), Button::new("Reset"))
+        .on_hover_text("Save this run, and start it anew from the first step, with the settings of its start (R).")
         .clicked()
     {
         *ask = Some(Ask::Reset);
     }
+    rewind(ui, run, ask);
     ui.separator();
     if ui.add_enabled(open, Button::new("Save")).on_hover_text("Write a checkpoint and a snapshot now (S).").clicked() {
         *ask = Some(Ask::Save);
@@ -138,9 +137,36 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
     {
         *ask = Some(Ask::Stop);
     }
-    if ui.add_enabled(open, Button::new("Discard")).on_hover_text("End the run without saving.").clicked() {
-        *ask = Some(Ask::Discard);
-    }
+    ui.menu_button("More", |ui| {
+        let discard = ui.add_enabled(open, Button::new("Discard"));
+        if discard.on_hover_text("End the run without saving.").clicked() {
+            *ask = Some(Ask::Discard);
+            ui.close();
+        }
+    });
+}
+
+/// The checkpoints that the run can go back to, in a menu.
+fn rewind(ui: &mut egui::Ui, run: &Run, ask: &mut Option<Ask>) {
+    let there = run.state != State::Stopping && run.opened.as_ref().is_some_and(|opened| opened.folder.is_some());
+    ui.add_enabled_ui(there, |ui| {
+        let menu = ui.menu_button("Rewind", |ui| {
+            let checkpoints = run.checkpoints();
+            if checkpoints.is_empty() {
+                ui.label("There is no checkpoint yet.");
+            }
+            egui::ScrollArea::vertical().max_height(480.0).show(ui, |ui| {
+                for (step, path) in checkpoints {
+                    let text = format!("To step {step}");
+                    if ui.button(text).on_hover_text("With the weights and the settings of that step.").clicked() {
+                        *ask = Some(Ask::Rewind(path));
+                        ui.close();
+                    }
+                }
+            });
+        });
+        menu.response.on_hover_text("Go back to a checkpoint of this run. What came after it is made anew.");
+    });
 }
 
 fn progress(ui: &mut egui::Ui, run: &Run) {
@@ -176,12 +202,6 @@ fn progress(ui: &mut egui::Ui, run: &Run) {
         }
     };
     ui.label(text);
-}
-
-/// The same words with a capital letter in front.
-fn capital(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Time that is left of a phase, in words.

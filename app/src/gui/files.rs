@@ -1,10 +1,13 @@
 //! What a path means to the window, and the runs that are there.
 
-use std::io::{Read, Seek, SeekFrom};
+mod runs;
+
+pub use runs::{Fate, SavedRun, checkpoints, preset_of, runs};
+
 use std::path::{Path, PathBuf};
 
 use onestep_core::model::{ModelFile, ModelKind};
-use onestep_core::session::{RunFolder, Start};
+use onestep_core::session::Start;
 use onestep_core::train::{KnobError, Overrides, Preset};
 
 use crate::settings::{is_saved_run, layered, read_config, suitable};
@@ -24,7 +27,7 @@ pub fn meaning(path: &Path) -> Result<Meaning, String> {
     let resume =
         |path: &Path| Ok(Meaning::Run(Box::new(Start::Resume { path: path.to_owned(), overrides: Box::default() })));
     if !path.exists() {
-        return Err(format!("{}: is not there any more; choose another file", path.display()));
+        return Err(format!("{}: there is no such file or folder; choose another one", path.display()));
     }
     if path.is_dir() {
         let is_run = path.join("config.json").is_file() || path.join("state.json").is_file();
@@ -72,48 +75,6 @@ fn configured(overrides: &Overrides) -> Result<Meaning, KnobError> {
     Ok(Meaning::Run(Box::new(Start::New { preset: name.to_owned(), config: Box::new(config), transfer: None })))
 }
 
-/// A run on the disk that can be gone on with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedRun {
-    /// Its folder.
-    pub path: PathBuf,
-    /// Its name.
-    pub name: String,
-    /// Whether no program trains in it any more although it did not come to an end.
-    pub interrupted: bool,
-}
-
-/// The runs of a folder that have a checkpoint, the newest first.
-pub fn runs(folder: &Path) -> Vec<SavedRun> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    let mut runs: Vec<SavedRun> = paths
-        .filter(|path| path.join("latest.json").is_file())
-        .filter_map(|path| {
-            let name = path.file_name()?.to_string_lossy().into_owned();
-            Some(SavedRun { interrupted: !ended(&path) && !RunFolder::is_busy(&path), name, path })
-        })
-        .collect();
-    runs.sort_by(|a, b| b.name.cmp(&a.name));
-    runs
-}
-
-/// Bytes at the end of a log that hold its last line.
-const TAIL: i64 = 1 << 16;
-
-/// Whether the last event of a run's log is its end.
-fn ended(run: &Path) -> bool {
-    let mut text = Vec::new();
-    let read = std::fs::File::open(run.join("log.txt")).and_then(|mut file| {
-        let length = file.metadata()?.len() as i64;
-        file.seek(SeekFrom::End(-length.min(TAIL)))?;
-        file.read_to_end(&mut text)
-    });
-    let last = text.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap_or_default();
-    let event = serde_json::from_slice::<serde_json::Value>(last).unwrap_or_default();
-    read.is_ok() && event["event"] == "done"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,25 +102,5 @@ mod tests {
         std::fs::create_dir(at("pictures")).unwrap();
         let Meaning::Run(start) = meaning(&at("pictures")).unwrap() else { panic!("data start a run") };
         assert!(matches!(*start, Start::New { .. }));
-    }
-
-    #[test]
-    fn a_run_without_an_end_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, log) in
-            [("00000-a", "{\"event\":\"done\"}\n"), ("00001-b", "{\"event\":\"done\"}\n{\"event\":\"saved\"}\n")]
-        {
-            let run = folder.path().join(name);
-            std::fs::create_dir(&run).unwrap();
-            std::fs::write(run.join("latest.json"), "{}").unwrap();
-            std::fs::write(run.join("log.txt"), log).unwrap();
-        }
-        std::fs::create_dir(folder.path().join("00002-without-checkpoint")).unwrap();
-        let found: Vec<(String, bool)> = runs(folder.path()).into_iter().map(|r| (r.name, r.interrupted)).collect();
-        assert_eq!(found, [("00001-b".to_owned(), true), ("00000-a".to_owned(), false)]);
-        // One that another program trains in is none of ours.
-        let log = std::fs::File::open(folder.path().join("00001-b/log.txt")).unwrap();
-        log.lock().unwrap();
-        assert!(!runs(folder.path())[0].interrupted);
     }
 }

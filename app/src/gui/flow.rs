@@ -12,9 +12,9 @@ use super::theme::Theme;
 use super::training::View;
 
 /// Narrowest and lowest space in which the words can be read.
-const LEAST: Vec2 = vec2(190.0, 230.0);
+pub const LEAST: Vec2 = vec2(190.0, 230.0);
 /// Widest space that the diagram takes.
-const WIDEST: f32 = 300.0;
+pub const WIDEST: f32 = 300.0;
 /// Highest box, and the most that lies from one to the next.
 const BOX: f32 = 40.0;
 const PITCH: f32 = 90.0;
@@ -23,11 +23,7 @@ const PITCH: f32 = 90.0;
 pub fn show(ui: &mut egui::Ui, space: Rect, run: &Run, theme: &Theme, current: Option<Moment>) {
     let Some(view) = &run.view else { return };
     let story = story(run);
-    let told = run.phase().is_some_and(|phase| {
-        let updates = story.iter().filter_map(|moment| moment.update);
-        updates.into_iter().any(|update| phase.turn.iter().any(|(_, other)| other.name == update))
-    });
-    if space.width() < LEAST.x || space.height() < LEAST.y || !told {
+    if space.width() < LEAST.x || space.height() < LEAST.y || story.is_empty() {
         return;
     }
     let width = space.width().min(WIDEST);
@@ -68,14 +64,11 @@ pub fn show(ui: &mut egui::Ui, space: Rect, run: &Run, theme: &Theme, current: O
 fn part(ui: &egui::Ui, rect: Rect, moment: &Moment, now: &str, color: Color32, lit: bool) {
     let fill = color.gamma_multiply(if lit { 0.4 } else { 0.1 });
     ui.painter().rect(rect, 5.0, fill, Stroke::new(if lit { 2.0 } else { 1.0 }, color), StrokeKind::Inside);
-    let (words, numbers) = match (ui.visuals().strong_text_color(), ui.visuals().text_color()) {
-        (strong, _) if lit => (strong, strong),
-        colors => colors,
-    };
+    let words = ui.visuals().strong_text_color();
     let half = if now.is_empty() { Vec2::ZERO } else { vec2(0.0, rect.height() * 0.23) };
     let (title, number) = (FontId::proportional(13.0), FontId::proportional(11.0));
     ui.painter().text(rect.center() - half, Align2::CENTER_CENTER, moment.name, title, words);
-    ui.painter().text(rect.center() + half, Align2::CENTER_CENTER, now, number, numbers);
+    ui.painter().text(rect.center() + half, Align2::CENTER_CENTER, now, number, words);
     let response = ui.interact(rect, ui.scope_id().with(("flow", moment.name)), Sense::hover());
     let text = format!("{}: {now}", moment.name);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, &text));

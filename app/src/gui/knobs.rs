@@ -1,57 +1,22 @@
 //! The settings: those that may change while the run goes on, and those of the next run.
 //!
-//! Everything comes from the table of knobs; only the sliders' handy ranges are this window's own.
+//! Everything comes from the table of knobs; how they are called and what their sliders cover is this window's own.
 
-use std::collections::BTreeMap;
+mod next;
+mod words;
 
-use eframe::egui::{self, DragValue, Slider};
+use eframe::egui::{self, DragValue, Slider, WidgetInfo};
 use onestep_core::session::Start;
-use onestep_core::train::{
-    COMMON, Config, Divergence, KNOBS, Knob, METHODS, Method, OF_CLASSES, Overrides, PRESETS, Preset,
-};
+use onestep_core::train::{Config, Divergence, KNOBS, Knob, Preset};
 
-use super::run::Run;
-
-/// Groups of live settings, in the order of the panel.
-const GROUPS: [&str; 4] = ["Learning rates", "Method", "Optimizer", "Length and files"];
-
-/// The group of a live setting.
-fn group(knob: &Knob) -> &'static str {
-    match knob.name {
-        "beta1" | "beta2" | "ema" | "clip" => "Optimizer",
-        name if name.starts_with("lr_") || name == "cooldown" => "Learning rates",
-        name if COMMON.contains(&name) => "Length and files",
-        _ => "Method",
-    }
-}
-
-/// What a slider covers, within the bounds of the table; on a logarithmic scale or not.
-fn handy(knob: &Knob) -> Option<(f64, f64, bool)> {
-    match (knob.name, knob.range?) {
-        (name, _) if name.starts_with("lr_") => Some((1e-6, 1e-1, true)),
-        ("beta2" | "ema", _) => Some((0.9, 0.9999, false)),
-        ("cooldown" | "beta1", _) => Some((0.0, 1.0, false)),
-        // A few times, or a share.
-        (_, (low, high)) => (high <= 100.0).then_some((low, high.min(10.0), false)),
-    }
-}
+use self::next::Next;
+use self::words::in_front;
+use super::run::{Run, State};
 
 /// The panel's own state.
+#[derive(Default)]
 pub struct Panel {
-    /// Preset of the next run.
-    preset: &'static str,
-    /// Method of the next run.
-    method: &'static Method,
-    /// Preset of the run that was shown last: a new one becomes that of the next run.
-    of_run: Option<&'static str>,
-    /// What was typed for the next run in place of the preset's values, right or wrong, by setting.
-    typed: BTreeMap<&'static str, String>,
-}
-
-impl Default for Panel {
-    fn default() -> Self {
-        Self { preset: "gaussians", method: &METHODS[0], of_run: None, typed: BTreeMap::new() }
-    }
+    next: Next,
 }
 
 impl Panel {
@@ -72,129 +37,94 @@ impl Panel {
                 }
             });
         });
+        let is_new = self.next.follow(run);
         let mut start = None;
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             live(ui, run);
+            start = again(ui, run);
             ui.add_space(8.0);
-            egui::CollapsingHeader::new("Next run").default_open(!run.is_open()).show(ui, |ui| {
-                start = self.next_run(ui, run);
-            });
+            // A run that begins needs the room for its own settings.
+            let next =
+                egui::CollapsingHeader::new("Next run").default_open(!run.is_open()).open(is_new.then_some(false));
+            let next = next.show(ui, |ui| self.next.show(ui, run));
+            start = start.take().or(next.body_returned.flatten());
         });
         start
     }
-
-    /// Settings that are fixed for a run, for the next one.
-    fn next_run(&mut self, ui: &mut egui::Ui, run: &Run) -> Option<Start> {
-        let mut chosen = self.preset;
-        let of_run = run.opened.as_ref().and_then(|opened| preset_named(opened.preset.as_deref()?));
-        if of_run != self.of_run {
-            self.of_run = of_run;
-            chosen = of_run.unwrap_or(chosen);
-        }
-        let label = ui.label("Preset");
-        egui::ComboBox::from_id_salt("next preset")
-            .selected_text(chosen)
-            .show_ui(ui, |ui| {
-                for preset in PRESETS {
-                    ui.selectable_value(&mut chosen, preset.name, preset.name).on_hover_text(preset.about);
-                }
-            })
-            .response
-            .labelled_by(label.id);
-        if chosen != self.preset {
-            self.preset = chosen;
-            self.typed.clear();
-        }
-        let label = ui.label("Method");
-        let mut method = self.method;
-        egui::ComboBox::from_id_salt("next method")
-            .selected_text(method.name)
-            .show_ui(ui, |ui| {
-                for other in METHODS {
-                    let tip = format!("{} ({})", other.about, other.paper);
-                    if ui.selectable_label(other.name == method.name, other.name).on_hover_text(tip).clicked() {
-                        method = other;
-                    }
-                }
-            })
-            .response
-            .labelled_by(label.id)
-            .on_hover_text(method.about);
-        if method.name != self.method.name {
-            self.method = method;
-            self.typed.retain(|name, _| method.reads(name));
-        }
-        let mut config = Preset::find(self.preset)?.config_for(method);
-        egui::Grid::new("next").num_columns(2).striped(true).show(ui, |ui| {
-            let is_shown = |knob: &&Knob| !knob.is_live() && knob.name != "method" && method.reads(knob.name);
-            for knob in KNOBS.iter().filter(is_shown) {
-                let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
-                let usual = config.text_of(knob.name);
-                let mut text = self.typed.get(knob.name).unwrap_or(&usual).clone();
-                let edit = ui.add(egui::TextEdit::singleline(&mut text).desired_width(90.0));
-                let edit = edit.labelled_by(label.id).on_hover_text(format!("{} Preset: {usual}.", knob.help));
-                if edit.changed() {
-                    self.typed.insert(knob.name, text);
-                } else if !edit.has_focus() && (text.trim().is_empty() || text == usual) {
-                    // An emptied field means the preset's value.
-                    self.typed.remove(knob.name);
-                }
-                ui.end_row();
-            }
-        });
-        let mut changes = Overrides::default();
-        let set = self.typed.iter().try_for_each(|(name, text)| changes.set(name, text.trim()));
-        config.apply(&changes);
-        let problem = set.and_then(|()| config.validate()).err();
-        if let Some(problem) = &problem {
-            ui.colored_label(ui.visuals().error_fg_color, problem.to_string());
-        }
-        let button = ui.add_enabled(problem.is_none(), egui::Button::new("Start with these settings"));
-        let start = Start::New { preset: self.preset.to_owned(), config: Box::new(config), transfer: None };
-        button.clicked().then_some(start)
-    }
-}
-
-fn preset_named(name: &str) -> Option<&'static str> {
-    Preset::find(name).map(|preset| preset.name)
 }
 
 /// The live settings of the run.
 fn live(ui: &mut egui::Ui, run: &mut Run) {
-    let Some(config) = run.opened.as_ref().map(|opened| opened.config.clone()) else {
+    let Some((config, preset)) = run.opened.as_ref().map(|opened| (opened.config.clone(), opened.preset.clone()))
+    else {
         ui.label("Start a run, and its knobs are here. They act while it goes on.");
         return;
     };
-    let enabled = run.is_open();
     let method = config.method.get();
-    let acts = |name: &str| method.reads(name) && (config.classes > 0 || !OF_CLASSES.contains(&name));
-    for title in GROUPS {
-        let is_shown = |knob: &&Knob| knob.is_live() && group(knob) == title && acts(knob.name);
-        let knobs: Vec<&Knob> = KNOBS.iter().filter(is_shown).collect();
-        if knobs.is_empty() {
-            continue;
-        }
-        ui.add_space(4.0);
-        ui.strong(title);
-        ui.add_enabled_ui(enabled, |ui| {
-            egui::Grid::new(title).num_columns(2).min_col_width(84.0).show(ui, |ui| {
-                for knob in knobs {
-                    let before = config.text_of(knob.name);
-                    let edit = edit(ui, knob, &config, &before);
-                    if edit.began {
-                        run.hold(knob.name, &before);
-                    }
-                    if let Some(after) = edit.after {
-                        run.set(knob.name, before, &after);
-                    }
-                    if edit.ended {
-                        run.release();
-                    }
-                    ui.end_row();
-                }
+    let usual = preset.and_then(|name| Preset::find(&name)).map_or_else(Config::default, |p| p.config_for(method));
+    let shown = KNOBS.iter().filter(|knob| knob.is_live() && words::acts(knob.name, method, &config));
+    let (first, rest) = in_front(shown.collect());
+    ui.add_enabled_ui(run.is_open(), |ui| {
+        for knob in first {
+            let before = config.text_of(knob.name);
+            row(ui, knob, |ui, label| {
+                let edit = edit(ui, knob, &config, &before, label);
+                make(edit.or_reset(ui, knob, &usual, &before), knob, before, run);
             });
+        }
+    });
+    egui::CollapsingHeader::new("More settings").show(ui, |ui| {
+        ui.add_enabled_ui(run.is_open(), |ui| {
+            for title in words::GROUPS {
+                let knobs: Vec<_> = rest.iter().filter(|knob| words::group(knob) == title).collect();
+                if knobs.is_empty() {
+                    continue;
+                }
+                ui.strong(title);
+                egui::Grid::new(title).num_columns(3).min_col_width(20.0).show(ui, |ui| {
+                    for knob in knobs {
+                        let before = config.text_of(knob.name);
+                        let label = ui.label(words::name(knob)).on_hover_text(words::help(knob));
+                        let edit = edit(ui, knob, &config, &before, &label);
+                        make(edit.or_reset(ui, knob, &usual, &before), knob, before, run);
+                        ui.end_row();
+                    }
+                });
+            }
         });
+    });
+}
+
+/// The same run from its first step, with the settings that are shown.
+fn again(ui: &mut egui::Ui, run: &Run) -> Option<Start> {
+    let config = run.opened.as_ref()?.config.clone();
+    ui.add_space(4.0);
+    let tip = "The same run from step 0, with the settings above as they are now. This run is saved, and stays.";
+    let ready = run.busy.is_none() && run.state != State::Stopping;
+    let button = ui.add_enabled(ready, egui::Button::new("Start again with these")).on_hover_text(tip);
+    button.clicked().then(|| run.start_with(config)).flatten()
+}
+
+/// A setting in plain words with its unit, and its control below.
+fn row(ui: &mut egui::Ui, knob: &Knob, control: impl FnOnce(&mut egui::Ui, &egui::Response)) {
+    let label = ui.horizontal(|ui| {
+        let label = ui.label(words::name(knob)).on_hover_text(words::help(knob));
+        ui.weak(words::unit(knob));
+        label
+    });
+    ui.horizontal(|ui| control(ui, &label.inner));
+}
+
+/// A mark where a setting has its usual value, else a button that gives it that one again; whether it was clicked.
+fn reset(ui: &mut egui::Ui, knob: &Knob, usual: &str, is_usual: bool) -> bool {
+    if is_usual {
+        ui.weak("default").on_hover_text(usual);
+        return false;
     }
+    let button = ui.small_button("Reset").on_hover_text(format!("Back to {usual}, the default"));
+    let name = format!("{} back to {usual}", words::name(knob));
+    button.widget_info(|| WidgetInfo::labeled(egui::Role::Button, ui.is_enabled(), &name));
+    button.clicked()
 }
 
 /// What was done to a setting in a frame.
@@ -208,9 +138,32 @@ struct Edit {
     ended: bool,
 }
 
-/// One setting.
-fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Edit {
-    let label = ui.label(knob.name.replace('_', " ")).on_hover_text(knob.help);
+impl Edit {
+    /// With the mark of the default behind it, or the way back there.
+    fn or_reset(mut self, ui: &mut egui::Ui, knob: &Knob, usual: &Config, before: &str) -> Self {
+        let usual = usual.text_of(knob.name);
+        if reset(ui, knob, &usual, usual == before) {
+            self.after = Some(usual);
+        }
+        self
+    }
+}
+
+/// Tells the run what was done.
+fn make(edit: Edit, knob: &Knob, before: String, run: &mut Run) {
+    if edit.began {
+        run.hold(knob.name, &before);
+    }
+    if let Some(after) = edit.after {
+        run.set(knob.name, before, &after);
+    }
+    if edit.ended {
+        run.release();
+    }
+}
+
+/// The control of a setting.
+fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str, label: &egui::Response) -> Edit {
     if knob.name == "divergence" {
         let mut chosen = config.divergence;
         egui::ComboBox::from_id_salt(knob.name)
@@ -222,7 +175,7 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Edit {
             })
             .response
             .labelled_by(label.id)
-            .on_hover_text(knob.help);
+            .on_hover_text(words::help(knob));
         return Edit { after: (chosen != config.divergence).then(|| chosen.to_string()), ..Edit::default() };
     }
     let (Some((low, high)), Ok(mut value)) = (knob.range, before.parse::<f64>()) else { return Edit::default() };
@@ -231,7 +184,7 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Edit {
     // A field counts as it is read when it is left, so it shows every digit; and half of a number is another number, so
     // it counts no sooner.
     let digits = |value: f64, _| (value as f32).to_string();
-    let response = if let Some((from, to, logarithmic)) = handy(knob) {
+    let response = if let Some((from, to, logarithmic)) = words::handy(knob) {
         ui.spacing_mut().slider_width = 80.0;
         let mut slider =
             Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Edits);
@@ -248,29 +201,9 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str) -> Edit {
         let drag = DragValue::new(&mut value).range(low..=high).speed(speed).update_while_editing(false);
         ui.add(if whole { drag.fixed_decimals(0) } else { drag.max_decimals(3).custom_formatter(digits) })
     };
-    let response = response.labelled_by(label.id).on_hover_text(knob.help);
+    let response = response.labelled_by(label.id).on_hover_text(words::help(knob));
     let value = value.clamp(low, high);
     let text = if whole { format!("{value:.0}") } else { format!("{}", value as f32) };
     let after = (response.changed() && text != before).then_some(text);
     Edit { after, began: response.drag_started(), ended: response.drag_stopped() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_live_setting_is_in_a_group_that_is_shown() {
-        assert!(KNOBS.iter().filter(|knob| knob.is_live()).all(|knob| GROUPS.contains(&group(knob))));
-    }
-
-    #[test]
-    fn handy_ranges_are_within_the_bounds() {
-        for knob in KNOBS {
-            if let Some((from, to, _)) = handy(knob) {
-                let (low, high) = knob.range.expect("a number");
-                assert!(low <= from && to <= high.max(1.0), "{}: {from}..{to}", knob.name);
-            }
-        }
-    }
 }

@@ -226,9 +226,10 @@ fn kernels(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
                 ui.label(format!("{:.1}", kernel.gb_per_sec));
                 let share = kernel.roofline.clamp(0.0, 1.0) as f32;
                 let bar = egui::ProgressBar::new(share).desired_width(140.0).fill(theme.ratio.gamma_multiply(0.5));
-                ui.add(bar.text(format!("{:.0} %", 100.0 * kernel.roofline))).on_hover_text(
-                    "Of what the device can do at most. More than all of it: what the kernel reads is in a cache, which \
-                     is faster than the memory.",
+                let text = if kernel.roofline > 1.0 { "all".to_owned() } else { format!("{:.0} %", 100.0 * kernel.roofline) };
+                ui.add(bar.text(text)).on_hover_text(
+                    "Of what the device can do at most. All of it, or more: what the kernel reads is in a cache, which is \
+                     faster than the memory.",
                 );
                 ui.end_row();
             }

@@ -222,7 +222,6 @@ fn open(args: &Args, adapters: &[AdapterSummary], legacy: &Arc<Mutex<Legacy>>) -
             Some(ThemeArg::Dark) => context.egui_ctx.set_theme(egui::Theme::Dark),
             None => {}
         }
-        theme::leave_panels_empty(&context.egui_ctx);
         let wake = context.egui_ctx.clone();
         if let Err(error) = interrupt::install_with(false, move || wake.request_repaint()) {
             tracing::warn!("a run is lost when the program is told to end: {error:#}");
@@ -254,7 +253,7 @@ fn begin(window: &mut Window, args: &Args, context: &egui::Context) {
         View::Machine => window.tab = Tab::Machine,
     }
     if args.tour {
-        window.tour.start();
+        window.begin_tour();
     }
 }
 

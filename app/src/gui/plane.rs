@@ -1,5 +1,6 @@
 //! The 2-D laboratory: data, samples and what the method shows, as layers over one plane.
 
+mod density;
 mod drawing;
 mod paint;
 
@@ -11,6 +12,7 @@ use onestep_core::train::{Layer, Moment, Sight};
 
 use super::flow;
 use super::run::Run;
+use super::slow::story;
 use super::theme::Theme;
 use super::training::FIELD;
 use paint::Plane;
@@ -103,33 +105,29 @@ impl Laboratory {
         ((layers.heights || layers.arrows).then_some(self.sigma), layers.map)
     }
 
-    /// The switches above the canvas.
-    pub fn switches(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme) {
+    /// The switches above the canvas. Slow motion chooses what is shown: they tell, and wait.
+    pub fn switches(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme, moment: Option<Moment>) {
         ui.horizontal_wrapped(|ui| {
-            let layers = &mut self.layers;
-            ui.checkbox(&mut layers.data, egui::RichText::new("Data").color(theme.real))
-                .on_hover_text("Real points, which the samples should be like.");
-            ui.checkbox(&mut layers.samples, egui::RichText::new("Samples").color(theme.fake))
-                .on_hover_text("What the network makes of random latents.");
+            let mut layers = if moment.is_some() { self.shown(run, moment) } else { self.layers };
+            let switch = |ui: &mut egui::Ui, on: &mut bool, name: &str, color: egui::Color32, tip: &str| {
+                let text = egui::RichText::new(name).color(color);
+                let response = ui.add_enabled(moment.is_none(), egui::Checkbox::new(on, text));
+                response.on_hover_text(tip).on_disabled_hover_text("Slow motion chooses what is shown.");
+            };
+            switch(ui, &mut layers.data, "Data", theme.real, "Real points, which the samples should be like.");
+            switch(ui, &mut layers.samples, "Samples", theme.fake, "What the network makes of random latents.");
             if let Some(sight) = field(run) {
-                ui.checkbox(&mut layers.heights, egui::RichText::new(sight.name).color(theme.ratio))
-                    .on_hover_text(sight.about);
-                ui.checkbox(&mut layers.arrows, egui::RichText::new("Gradient").color(theme.gradient))
-                    .on_hover_text("Where each sample is moved.");
+                switch(ui, &mut layers.heights, sight.name, theme.ratio, sight.about);
+                let tip = "Where each sample is moved.";
+                switch(ui, &mut layers.arrows, "Gradient", theme.gradient, tip);
             }
-            ui.checkbox(&mut layers.map, egui::RichText::new("Latent grid").color(theme.fake))
-                .on_hover_text("How the generator bends a square grid of latents.");
-            ui.checkbox(&mut layers.noise, egui::RichText::new("Noised").color(theme.ratio))
-                .on_hover_text("Both kinds of points with noise of the level on the slider.");
-            ui.separator();
-            let (low, high) = run.opened.as_ref().map_or((0.01, 2.0), |o| (o.config.sigma_min, o.config.sigma_max));
-            self.sigma = self.sigma.clamp(low, high);
-            let label = ui.label("Noise level");
-            ui.add(egui::Slider::new(&mut self.sigma, low..=high).logarithmic(true).max_decimals(3))
-                .labelled_by(label.id)
-                .on_hover_text(
-                    "Of the noised points, and of what the method shows: it is something else at every level.",
-                );
+            let tip = "How the generator bends a square grid of latents.";
+            switch(ui, &mut layers.map, "Latent grid", theme.fake, tip);
+            let tip = "Both kinds of points with noise of the level on the slider.";
+            switch(ui, &mut layers.noise, "Noised", theme.ratio, tip);
+            if moment.is_none() {
+                self.layers = layers;
+            }
             if self.drawing.is_none() {
                 let draw =
                     ui.button("Draw data").on_hover_text("Draw your own distribution with the mouse, and train on it.");
@@ -140,10 +138,19 @@ impl Laboratory {
         });
     }
 
+    /// The noise level.
+    pub fn level(&mut self, ui: &mut egui::Ui, run: &Run) {
+        let (low, high) = run.opened.as_ref().map_or((0.01, 2.0), |o| (o.config.sigma_min, o.config.sigma_max));
+        self.sigma = self.sigma.clamp(low, high);
+        let label = ui.label("Noise level");
+        ui.add(egui::Slider::new(&mut self.sigma, low..=high).logarithmic(true).max_decimals(3))
+            .labelled_by(label.id)
+            .on_hover_text("Of the noised points, and of what the method shows: it is something else at every level.");
+    }
+
     /// The canvas.
     pub fn canvas(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme, moment: Option<Moment>) -> Option<Ask> {
-        let side = ui.available_size().min_elem().max(120.0);
-        let left = (ui.available_width() - side) / 2.0;
+        let (left, side) = places(ui.available_size(), self.drawing.is_none() && !story(run).is_empty());
         let mut ask = None;
         let beside = Rect::from_min_size(ui.cursor().min, Vec2::new(left, side));
         flow::show(ui, beside, run, theme, moment);
@@ -196,11 +203,14 @@ impl Laboratory {
         let (Some(opened), Some(view)) = (&run.opened, &run.view) else { return plane.blank() };
         let layers = self.shown(run, moment);
         let theme = plane.theme;
-        match &view.field {
-            Some((field, _)) if layers.heights => plane.heat(&field.heights, FIELD),
+        let samples = view.samples.as_deref().unwrap_or_default();
+        let field = view.field.as_ref().filter(|_| layers.heights || layers.arrows).map(|(field, sigma)| {
+            (field, *sigma, density::support([&opened.reals, samples], FIELD, opened.half_width, *sigma))
+        });
+        match &field {
+            Some((field, _, support)) if layers.heights => plane.heat(&field.heights, support, FIELD),
             _ => plane.blank(),
         }
-        let samples = view.samples.as_deref().unwrap_or_default();
         if let (true, Some(map)) = (layers.map, &view.map) {
             for line in &map.lines {
                 plane.line(line, theme.fake.gamma_multiply(0.6));
@@ -216,9 +226,9 @@ impl Laboratory {
         if layers.samples {
             plane.points(samples, POINTS, theme.fake, noise(2, level));
         }
-        if let (true, Some((field, sigma))) = (layers.arrows, &view.field) {
+        if let (true, Some((field, sigma, support))) = (layers.arrows, &field) {
             // Per sigma, since the ratio of finely noised data is steep everywhere.
-            plane.arrows(samples, &field.arrows, FIELD, ARROW * sigma, theme.gradient);
+            plane.arrows(samples, [&field.arrows, support], FIELD, ARROW * sigma, theme.gradient);
             plane.key(ARROW, "slope of 1 per sigma", theme.gradient);
         }
         if moment.and_then(|moment| moment.update).is_some_and(|update| opened.declared.moves(update))
@@ -232,6 +242,17 @@ impl Laboratory {
     }
 }
 
+/// Room at the left of the canvas, and its side: as large as the space, but that a diagram is to have its place unless
+/// it would take too much.
+fn places(space: Vec2, diagram: bool) -> (f32, f32) {
+    let whole = space.min_elem().max(120.0);
+    let smaller = space.x - flow::LEAST.x;
+    let side = if diagram && smaller >= 0.75 * whole { whole.min(smaller) } else { whole };
+    let free = (space.x - side).max(0.0);
+    let taken = if diagram && free >= flow::LEAST.x { free.min(flow::WIDEST) } else { 0.0 };
+    (f32::midpoint(free, taken), side)
+}
+
 /// What the method shows over the plane.
 fn field(run: &Run) -> Option<Sight> {
     run.opened.as_ref()?.declared.recipe.field()
@@ -243,4 +264,18 @@ fn describe(run: &Run) -> String {
     let Some(quality) = &view.quality else { return format!("The plane at step {}", view.step) };
     let modes = quality.modes.map_or(String::new(), |(reached, all)| format!(", {reached} of {all} modes reached"));
     format!("The plane at step {}: divergence {:.3}{modes}", view.step, quality.kl)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plane_is_as_large_as_the_space_and_the_diagram_has_its_place() {
+        assert_eq!(places(Vec2::new(300.0, 700.0), true), (0.0, 300.0), "no room beside it");
+        assert_eq!(places(Vec2::new(520.0, 500.0), true), (10.0, 500.0), "the diagram would take too much");
+        assert_eq!(places(Vec2::new(760.0, 660.0), true), (flow::LEAST.x, 570.0));
+        assert_eq!(places(Vec2::new(1200.0, 800.0), true), (350.0, 800.0), "both in the middle");
+        assert_eq!(places(Vec2::new(760.0, 660.0), false), (50.0, 660.0), "nothing is told");
+    }
 }

@@ -3,15 +3,20 @@
 //!
 //! Invariant: nothing here decides what is trained; every change goes to the session as a command.
 
+mod changes;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use onestep_core::session::{Command, End, Event, Request, Start};
-use onestep_core::train::{Alarm, Overrides, Phase, Preset};
+use onestep_core::train::{Alarm, Config, Overrides, Phase, Preset};
 
+use self::changes::{Change, Drag};
+use super::files;
 use super::plots::Charts;
 use super::training::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
+use crate::settings::read_config;
 
 /// Grids that are kept for the scrubber: at 64 images of 28 x 28 about 100 MB, 200 kB each.
 const HISTORY: usize = 500;
@@ -36,23 +41,6 @@ pub enum State {
     Ended(End),
     /// It could not go on.
     Failed(Failure),
-}
-
-/// A change of a setting, for undo.
-#[derive(Clone, Debug, PartialEq)]
-struct Change {
-    knob: String,
-    before: String,
-    after: String,
-}
-
-/// A drag that changes a setting again and again, which is one change.
-struct Drag {
-    change: Change,
-    /// Whether the mouse is still down.
-    held: bool,
-    /// The value that the session has told of last.
-    told: String,
 }
 
 /// How far the run is.
@@ -201,16 +189,38 @@ impl Run {
         Start::New { preset: preset.name.to_owned(), config: Box::new(preset.config()), transfer: None }
     }
 
-    /// How the run that is shown begins anew, from its first step.
+    /// How the run that is shown begins anew, from its first step, with the settings of its start.
     pub fn start_again(&self) -> Option<Start> {
         match self.last_start.as_ref()? {
             Start::Resume { .. } => {
                 let opened = self.opened.as_ref()?;
-                let preset = opened.preset.clone().unwrap_or_default();
-                Some(Start::New { preset, config: Box::new(opened.config.clone()), transfer: None })
+                let mut config = opened.config.clone();
+                // A run's own file has all settings that it began with.
+                if let Some(folder) = &opened.folder
+                    && let Ok(begun) = read_config(&folder.join("config.json"))
+                {
+                    config.apply(&begun);
+                }
+                self.start_with(config)
             }
             start @ Start::New { .. } => Some(start.clone()),
         }
+    }
+
+    /// How the run that is shown begins anew with other settings.
+    pub fn start_with(&self, config: Config) -> Option<Start> {
+        let transfer = match self.last_start.as_ref()? {
+            Start::New { transfer, .. } => transfer.clone(),
+            Start::Resume { .. } => None,
+        };
+        let preset = self.opened.as_ref()?.preset.clone().unwrap_or_default();
+        Some(Start::New { preset, config: Box::new(config), transfer })
+    }
+
+    /// The checkpoints of the run that is shown, with their steps, the newest first.
+    pub fn checkpoints(&self) -> Vec<(u64, PathBuf)> {
+        let folder = self.opened.as_ref().and_then(|opened| opened.folder.as_deref());
+        folder.map(files::checkpoints).unwrap_or_default()
     }
 
     /// Goes on.
@@ -261,87 +271,6 @@ impl Run {
         }
     }
 
-    /// Changes a live setting; it can be undone.
-    pub fn set(&mut self, knob: &str, before: String, after: &str) {
-        if before == after || !self.is_open() {
-            return;
-        }
-        let after = self.apply(knob, after);
-        if let Some(drag) = self.drag.as_mut().filter(|drag| drag.held && drag.change.knob == knob) {
-            drag.change.after = after;
-            return;
-        }
-        self.undone.clear();
-        // A key that is held down is one change.
-        let going_on = self.is_changing(knob);
-        match self.changes.last_mut() {
-            Some(last) if last.knob == knob && going_on => last.after = after,
-            _ => self.changes.push(Change { knob: knob.to_owned(), before, after }),
-        }
-    }
-
-    /// A setting is being dragged from this value: its changes are one until [`Run::release`].
-    pub fn hold(&mut self, knob: &str, value: &str) {
-        let change = Change { knob: knob.to_owned(), before: value.to_owned(), after: value.to_owned() };
-        self.drag = Some(Drag { change, held: true, told: value.to_owned() });
-    }
-
-    /// The drag is over.
-    pub fn release(&mut self) {
-        let Some(drag) = &mut self.drag else { return };
-        drag.held = false;
-        if drag.change.before != drag.change.after {
-            self.undone.clear();
-            self.changes.push(drag.change.clone());
-        }
-        self.drag.take_if(|drag| drag.told == drag.change.after);
-    }
-
-    /// Whether the last change is still being made: the view does not show its value yet.
-    fn is_changing(&self, knob: &str) -> bool {
-        let Some(last) = self.changes.last() else { return false };
-        self.view.as_ref().is_some_and(|view| view.config.text_of(knob) != last.after)
-    }
-
-    /// Tells the session, and returns the value as it is spelled there.
-    fn apply(&mut self, knob: &str, value: &str) -> String {
-        self.training.tell(Command::Set { knob: knob.to_owned(), value: value.to_owned() });
-        let Some(opened) = &mut self.opened else { return value.to_owned() };
-        // What is refused stays as it is here, too; a warning says why.
-        let _ = opened.config.set_live(knob, value);
-        opened.config.text_of(knob)
-    }
-
-    /// What undo would take back, in words; nothing once the run is over.
-    pub fn undo_text(&self) -> Option<String> {
-        self.changes.last().filter(|_| self.is_open()).map(|c| format!("{} back to {}", c.knob, c.before))
-    }
-
-    /// What redo would do again, in words.
-    pub fn redo_text(&self) -> Option<String> {
-        self.undone.last().filter(|_| self.is_open()).map(|c| format!("{} to {}", c.knob, c.after))
-    }
-
-    /// Takes back the last change of a setting.
-    pub fn undo(&mut self) {
-        if self.is_open()
-            && let Some(change) = self.changes.pop()
-        {
-            self.apply(&change.knob, &change.before);
-            self.undone.push(change);
-        }
-    }
-
-    /// Does again what was taken back.
-    pub fn redo(&mut self) {
-        if self.is_open()
-            && let Some(change) = self.undone.pop()
-        {
-            self.apply(&change.knob, &change.after);
-            self.changes.push(change);
-        }
-    }
-
     /// Takes what the training thread has told. Call it once a frame.
     pub fn update(&mut self) {
         // A long run saves itself thousands of times, and says so.
@@ -369,6 +298,13 @@ impl Run {
     pub fn refuse(&mut self, message: String) {
         self.messages.push(message.clone());
         self.refused = Some(message);
+    }
+
+    /// Something was opened: what was refused before is of no interest any more.
+    pub fn forget_refusal(&mut self) {
+        if let Some(refused) = self.refused.take() {
+            self.messages.retain(|message| *message != refused);
+        }
     }
 
     /// How the run that has ended can be gone on with: longer, if it came to its end.
@@ -403,7 +339,7 @@ impl Run {
         self.saved_at = (opened.resumed_at > 0).then_some(opened.resumed_at);
         if opened.resumed_at > 0
             && let Some(folder) = &opened.folder
-            && let Err(error) = self.charts.load(folder)
+            && let Err(error) = self.charts.load(folder, opened.resumed_at)
         {
             self.messages.push(error);
         }
@@ -481,15 +417,6 @@ impl Run {
             }
             Event::Started { .. } => {}
         }
-    }
-
-    /// Whether a change that the session tells of goes on with the one before, as a part of the same drag.
-    fn drag_goes_on(&mut self, knob: &str, after: &str) -> bool {
-        let Some(drag) = self.drag.as_mut().filter(|drag| drag.change.knob == knob) else { return false };
-        let goes_on = drag.told != drag.change.before;
-        after.clone_into(&mut drag.told);
-        self.drag.take_if(|drag| !drag.held && drag.told == drag.change.after);
-        goes_on
     }
 }
 

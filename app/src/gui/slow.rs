@@ -24,9 +24,16 @@ pub struct SlowMotion {
 /// Seconds of a moment, unless chosen otherwise.
 const DEFAULT_SECS: f32 = 1.5;
 
-/// The story of the run that is open.
-pub fn story(run: &Run) -> &[Moment] {
-    run.opened.as_ref().map_or(&[], |opened| &opened.declared.recipe.story)
+/// The story of a turn of the present phase: of what other phases do, nothing. Empty if the method tells none of this
+/// phase, such as of a warm-up.
+pub fn story(run: &Run) -> Vec<Moment> {
+    let (Some(opened), Some(phase)) = (&run.opened, run.phase()) else { return Vec::new() };
+    let happens = |update: &str| phase.turn.iter().any(|(_, other)| other.name == update);
+    let story = &opened.declared.recipe.story;
+    if !story.iter().filter_map(|moment| moment.update).any(happens) {
+        return Vec::new();
+    }
+    story.iter().filter(|moment| moment.update.is_none_or(happens)).copied().collect()
 }
 
 impl SlowMotion {
@@ -75,18 +82,17 @@ impl SlowMotion {
         context.request_repaint();
     }
 
-    /// The story, with the present moment marked.
-    pub fn show(&mut self, ui: &mut egui::Ui, run: &Run, theme: &Theme) {
+    /// The story, with the present moment marked, and a button for each update.
+    pub fn show(&mut self, ui: &mut egui::Ui, run: &mut Run, theme: &Theme) {
         let Some(current) = self.moment(run) else { return };
         ui.horizontal_wrapped(|ui| {
             for (number, moment) in story(run).iter().enumerate() {
                 if number > 0 {
                     ui.label(">");
                 }
-                let color = theme.subject(moment.subject);
-                let mut text = egui::RichText::new(moment.name).color(color);
+                let mut text = egui::RichText::new(moment.name).color(theme.subject(moment.subject));
                 if moment.name == current.name {
-                    text = text.strong().background_color(color.gamma_multiply(0.25));
+                    text = text.strong().underline();
                 }
                 ui.label(text).on_hover_text(moment.about);
             }
@@ -96,24 +102,31 @@ impl SlowMotion {
             }
             let label = ui.label("Seconds per moment");
             ui.add(egui::Slider::new(&mut self.secs, 0.3..=6.0).max_decimals(1)).labelled_by(label.id);
+            let turn = run.phase().map(|phase| phase.turn.clone()).unwrap_or_default();
+            for (_, update) in turn {
+                let button = ui.button(format!("{} step", capital(update.name)));
+                if button.on_hover_text(format!("{}.", capital(update.about))).clicked() {
+                    run.step(Command::Step(update.name.to_owned()));
+                }
+            }
         });
         ui.label(current.about);
     }
 }
 
-/// Makes the update of a moment as often as a turn of this phase does. A phase that leaves it out makes a turn of its
-/// own instead where the samples are to move: a warm-up has no critic yet.
+/// Makes the update of a moment as often as a turn does.
 fn make_steps(moment: &Moment, run: &mut Run, laboratory: &mut Laboratory) {
     let (Some(update), Some(opened), Some(phase)) = (moment.update, &run.opened, run.phase()) else { return };
-    let moves = opened.declared.moves(update);
     let count = phase.turn.iter().find(|(_, other)| other.name == update);
-    let count = count.map(|(count, _)| count.of(&opened.config));
-    if moves {
+    let count = count.map_or(0, |(count, _)| count.of(&opened.config));
+    if opened.declared.moves(update) {
         laboratory.remember(run);
     }
-    match count {
-        Some(count) => (0..count).for_each(|_| run.step(Command::Step(update.to_owned()))),
-        None if moves => run.step(Command::Turn),
-        None => {}
-    }
+    (0..count).for_each(|_| run.step(Command::Step(update.to_owned())));
+}
+
+/// The same words with a capital letter in front.
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

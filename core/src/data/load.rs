@@ -107,11 +107,17 @@ fn load_file(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
             refuse("a single image", "give the folder that holds your images")
         }
         [0x1f, 0x8b, ..] => refuse("a file gzipped twice", "unpack it once"),
+        _ if is_text(head) => refuse("a file of text", "convert it to one of these formats"),
         _ => {
             let start = &head[..head.len().min(8)];
             refuse(&format!("a file that begins with {start:02x?}"), "convert it to one of these formats")
         }
     }
+}
+
+/// Whether a file begins as text does.
+fn is_text(head: &[u8]) -> bool {
+    head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
 }
 
 #[cfg(test)]
@@ -132,7 +138,8 @@ mod tests {
         let text = load("mnits", &LoadOptions::default()).unwrap_err().to_string();
         assert!(text.contains("mnits") && text.contains("fashion-mnist") && text.contains("mnist-10k"), "{text}");
         assert!(error("a", b"").contains("empty"));
-        assert!(error("a.txt", b"hello world").contains("begins with"));
+        assert!(error("a.txt", b"hello world").contains("a file of text"));
+        assert!(error("a.bin", b"\x01\x02hello").contains("begins with [01, 02"));
         assert!(error("a.png", b"\x89PNG\r\n\x1a\n").contains("folder"));
         assert!(error("a.gz", &read::gzip(&read::gzip(b"x"))).contains("twice"));
         assert!(error("labels", b"\0\0\x08\x01\0\0\0\0").contains("labels"));

@@ -122,6 +122,12 @@ impl RunFolder {
         settings.write(&self.path)
     }
 
+    /// Lets other programs train in the folder: this run has ended.
+    pub(super) fn release(&self) {
+        // A file system without locks has none to give back.
+        let _ = self.log.unlock();
+    }
+
     /// Whether some program is training in the folder.
     pub fn is_busy(path: &Path) -> bool {
         let files = [path.to_owned(), path.join("log.txt")].into_iter().filter_map(|file| fs::File::open(file).ok());

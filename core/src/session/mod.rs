@@ -90,6 +90,8 @@ pub struct Session {
     last_snapshot: Option<std::path::PathBuf>,
     /// Iteration at which the last checkpoint was taken.
     saved_at: Option<u64>,
+    /// Iteration of the last line of statistics. Updates that don't close a turn wait for the next one's line.
+    told_at: u64,
 }
 
 /// A step that was asked for.
@@ -150,6 +152,7 @@ impl Session {
             progress: Progress::default(),
             last_snapshot: None,
             saved_at: None,
+            told_at: 0,
         })
     }
 
@@ -179,7 +182,8 @@ impl Session {
         }
     }
 
-    /// Runs one iteration, or ends the run. If the numbers are not finite any more, that is an error, and the last
+    /// Runs one iteration, or ends the run; a run that has ended can still be looked at, while its folder is free for
+    /// others. If the numbers are not finite any more, that is an error, and the last
     /// checkpoint stays the last: networks that give such numbers are no good state, although an update with such a
     /// gradient changes no weights.
     pub async fn advance(&mut self) -> Result<Flow, SessionError> {
@@ -207,8 +211,7 @@ impl Session {
         }
         if let Some(single) = self.singles.pop_front() {
             self.single(single).await?;
-            self.trainer.statistics(&mut self.averages).await?;
-            self.tell_statistics();
+            self.statistics_if_any().await?;
             self.sample_now = true;
         } else if self.stop.is_none() && !self.paused && !self.finished() {
             self.iterate().await?;
@@ -233,6 +236,10 @@ impl Session {
             }
             let snapshot = self.last_snapshot.clone();
             self.tell(Event::Done { end, snapshot });
+            #[cfg(feature = "native")]
+            if let Some(folder) = &self.folder {
+                folder.release();
+            }
             return Ok(Flow::End);
         }
         let waits = self.paused && self.singles.is_empty();
@@ -433,11 +440,14 @@ impl Session {
     }
 
     fn tell_statistics(&mut self) {
-        let means = self.averages.take();
-        if means.is_empty() {
+        if self.iterations() == self.told_at {
             return;
         }
-        let mut values = means;
+        let mut values = self.averages.take();
+        if values.is_empty() {
+            return;
+        }
+        self.told_at = self.iterations();
         let elapsed = self.elapsed().as_secs_f64();
         values.insert("Progress/images".into(), self.images() as f64);
         values.insert("Timing/elapsed_secs".into(), elapsed);

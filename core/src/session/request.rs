@@ -204,6 +204,7 @@ impl Session {
                 session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)
                     .map_err(|error| offer(&found.run, error))?;
                 session.saved_at = Some(session.iterations());
+                session.told_at = session.iterations();
                 let mut folder = RunFolder::open(&found.run, found.settings)?;
                 let place = Place { step: session.iterations(), images: session.images() };
                 if let Some(aside) = folder.go_on(&found.checkpoint, &place, found.rewinds)? {

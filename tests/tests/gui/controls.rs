@@ -12,10 +12,11 @@ use tempfile::TempDir;
 use super::harness::{Gui, click, drop_file, iterations, small, start_digits, start_small, until};
 
 /// Controls, as accessibility tools tell them apart.
-const ROLES: [Role; 10] = [
+const ROLES: [Role; 11] = [
     Role::Button,
     Role::CheckBox,
     Role::ComboBox,
+    Role::DisclosureTriangle,
     Role::Link,
     Role::MultilineTextInput,
     Role::RadioButton,
@@ -26,7 +27,7 @@ const ROLES: [Role; 10] = [
 ];
 
 /// Not pressed here: these download, leave what is looked at, or wait for the system's dialogs.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 13] = [
     "mnist",
     "fashion-mnist",
     "cifar10",
@@ -36,10 +37,13 @@ const LEFT_OUT: [&str; 12] = [
     "pinwheel",
     "rings",
     "Start with these settings",
+    "To step",
     "Take the run's generator",
     "Browse…",
     "Browse folders…",
 ];
+/// These close when something in them was chosen, and are opened again for the rest.
+const MENUS: [&str; 4] = ["New run", "More", "Curves", "Train on"];
 /// As long as nothing new appears, this is waited for it.
 const PATIENCE: Duration = Duration::from_millis(700);
 
@@ -56,6 +60,10 @@ fn controls(gui: &Gui) -> Vec<Control> {
 fn name(node: &Node<'_>) -> String {
     let labels = node.labelled_by().filter_map(|label| label.label().or_else(|| label.value()));
     let name = node.label().filter(|label| !label.is_empty()).unwrap_or_else(|| labels.collect::<Vec<_>>().join(" "));
+    // Every checkpoint has one.
+    if name.starts_with("To step ") {
+        return "To step".to_owned();
+    }
     match name.rsplit_once(' ') {
         Some((curve, value)) if node.role() == Role::CheckBox && value.parse::<f64>().is_ok() => curve.to_owned(),
         _ => name,
@@ -72,6 +80,8 @@ fn find<'a>(gui: &'a Gui, control: &Control) -> Option<egui_kittest::Node<'a>> {
 /// Does to a control what a person can do.
 fn drive(gui: &mut Gui, control: &Control, folder: &TempDir) {
     let node = find(gui, control).expect("it was there in this frame");
+    let folds =
+        node.accesskit_node().role() == Role::DisclosureTriangle || ["Plots", "Settings"].contains(&control.1.as_str());
     match node.accesskit_node().role() {
         Role::SpinButton | Role::Slider => node.increment_accesskit(),
         // Saved there, and not in the folder of these tests.
@@ -86,6 +96,15 @@ fn drive(gui: &mut Gui, control: &Control, folder: &TempDir) {
                 node.set_text_value_accesskit(&before);
             }
         }
+        // What was open is to stay so.
+        _ if folds => {
+            let before = controls(gui).len();
+            node.click_accesskit();
+            gui.run_steps(4);
+            if let Some(node) = find(gui, control).filter(|_| controls(gui).len() < before) {
+                node.click_accesskit();
+            }
+        }
         _ => node.click_accesskit(),
     }
     gui.run_steps(4);
@@ -96,6 +115,7 @@ fn drive(gui: &mut Gui, control: &Control, folder: &TempDir) {
 fn drive_all(gui: &mut Gui, tab: Tab, folder: &TempDir, begin: impl Fn(&mut Gui)) -> BTreeSet<Control> {
     let mut driven = BTreeSet::new();
     let mut newest = Instant::now();
+    let mut menus = MENUS.into_iter().cycle();
     while newest.elapsed() < PATIENCE {
         let window = gui.state_mut().as_mut().expect("a window");
         window.tab = tab;
@@ -108,10 +128,13 @@ fn drive_all(gui: &mut Gui, tab: Tab, folder: &TempDir, begin: impl Fn(&mut Gui)
             assert!(!name.is_empty(), "a {role} has no name; the others are {there:?}");
         }
         let fresh = |control: &&Control| !driven.contains(*control) && !LEFT_OUT.contains(&control.1.as_str());
+        let menu = menus.next();
         if let Some(next) = there.iter().find(fresh) {
             drive(gui, next, folder);
             driven.insert(next.clone());
             newest = Instant::now();
+        } else if let Some(menu) = there.iter().find(|(_, name)| menu == Some(name)) {
+            drive(gui, menu, folder);
         } else {
             std::thread::park_timeout(Duration::from_millis(5));
         }
@@ -138,8 +161,23 @@ fn every_control_of_an_empty_window_has_a_name_and_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
     let driven = drive_all(&mut gui, Tab::Training, &folder, |_| {});
-    assert_driven(&driven, &["gaussians", "Open…", "Draw data", "Tour", "Looks", "Preset"]);
+    assert_driven(&driven, &["gaussians", "Open…", "Draw data", "Tour", "Looks", "Next run"]);
     assert_usable(&mut gui);
+}
+
+/// Of a run that begins the panel closes, so what is in it is looked at here.
+#[test]
+fn every_setting_of_the_next_run_has_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let before = controls(&gui).len();
+    click(&mut gui, "More settings of the next run");
+    let there = controls(&gui);
+    assert!(there.len() > before + 15, "{there:?}");
+    assert!(there.iter().all(|(_, name)| !name.is_empty()), "{there:?}");
+    let names =
+        ["Begin with", "Method", "Data", "Seed", "Generator's learning rate", "Divergence", "sigma max", "tick"];
+    assert_driven(&there.into_iter().collect(), &names);
 }
 
 #[test]
@@ -147,12 +185,13 @@ fn every_control_of_points_has_a_name_and_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
     let driven = drive_all(&mut gui, Tab::Training, &folder, |gui| start_small(gui, 1_000_000, true));
-    let bar = ["Pause", "Step", "Ratio step", "Generator step", "Slow motion", "Reset", "Save", "Stop", "Discard"];
+    let bar = ["Pause", "Step", "Slow motion", "Reset", "Rewind", "Save", "Stop", "More", "Discard"];
     assert_driven(&driven, &bar);
     assert_driven(&driven, &["Data", "Samples", "Ratio", "Gradient", "Latent grid", "Noised", "Noise level"]);
-    assert_driven(&driven, &["lr generator", "divergence", "critic steps", "beta2", "ema", "cooldown", "Undo"]);
+    assert_driven(&driven, &["Generator's learning rate", "Divergence", "Critic updates", "Length", "Cooldown"]);
+    assert_driven(&driven, &["More settings", "beta2", "Averaging of weights", "Undo", "Start again with these"]);
     assert_driven(&driven, &["Smoothing", "Save CSV", "Save picture", "Compare with a run", "Logarithmic"]);
-    assert_driven(&driven, &["Light", "Dark", "150 %", "End without saving", "Next charts", "seed"]);
+    assert_driven(&driven, &["Light", "Dark", "150 %", "End without saving", "Next charts", "Next run"]);
     assert_usable(&mut gui);
 }
 
@@ -199,6 +238,12 @@ fn every_control_of_a_run_s_own_generator_has_a_name_and_can_be_used() {
     gui.state_mut().as_mut().expect("a window").tab = Tab::Explore;
     gui.step();
     click(&mut gui, "Take the run's generator");
+    let start = Instant::now();
+    while gui.query_by_label("Draw again").is_none() {
+        assert!(start.elapsed() < Duration::from_mins(1), "the generator was not opened");
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
     let driven = drive_all(&mut gui, Tab::Explore, &folder, begin);
     assert_driven(&driven, &["Draw again", "points"]);
     assert_usable(&mut gui);

@@ -88,8 +88,10 @@ pub fn start_small(gui: &mut Gui, steps: u64, play: bool) {
     let preset = Preset::find("gaussians").expect("a preset").config();
     let config = Config { batch: 128, width: 16, blocks: 2, critic_steps: 1, steps, snap: 20, tick: 5, ..preset };
     let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    let generation = state(gui).run.generation;
     gui.state_mut().as_mut().expect("a window").start(start, play);
-    until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    // A short one may be over before it is seen to be open.
+    until(gui, "the run is there", |w| w.run.generation > generation && w.run.view.is_some());
 }
 
 pub fn press(gui: &mut Gui, key: Key) {
@@ -134,4 +136,24 @@ pub fn start_digits(gui: &mut Gui, play: bool) {
     let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
     gui.state_mut().as_mut().expect("a window").start(start, play);
     until(gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+}
+
+/// Types into the number of a setting, character by character.
+pub fn type_number(gui: &mut Gui, knob: &str, text: &str) {
+    gui.get_by_role_and_label(egui::Role::SpinButton, knob).focus();
+    gui.run_steps(3);
+    for character in text.chars() {
+        type_character(gui, &character.to_string());
+    }
+}
+
+/// Steps and values of a statistic, from a table of all that the plots show.
+pub fn curve(gui: &Gui, folder: &TempDir, name: &str) -> Vec<(u64, f32)> {
+    let path = folder.path().join("curves.csv");
+    state(gui).run.charts.write_csv(&path).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let column = rows[0].iter().position(|field| *field == name).unwrap_or_else(|| panic!("no {name}: {:?}", rows[0]));
+    let values = rows[1..].iter().filter(|row| !row[column].is_empty());
+    values.map(|row| (row[0].parse().expect("a step"), row[column].parse().expect("a number"))).collect()
 }

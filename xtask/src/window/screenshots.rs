@@ -43,7 +43,7 @@ const fn shot(name: &'static str, size: [u16; 2], args: &'static [&'static str],
 }
 
 /// The button "Slow motion".
-const SLOW_MOTION: [u16; 2] = [533, 12];
+const SLOW_MOTION: [u16; 2] = [339, 12];
 
 const LARGE: [u16; 2] = [1280, 800];
 const SMALL: [u16; 2] = [1024, 640];

@@ -84,7 +84,7 @@ impl View {
             ui.checkbox(samples, RichText::new("Samples").color(theme.fake))
                 .on_hover_text("Generated points, one evaluation each.");
             let tip = "Lines of a square grid of latents, from -2 to 2, where the generator takes them.";
-            ui.checkbox(lattice, RichText::new("Latent grid").color(theme.gradient)).on_hover_text(tip);
+            ui.checkbox(lattice, RichText::new("Latent grid").color(theme.fake)).on_hover_text(tip);
             if ui.button("Save picture…").on_hover_text("Write the generated points as a PNG file.").clicked() {
                 request = Some(Request::SavePicture { suggested: format!("points-seed-{}.png", self.seeds.first) });
             }
@@ -126,7 +126,7 @@ impl View {
             let points: &[[f32; 2]] = lattice.values.as_chunks().0;
             for line in points.chunks(LATTICE_POINTS) {
                 // Faint: where a generator folds its latents, many lines run over each other.
-                let stroke = Stroke::new(1.0, theme.gradient.gamma_multiply(0.4));
+                let stroke = Stroke::new(1.0, theme.fake.gamma_multiply(0.4));
                 painter.line(line.iter().map(|p| place(*p)).collect(), stroke);
             }
         }

@@ -4,8 +4,8 @@ use eframe::egui::{Align2, Color32, FontId, Mesh, Painter, Pos2, Rect, Stroke, V
 
 use crate::gui::theme::Theme;
 
-/// Side of a point, in points of the screen.
-const DOT: f32 = 3.0;
+/// Side of a point as a share of the canvas, and its least and greatest, in points of the screen.
+const DOT: (f32, f32, f32) = (0.0055, 2.5, 6.0);
 /// Arrows that are drawn at most.
 const ARROWS: usize = 160;
 /// Longest arrow, as a share of the canvas.
@@ -61,9 +61,10 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// The log density ratio on `side x side` cells, as colours all over; rows of `logits` go upwards.
-    pub fn heat(&self, logits: &[f32], side: usize) {
-        self.painter.add(heat(logits, side, self.rect, self.theme));
+    /// The log density ratio on `side x side` cells, as colours all over; rows of `logits` go upwards. It fades where
+    /// `support` is below 1.
+    pub fn heat(&self, logits: &[f32], support: &[f32], side: usize) {
+        self.painter.add(heat(logits, support, side, self.rect, self.theme));
     }
 
     /// A thin line.
@@ -79,27 +80,29 @@ impl<'a> Plane<'a> {
         // One mesh of squares: thousands of circles would take longer to tessellate than a step takes.
         let mut mesh = Mesh::default();
         let color = color.gamma_multiply(0.8);
+        let (share, least, most) = DOT;
+        let side = (share * self.rect.width()).clamp(least, most);
         for (i, point) in values.as_chunks::<2>().0.iter().take(count).enumerate() {
             let noise = noise(i);
             let at = self.to_screen([point[0] + noise[0], point[1] + noise[1]]);
             if self.rect.contains(at) {
-                mesh.add_colored_rect(Rect::from_center_size(at, Vec2::splat(DOT)), color);
+                mesh.add_colored_rect(Rect::from_center_size(at, Vec2::splat(side)), color);
             }
         }
         self.painter.add(mesh);
     }
 
     /// The gradient at some of the points, from its values on a square of `side x side` cells; a slope of 1 is `scale`
-    /// of the canvas long.
-    pub fn arrows(&self, values: &[f32], slopes: &[f32], side: usize, scale: f32, color: Color32) {
+    /// of the canvas long. Arrows fade where `support` is below 1.
+    pub fn arrows(&self, values: &[f32], [slopes, support]: [&[f32]; 2], side: usize, scale: f32, color: Color32) {
         let slopes: &[[f32; 2]] = slopes.as_chunks().0;
         let points: &[[f32; 2]] = values.as_chunks().0;
         let cell = |x: f32| ((f32::midpoint(x / self.half_width, 1.0) * side as f32) as usize).min(side - 1);
         let inside = points.iter().filter(|p| p.iter().all(|x| x.abs() < self.half_width));
         for point in inside.take(ARROWS) {
-            let slope = slopes[cell(point[1]) * side + cell(point[0])];
-            if let Some(by) = shown(slope, scale * self.rect.width(), LONGEST * self.rect.width()) {
-                self.painter.arrow(self.to_screen(*point), by, Stroke::new(1.2, color));
+            let at = cell(point[1]) * side + cell(point[0]);
+            if let Some(by) = shown(slopes[at], scale * self.rect.width(), LONGEST * self.rect.width()) {
+                self.painter.arrow(self.to_screen(*point), by, Stroke::new(1.2, color.gamma_multiply(support[at])));
             }
         }
     }
@@ -135,10 +138,11 @@ fn shown(by: [f32; 2], unit: f32, longest: f32) -> Option<Vec2> {
 }
 
 /// A mesh with the colours of the cells at their centres; outside of the outermost centres nothing changes.
-fn heat(logits: &[f32], side: usize, rect: Rect, theme: &Theme) -> Mesh {
-    let mut magnitudes: Vec<f32> = logits.iter().map(|l| l.abs()).filter(|l| l.is_finite()).collect();
+fn heat(logits: &[f32], support: &[f32], side: usize, rect: Rect, theme: &Theme) -> Mesh {
+    // What is not supported would set the scale alone.
+    let counts = |(logit, support): (&f32, &f32)| (*support >= 0.5 && logit.is_finite()).then(|| logit.abs());
+    let mut magnitudes: Vec<f32> = logits.iter().zip(support).filter_map(counts).collect();
     magnitudes.sort_by(f32::total_cmp);
-    // The far corners are never trained on and would set the scale alone.
     let scale = magnitudes.get(magnitudes.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(1.0).max(0.05);
     // Corners along a side: both ends, and the centres between them.
     let corners = side + 2;
@@ -147,7 +151,8 @@ fn heat(logits: &[f32], side: usize, rect: Rect, theme: &Theme) -> Mesh {
     let mut mesh = Mesh::default();
     for (row, column) in (0..corners).flat_map(|row| (0..corners).map(move |column| (row, column))) {
         let at = Pos2::new(rect.left() + rect.width() * place(column), rect.bottom() - rect.height() * place(row));
-        mesh.colored_vertex(at, theme.heat(logits[cell(row) * side + cell(column)] / scale));
+        let cell = cell(row) * side + cell(column);
+        mesh.colored_vertex(at, theme.heat((logits[cell] / scale).clamp(-1.0, 1.0) * support[cell]));
         if row > 0 && column > 0 {
             let here = (row * corners + column) as u32;
             let below = here - corners as u32;
@@ -186,10 +191,21 @@ mod tests {
     fn rows_of_the_field_go_upwards() {
         let theme = theme();
         let rect = Rect::from_min_size(Pos2::ZERO, Vec2::splat(8.0));
-        let mesh = heat(&[-1.0, -1.0, 1.0, 1.0], 2, rect, &theme);
+        let mesh = heat(&[-1.0, -1.0, 1.0, 1.0], &[1.0; 4], 2, rect, &theme);
         assert_eq!((mesh.vertices.len(), mesh.indices.len()), (16, 3 * 2 * 9));
         let color = |at: [f32; 2]| mesh.vertices.iter().find(|v| v.pos == Pos2::from(at)).expect("a corner").color;
         assert_eq!((color([0.0, 0.0]), color([2.0, 2.0])), (theme.heat(1.0), theme.heat(1.0)));
         assert_eq!((color([8.0, 8.0]), color([6.0, 6.0])), (theme.heat(-1.0), theme.heat(-1.0)));
+    }
+
+    /// Untrained corners were the most saturated part of the picture.
+    #[test]
+    fn what_no_point_supports_has_no_colour_and_sets_no_scale() {
+        let theme = theme();
+        let rect = Rect::from_min_size(Pos2::ZERO, Vec2::splat(8.0));
+        let mesh = heat(&[-900.0, -1.0, 1.0, 900.0], &[0.0, 1.0, 1.0, 0.0], 2, rect, &theme);
+        let color = |at: [f32; 2]| mesh.vertices.iter().find(|v| v.pos == Pos2::from(at)).expect("a corner").color;
+        assert_eq!((color([0.0, 8.0]), color([8.0, 0.0])), (theme.canvas, theme.canvas));
+        assert_eq!((color([8.0, 8.0]), color([0.0, 0.0])), (theme.heat(-1.0), theme.heat(1.0)));
     }
 }

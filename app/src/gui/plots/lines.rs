@@ -4,10 +4,10 @@
 //! the columns of pixels are made. So each frame sets the bounds, and what the user did to them is
 //! read off afterwards.
 
-use eframe::egui::{self, Align2, Color32, Key, TextStyle, WidgetInfo, vec2};
-use egui_plot::{
-    FilledArea, HoverPosition, Legend, Line, LineStyle, Plot, PlotPoint, PlotPoints, PlotUi, Points, VLine,
-};
+use std::collections::BTreeSet;
+
+use eframe::egui::{self, Align2, Color32, Key, RichText, TextStyle, WidgetInfo, vec2};
+use egui_plot::{FilledArea, HoverPosition, Line, LineStyle, Plot, PlotPoint, PlotPoints, PlotUi, Points, VLine};
 
 use super::super::theme::Theme;
 use super::Compared;
@@ -29,12 +29,16 @@ pub struct Lines<'a> {
     /// Least and greatest value of the view, if the user chose them.
     pub y: Option<[f64; 2]>,
     pub log: bool,
+    /// Names of curves that are not drawn.
+    pub hidden: &'a BTreeSet<String>,
     pub theme: &'a Theme,
 }
 
 /// What the user did to the view.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moved {
+    /// A curve that is to be hidden, or shown again.
+    pub switched: Option<String>,
     /// The steps to show.
     pub x: Option<[f64; 2]>,
     /// The values to show.
@@ -63,14 +67,15 @@ impl Lines<'_> {
     /// Draws the chart into what is left of `ui`.
     pub fn show(&self, ui: &mut egui::Ui) -> Moved {
         let limit = (ui.available_width() * ui.pixels_per_point()).clamp(16.0, 16384.0) as usize;
-        let drawn = self.columns(limit, ui.visuals().text_color());
+        let mut drawn = self.columns(limit, ui.visuals().text_color());
+        let switched = self.legend(ui, &drawn);
+        drawn.retain(|curve| !self.hidden.contains(&curve.name));
         let [y0, y1] = self.y.unwrap_or_else(|| range(&drawn));
         let [x0, x1] = self.x;
         let per_point = (x1 - x0) / f64::from(ui.available_width().max(1.0));
         let marked = ui.visuals().weak_text_color();
 
         let mut plot = Plot::new("lines")
-            .legend(legend())
             .allow_scroll(false) // wheel and trackpad: see `navigate`
             .allow_zoom([true, false])
             .allow_drag([true, false])
@@ -101,7 +106,7 @@ impl Lines<'_> {
         let response = shown.response;
         let label = self.describe();
         response.widget_info(|| WidgetInfo::labeled(egui::Role::Image, true, &label));
-        if drawn.iter().all(|curve| curve.columns.is_empty() && curve.behind.is_empty()) {
+        if drawn.iter().all(Drawn::is_empty) {
             let font = TextStyle::Body.resolve(ui.style());
             ui.painter().text(response.rect.center(), Align2::CENTER_CENTER, "no values yet", font, marked);
         }
@@ -114,10 +119,32 @@ impl Lines<'_> {
         let pointer = response.hover_pos().map(|position| shown.transform.value_from_position(position).x);
         let x = changed([bounds.min()[0], bounds.max()[0]], self.x);
         Moved {
+            switched,
             x: x.or_else(|| navigate(ui, &response, pointer, self.x, per_point)),
             y: changed([bounds.min()[1], bounds.max()[1]], [y0, y1]),
             reset: response.double_clicked() || (response.has_focus() && ui.input(|i| i.key_pressed(Key::Home))),
         }
+    }
+
+    /// The names of the curves with their latest values, above the chart; the one that was switched on or off.
+    fn legend(&self, ui: &mut egui::Ui, drawn: &[Drawn]) -> Option<String> {
+        let mut switched = None;
+        let there: Vec<&Drawn> = drawn.iter().filter(|curve| !curve.is_empty()).collect();
+        ui.horizontal_wrapped(|ui| {
+            for curve in &there {
+                let value = if curve.columns.is_empty() { String::new() } else { format!(" {}", short(curve.last)) };
+                let text = RichText::new(format!("{}{value}", curve.name)).small().color(curve.color);
+                if there.len() == 1 {
+                    ui.label(text);
+                    continue;
+                }
+                let mut on = !self.hidden.contains(&curve.name);
+                if ui.checkbox(&mut on, text).on_hover_text("Draw this curve.").changed() {
+                    switched = Some(curve.name.clone());
+                }
+            }
+        });
+        switched
     }
 
     fn columns(&self, limit: usize, text: Color32) -> Vec<Drawn> {
@@ -198,13 +225,22 @@ impl Lines<'_> {
         let ended = ended.map(|(name, (step, value))| format!("; {name} {} at step {step}", short(self.value(*value))));
         let current = values.iter().filter(|(_, (step, _))| *step == newest);
         let current: Vec<_> = current.map(|(name, (_, v))| format!("{name} {}", short(self.value(*v)))).collect();
-        format!("{}: {} at step {newest}{}", self.title, current.join(", "), ended.collect::<String>())
+        let other = self.behind.into_iter().flat_map(|other| {
+            let last = |t: &Trace| Some((t.name.clone(), other.curves.get(&t.key)?.shown().last()?.1));
+            let values = self.traces.iter().filter_map(last);
+            values.map(|(name, value)| format!("; {name} {} in {}", short(self.value(value)), other.name))
+        });
+        let rest: String = ended.chain(other).collect();
+        format!("{}: {} at step {newest}{rest}", self.title, current.join(", "))
     }
 }
 
 impl Drawn {
+    fn is_empty(&self) -> bool {
+        self.columns.is_empty() && self.behind.is_empty()
+    }
+
     fn draw(&self, plot: &mut PlotUi<'_>, per_point: f64) {
-        // The legend's switch goes by id: it hides all parts of a curve.
         let id = self.name.as_str();
         if !self.behind.is_empty() {
             let line = Line::new("", points(&self.behind)).id(id).allow_hover(false);
@@ -223,7 +259,7 @@ impl Drawn {
             let dots = Points::new("", points(&self.columns)).id(id).allow_hover(false);
             plot.points(dots.color(self.color).radius(2.0));
         }
-        let line = Line::new(id, points(&self.columns)).name(format!("{id} {}", short(self.last)));
+        let line = Line::new("", points(&self.columns)).id(id);
         plot.line(line.allow_hover(false).color(self.color).width(1.75));
     }
 }
@@ -239,10 +275,6 @@ fn range(drawn: &[Drawn]) -> [f64; 2] {
     let [low, high] =
         own.chain(behind).fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
     if low <= high { with_margin([low, high]) } else { [0.0, 1.0] }
-}
-
-fn legend() -> Legend {
-    Legend::default().text_style(TextStyle::Small).background_alpha(0.6).follow_insertion_order(true)
 }
 
 /// Wheel and trackpad over the chart, keys when it has the focus: the new range of steps, if any.

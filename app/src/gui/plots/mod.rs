@@ -16,8 +16,8 @@ mod pyramid;
 mod series;
 mod view;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use eframe::egui::{self, Rect, UiBuilder, vec2};
 use onestep_core::files::FileError;
@@ -29,11 +29,12 @@ use self::history::Curves;
 use self::levels::Levels;
 use self::lines::Lines;
 use self::marks::Mark;
+use super::files::SavedRun;
 use super::theme::Theme;
 use super::training::Declared;
 
 /// What the host is asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// Ask for a file, then call [`Charts::write_csv`].
     SaveCsv,
@@ -41,6 +42,8 @@ pub enum Request {
     SavePng(Rect),
     /// Ask for a run's folder, then call [`Charts::compare`].
     ChooseComparison,
+    /// Call [`Charts::compare`] with this folder.
+    Compare(PathBuf),
 }
 
 /// Another run.
@@ -54,6 +57,8 @@ struct Panel {
     log: bool,
     /// Least and greatest value, if they were chosen.
     y: Option<[f64; 2]>,
+    /// Names of the curves that are not drawn.
+    hidden: BTreeSet<String>,
 }
 
 /// The charts of a run.
@@ -100,6 +105,8 @@ impl Default for Charts {
 const LEAST_WIDTH: f32 = 220.0;
 /// As above; a panel with less shows a part of its charts.
 const LEAST_HEIGHT: f32 = 90.0;
+/// A panel that is higher than two of these has charts below each other.
+const ROW_HEIGHT: f32 = 150.0;
 
 impl Charts {
     /// Without values.
@@ -118,7 +125,11 @@ impl Charts {
         self.clear();
         let charts = definitions::charts(declared);
         if charts != self.shown {
-            let panel = |chart: &Chart| Panel { log: matches!(chart.kind, Kind::Lines { log: true, .. }), y: None };
+            let panel = |chart: &Chart| Panel {
+                log: matches!(chart.kind, Kind::Lines { log: true, .. }),
+                y: None,
+                hidden: BTreeSet::new(),
+            };
             self.panels = charts.iter().map(panel).collect();
             self.shown = charts;
         }
@@ -156,14 +167,18 @@ impl Charts {
         self.panels.iter_mut().for_each(|panel| panel.y = None);
     }
 
-    /// Starts with what a run's folder says; call it before the first [`Charts::add`] of a resumed run.
-    /// Replaces the curves. An incomplete last line is skipped, other damaged lines are as well, and counted.
-    pub fn load(&mut self, run: &Path) -> Result<(), String> {
+    /// Starts with what a run's folder says up to a step, at which the run goes on; call it before the first
+    /// [`Charts::add`] of a resumed run. Replaces the curves. An incomplete last line is skipped, other damaged lines are
+    /// as well, and counted.
+    pub fn load(&mut self, run: &Path, until: u64) -> Result<(), String> {
         let history = history::read(run)?;
         self.clear();
         self.curves = history.curves;
+        // What came after that was left, and is made anew.
+        self.curves.values_mut().for_each(|curve| curve.cut(until.saturating_add(1)));
         self.damaged = history.damaged;
         self.marks = marks::read(run);
+        self.marks.retain(|mark| mark.step <= until);
         Ok(())
     }
 
@@ -224,21 +239,27 @@ impl Charts {
         export::save_picture(path, screenshot, rect, pixels_per_point)
     }
 
-    /// Draws the controls and the charts into what is left of `ui`.
-    pub fn show(&mut self, ui: &mut egui::Ui, theme: &Theme) -> Option<Request> {
-        let gap = ui.spacing().item_spacing.x;
-        let fit = ((ui.available_width() + gap) / (LEAST_WIDTH + gap)).floor() as usize;
-        let fit = fit.max(1).min(self.shown.len());
+    /// Draws the controls and the charts into what is left of `ui`; `others` are runs to compare with.
+    pub fn show(&mut self, ui: &mut egui::Ui, theme: &Theme, others: &[SavedRun]) -> Option<Request> {
+        let gap = ui.spacing().item_spacing;
+        let fitting = |space: f32, gap: f32, least: f32| (((space + gap) / (least + gap)).floor() as usize).max(1);
+        let columns = fitting(ui.available_width(), gap.x, LEAST_WIDTH).min(self.shown.len());
+        let rows = match ui.available_height() {
+            height if height.is_finite() => fitting(height - ui.spacing().interact_size.y, gap.y, ROW_HEIGHT),
+            _ => 1,
+        };
+        let rows = rows.min(self.shown.len().div_ceil(columns.max(1)));
+        let fit = (columns * rows).min(self.shown.len());
         self.first = self.first.min(self.shown.len() - fit);
-        let mut request = self.bar(ui, fit);
+        let mut request = self.bar(ui, fit, others);
 
         let space = ui.available_size();
         let height = if space.y.is_finite() { space.y.max(LEAST_HEIGHT) } else { 3.0 * LEAST_HEIGHT };
-        let (row, _) = ui.allocate_exact_size(vec2(space.x, height), egui::Sense::hover());
-        let width = (row.width() + gap) / fit.max(1) as f32 - gap;
+        let (whole, _) = ui.allocate_exact_size(vec2(space.x, height), egui::Sense::hover());
+        let pitch = (whole.size() + gap) / vec2(columns.max(1) as f32, rows.max(1) as f32);
         for place in 0..fit {
-            let corner = row.min + vec2(place as f32 * (width + gap), 0.0);
-            let rect = Rect::from_min_size(corner, vec2(width, height));
+            let corner = whole.min + pitch * vec2((place % columns) as f32, (place / columns) as f32);
+            let rect = Rect::from_min_size(corner, pitch - gap);
             let chart = self.first + place;
             let builder = UiBuilder::new().id_salt(("chart", chart)).max_rect(rect);
             let mut ui = ui.new_child(builder.layout(egui::Layout::top_down(egui::Align::Min)));
@@ -246,7 +267,7 @@ impl Charts {
             self.show_chart(&mut ui, chart, theme);
         }
         if let Some(Request::SavePng(rect)) = &mut request {
-            *rect = row;
+            *rect = whole;
         }
         request
     }
@@ -295,6 +316,7 @@ impl Charts {
             x,
             y: panel.y,
             log: panel.log,
+            hidden: &panel.hidden,
             theme,
         };
         let moved = lines.show(ui);

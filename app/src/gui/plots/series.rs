@@ -141,6 +141,12 @@ impl Curve {
         }
     }
 
+    /// Removes what is at `step` or later.
+    pub fn cut(&mut self, step: u64) {
+        self.linear.cut(step);
+        self.log.iter_mut().for_each(|log| log.cut(step));
+    }
+
     /// Gets the scale and the smoothing ready that are drawn next; O(n) when they change.
     pub fn prepare(&mut self, log: bool, smoothing: f64) {
         self.linear.set_smoothing(smoothing);

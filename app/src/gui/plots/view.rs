@@ -7,6 +7,12 @@ use super::lines::Moved;
 impl Charts {
     /// What the user did in chart `index`.
     pub(super) fn apply(&mut self, moved: Moved, index: usize) {
+        if let Some(name) = moved.switched {
+            let hidden = &mut self.panels[index].hidden;
+            if !hidden.remove(&name) {
+                hidden.insert(name);
+            }
+        }
         if moved.reset {
             self.follow();
             return;

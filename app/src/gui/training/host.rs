@@ -21,6 +21,7 @@ use super::screen::Screen;
 use super::{Busy, Declared, Failure, Nearest, Opened, Opening, Order, Profile, Report, Shared, Wish};
 use crate::bench::{Peak, by_kernel};
 use crate::device;
+use crate::gui::files::preset_of;
 use crate::output::bytes;
 
 /// The thread's end of the connection.
@@ -68,6 +69,8 @@ struct Run {
     noted: Option<u64>,
     /// Whether there is something to do without an order.
     moving: bool,
+    /// Whether it is over, and only looked at.
+    ended: bool,
     /// Whether the window has not seen the present state.
     changed: bool,
     /// Earliest time of the next view.
@@ -95,18 +98,15 @@ pub fn serve(inbox: &Receiver<Order>, link: &Link) {
             Ok(None) => {}
             Err(()) => break,
         }
-        if let Some(current) = &mut run {
-            match current.advance(link) {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => run = None,
-                Err(error) => fail(&mut run, &error.into(), link),
-            }
+        if let Some(current) = &mut run
+            && let Err(error) = current.advance(link)
+        {
+            fail(&mut run, &error.into(), link);
         }
     }
     // The window is gone: what it did not discard is kept.
     if let Some(mut current) = run {
-        current.session.handle(Command::Stop);
-        let _ = pollster::block_on(current.session.advance());
+        let _ = current.end(Command::Stop);
     }
 }
 
@@ -156,8 +156,13 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
                 }
             };
             if let Some(old) = run {
-                old.session.handle(Command::Stop);
-                while pollster::block_on(old.session.advance())? != Flow::End {}
+                // Who goes back in a run leaves the future from there on. Saving its last moment could remove the very
+                // checkpoint that is wanted.
+                let rewinds = match (&opening.request.start, old.session.folder()) {
+                    (Start::Resume { path, .. }, Some(folder)) => path.starts_with(folder.join("checkpoints")),
+                    _ => false,
+                };
+                old.end(if rewinds { Command::Discard } else { Command::Stop })?;
                 *run = None;
             }
             match open(*opening, data, link) {
@@ -167,7 +172,7 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
             }
         }
         Order::Tell(command) => {
-            if let Some(run) = run {
+            if let Some(run) = run.as_mut().filter(|run| !run.ended) {
                 run.tell(command);
             }
         }
@@ -267,7 +272,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
     let opened = Opened {
         preset: match &request.start {
             Start::New { preset, .. } => Some(preset.clone()),
-            Start::Resume { .. } => None,
+            Start::Resume { .. } => session.folder().and_then(preset_of),
         },
         data: data.name.clone(),
         density: data.density,
@@ -295,6 +300,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         peak: None,
         noted: None,
         moving: true,
+        ended: false,
         changed: true,
         next_view: now,
         synced: now,
@@ -352,17 +358,26 @@ impl Run {
         self.moving = true;
     }
 
-    /// One iteration, and a view if it is time; breaks when the run is over.
-    fn advance(&mut self, link: &Link) -> Result<ControlFlow<()>, SessionError> {
+    /// Ends the run, unless it has ended.
+    fn end(&mut self, command: Command) -> Result<(), SessionError> {
+        self.session.handle(command);
+        while !self.ended {
+            self.ended = pollster::block_on(self.session.advance())? == Flow::End;
+        }
+        Ok(())
+    }
+
+    /// One iteration, and a view if it is time. A run that is over can still be looked at.
+    fn advance(&mut self, link: &Link) -> Result<(), SessionError> {
         let wish = link.wish();
         if self.moving && Instant::now() >= self.rest_until {
             let start = Instant::now();
             let flow = pollster::block_on(self.session.advance())?;
             self.moving = flow == Flow::Continue;
             self.changed = true;
-            if flow == Flow::End {
-                self.show(link)?;
-                return Ok(ControlFlow::Break(()));
+            self.ended = flow == Flow::End;
+            if self.ended {
+                return self.show(link);
             }
             self.measure()?;
             let limited = wish.share < 1.0;
@@ -379,7 +394,7 @@ impl Run {
         if self.changed && Instant::now() >= self.next_view {
             self.show(link)?;
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     }
 
     /// A slice of the distance to the data, if it is time.

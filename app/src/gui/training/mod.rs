@@ -113,7 +113,7 @@ pub struct Opened {
     pub config: Config,
     /// What its method declares.
     pub declared: Declared,
-    /// The preset's name, if it is a new run.
+    /// The preset's name, if it is known.
     pub preset: Option<String>,
     /// Name of the data.
     pub data: String,

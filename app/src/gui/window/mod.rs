@@ -18,7 +18,7 @@ use onestep_core::train::Preset;
 
 use super::dialogs::{Answer, Confirm, Confirmed, PathDialog, Purpose};
 use super::explore::Explore;
-use super::files::{self, SavedRun};
+use super::files::{self, Fate, SavedRun};
 use super::images::Images;
 use super::knobs::Panel;
 use super::machine::{self, Machine};
@@ -26,8 +26,8 @@ use super::plane::{self, Laboratory};
 use super::run::{Run, State};
 use super::shared::WindowDevice;
 use super::slow::SlowMotion;
-use super::theme::Theme;
-use super::tour::{Part, Tour};
+use super::theme::{self, Theme};
+use super::tour::{self, Part, Tour};
 use super::training::{Failure, Training, Wish};
 use super::{banner, controls, help};
 
@@ -88,12 +88,13 @@ pub struct Window {
     slow: SlowMotion,
     help: bool,
     plots: bool,
+    settings: bool,
     path_dialog: Option<PathDialog>,
     confirm: Option<Confirm>,
     /// Runs on the disk, as of the last look.
     saved: Vec<SavedRun>,
-    /// A run that did not end, offered once.
-    interrupted: Option<SavedRun>,
+    /// Runs that did not end, the newest first: offered until one is taken, or none is wanted.
+    interrupted: Vec<SavedRun>,
     /// The device that the window draws with.
     own_device: Option<WindowDevice>,
     closing: Closing,
@@ -108,9 +109,11 @@ impl Window {
     /// A window in this context.
     pub fn new(context: &egui::Context, options: Options) -> std::io::Result<Self> {
         let Options { device, outdir, adapters, window_device, failure } = options;
+        theme::install(context);
         let training = Training::new(context)?;
         let saved = files::runs(&outdir);
-        let interrupted = saved.first().filter(|run| run.interrupted && failure.is_none()).cloned();
+        let broken = saved.iter().filter(|run| run.fate == Fate::Interrupted && failure.is_none());
+        let interrupted = broken.cloned().collect();
         let mut run = Run::new(training, device.clone(), outdir);
         if let Some(failure) = failure {
             run.state = State::Failed(failure);
@@ -127,6 +130,7 @@ impl Window {
             slow: SlowMotion::default(),
             help: false,
             plots: true,
+            settings: true,
             path_dialog: None,
             confirm: None,
             saved,
@@ -147,7 +151,8 @@ impl Window {
         };
         let shared = self.own_device.as_ref().and_then(|device| device.for_training(&self.run.device, &planned));
         self.run.open(start, shared, play);
-        self.interrupted = None;
+        self.saved = files::runs(&self.run.outdir);
+        self.interrupted.clear();
         self.tab = Tab::Training;
     }
 
@@ -179,22 +184,29 @@ impl Window {
         self.tour.place(Part::Bar, bar.response.rect);
         self.banners(ui, &theme);
         self.status(ui);
-        let settings = egui::Panel::left("settings").default_size(262.0).size_range(220.0..=420.0).show(ui, |ui| {
-            if let Some(start) = self.panel.show(ui, &mut self.run) {
-                self.start(start, true);
-            }
-        });
-        self.tour.place(Part::Settings, settings.response.rect);
-        if self.plots && self.tab == Tab::Training {
-            let height = (context.content_rect().height() * 0.3).clamp(150.0, 360.0);
-            let plots = egui::Panel::bottom("plots").resizable(true).default_size(height).show(ui, |ui| {
-                self.charts(ui, &theme);
+        if self.settings && self.tab == Tab::Training {
+            let settings = egui::Panel::left("settings").default_size(262.0).size_range(220.0..=420.0).show(ui, |ui| {
+                if let Some(start) = self.panel.show(ui, &mut self.run) {
+                    self.start(start, true);
+                }
             });
+            self.tour.place(Part::Settings, settings.response.rect);
+        }
+        if self.plots && self.tab == Tab::Training && self.run.opened.is_some() {
+            let plots = if self.run.is_planar() {
+                // The plane is a square: what is beside it is the plots'.
+                let width = (ui.available_width() * 0.24).clamp(236.0, 560.0);
+                egui::Panel::right("plots beside").resizable(true).default_size(width)
+            } else {
+                let height = (context.content_rect().height() * 0.3).clamp(150.0, 360.0);
+                egui::Panel::bottom("plots below").resizable(true).default_size(height)
+            };
+            let plots = plots.show(ui, |ui| self.charts(ui, &theme));
             self.plots_rect = Some(plots.response.rect);
             self.tour.place(Part::Plots, plots.response.rect);
         }
         egui::CentralPanel::default().show(ui, |ui| {
-            let tabs = ui.horizontal(|ui| {
+            ui.horizontal(|ui| {
                 for (tab, name, tip) in [
                     (Tab::Training, "Training", "The run, live."),
                     (Tab::Explore, "Explore", "Draw from a finished generator."),
@@ -207,10 +219,10 @@ impl Window {
                         self.obey(&ask, &context);
                     }
                     read_outs::looks(ui);
-                    ui.checkbox(&mut self.plots, "Plots").on_hover_text("Show the plots below (F hides them).");
+                    ui.checkbox(&mut self.plots, "Plots").on_hover_text("Show the plots (F hides them).");
+                    ui.checkbox(&mut self.settings, "Settings").on_hover_text("Show the settings at the left.");
                 });
             });
-            self.tour.place(Part::Tabs, tabs.response.rect);
             let stage = ui.available_rect_before_wrap();
             self.tour.place(Part::Stage, stage);
             match self.tab {
@@ -224,7 +236,9 @@ impl Window {
             }
         });
         self.windows(&context);
-        self.tour.show(ui, &theme);
+        if let Some(tour::Ask::Run) = self.tour.show(ui, &theme, &self.run, self.slow.is_on()) {
+            self.start_preset(tour::PRESET, true);
+        }
         self.wish();
     }
 
@@ -241,11 +255,14 @@ impl Window {
             self.welcome(ui);
             return;
         }
-        self.slow.show(ui, &self.run, theme);
+        self.slow.show(ui, &mut self.run, theme);
         read_outs::alarm(ui, &self.run, theme);
         if self.run.is_planar() || self.laboratory.drawing.is_some() {
-            self.laboratory.switches(ui, &self.run, theme);
-            read_outs::numbers(ui, &self.run);
+            self.laboratory.switches(ui, &self.run, theme, moment);
+            ui.horizontal_wrapped(|ui| {
+                self.laboratory.level(ui, &self.run);
+                read_outs::numbers(ui, &self.run);
+            });
             if let Some(plane::Ask::Train(points)) = self.laboratory.canvas(ui, &self.run, theme, moment) {
                 self.train_on(&points);
             }
@@ -299,12 +316,22 @@ impl Window {
                     self.start(start, true);
                 }
             }
+            controls::Ask::Rewind(path) => {
+                let play = self.run.state == State::Playing;
+                self.start(Start::Resume { path: path.clone(), overrides: Box::default() }, play);
+            }
             controls::Ask::Stop => self.run.end(true),
             controls::Ask::Discard => self.confirm = Some(Confirm::Discard),
             controls::Ask::Open => self.path_dialog = Some(PathDialog::new(Purpose::Open, &self.run.outdir)),
-            controls::Ask::Tour => self.tour.start(),
+            controls::Ask::Tour => self.begin_tour(),
             controls::Ask::Help => self.help = !self.help,
         }
+    }
+
+    /// Begins the tour, with all that it speaks of in sight.
+    pub fn begin_tour(&mut self) {
+        (self.tab, self.settings, self.plots) = (Tab::Training, true, true);
+        self.tour.start();
     }
 
     fn reset(&mut self) {
@@ -327,13 +354,14 @@ impl Window {
     }
 
     fn banners(&mut self, ui: &mut egui::Ui, theme: &Theme) {
-        if let Some(run) = &self.interrupted {
-            match banner::interrupted(ui, theme, run) {
+        if let Some(run) = self.interrupted.first() {
+            match banner::interrupted(ui, theme, run, self.interrupted.len() - 1) {
                 Some(banner::Answer::Continue) => {
                     let path = run.path.clone();
                     self.start(Start::Resume { path, overrides: Box::default() }, true);
                 }
-                Some(_) => self.interrupted = None,
+                Some(banner::Answer::Next) => drop(self.interrupted.remove(0)),
+                Some(banner::Answer::Dismiss | banner::Answer::OnProcessor) => self.interrupted.clear(),
                 None => {}
             }
         }
@@ -353,7 +381,7 @@ impl Window {
                     Some(path) => self.start(Start::Resume { path, overrides: Box::default() }, true),
                     None => self.reset(),
                 },
-                Some(banner::Answer::Dismiss) => self.run.state = State::Empty,
+                Some(banner::Answer::Next | banner::Answer::Dismiss) => self.run.state = State::Empty,
                 None => {}
             }
         }

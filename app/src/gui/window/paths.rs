@@ -6,7 +6,7 @@ use eframe::egui;
 
 use super::{Tab, Window};
 use crate::gui::dialogs::{PathDialog, Purpose};
-use crate::gui::files::{self, Meaning};
+use crate::gui::files::{self, Meaning, SavedRun};
 use crate::gui::theme::Theme;
 use crate::gui::{explore, plots};
 
@@ -16,6 +16,7 @@ impl Window {
         match files::meaning(path) {
             Ok(Meaning::Run(start)) => self.start(*start, true),
             Ok(Meaning::Model(model)) => {
+                self.run.forget_refusal();
                 self.explore.open(&model, context);
                 self.tab = Tab::Explore;
             }
@@ -24,7 +25,9 @@ impl Window {
     }
 
     pub(super) fn charts(&mut self, ui: &mut egui::Ui, theme: &Theme) {
-        match self.run.charts.show(ui, theme) {
+        let shown = self.run.opened.as_ref().and_then(|opened| opened.folder.as_ref());
+        let others: Vec<SavedRun> = self.saved.iter().filter(|run| Some(&run.path) != shown).cloned().collect();
+        match self.run.charts.show(ui, theme, &others) {
             None => {}
             Some(plots::Request::SaveCsv) => {
                 self.ask_path(Purpose::Csv, "plots.csv");
@@ -36,6 +39,7 @@ impl Window {
             Some(plots::Request::ChooseComparison) => {
                 self.path_dialog = Some(PathDialog::new(Purpose::Compare, &self.run.outdir));
             }
+            Some(plots::Request::Compare(path)) => self.use_path(Purpose::Compare, &path, ui.ctx()),
         }
     }
 

@@ -16,7 +16,9 @@ impl Window {
                     ui.label(&opened.device);
                     ui.separator();
                     if let Some(folder) = &opened.folder {
-                        ui.label(folder.display().to_string());
+                        // The whole path would leave no room for messages.
+                        let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+                        ui.label(name).on_hover_text(folder.display().to_string());
                         ui.separator();
                     }
                 }
@@ -65,22 +67,22 @@ pub(super) fn alarm(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
     }
 }
 
-/// Divergence, modes and updates, above the canvas.
+/// Divergence, modes and updates, in the line above the canvas.
 pub(super) fn numbers(ui: &mut egui::Ui, run: &Run) {
     let Some(view) = &run.view else { return };
-    ui.horizontal_wrapped(|ui| {
-        if let Some(quality) = &view.quality {
-            ui.label(format!("Divergence (grid KL): {:.3} nats", quality.kl)).on_hover_text(format!(
-                "Of the data from the samples, on {LIVE_BINS} x {LIVE_BINS} cells; a perfect generator shows {:.3}.",
-                quality.floor
-            ));
-            if let Some((reached, all)) = quality.modes {
-                ui.separator();
-                ui.label(format!("Modes: {reached} of {all}"));
-            }
+    if let Some(quality) = &view.quality {
+        ui.separator();
+        ui.label(format!("Divergence (grid KL): {:.3} nats", quality.kl)).on_hover_text(format!(
+            "Of the data from the samples, on {LIVE_BINS} x {LIVE_BINS} cells; a perfect generator shows {:.3}.",
+            quality.floor
+        ));
+        if let Some((reached, all)) = quality.modes {
             ui.separator();
+            ui.label(format!("Modes: {reached} of {all}"));
         }
-        let counts = view.counters.updates.iter().map(|(update, count)| format!("{count} {update}"));
-        ui.label(format!("updates: {}", counts.collect::<Vec<_>>().join(", ")));
-    });
+    }
+    ui.separator();
+    let counts = view.counters.updates.iter().map(|(update, count)| format!("{count} {update}"));
+    let text = format!("updates: {}", counts.collect::<Vec<_>>().join(", "));
+    ui.add(egui::Label::new(&text).truncate()).on_hover_text(&text);
 }

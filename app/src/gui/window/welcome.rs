@@ -6,6 +6,7 @@ use onestep_core::session::Start;
 use onestep_core::train::{Config, PRESETS, Preset};
 
 use super::Window;
+use crate::gui::files::Fate;
 use crate::gui::plane;
 
 /// Presets beside each other.
@@ -48,20 +49,50 @@ impl Window {
                 }
                 ui.label("or drop a folder of images, a data set, a run or a model onto this window.");
                 ui.add_space(16.0);
-                if !self.saved.is_empty() {
-                    ui.strong("Recent runs");
-                    let mut chosen = None;
-                    for run in self.saved.iter().take(8) {
-                        if ui.button(&run.name).on_hover_text("Go on from its last checkpoint.").clicked() {
-                            chosen = Some(run.path.clone());
-                        }
-                    }
-                    if let Some(path) = chosen {
-                        self.start(Start::Resume { path, overrides: Box::default() }, true);
-                    }
-                }
+                self.recent(ui);
             });
         });
+    }
+
+    /// Runs that can be looked at or gone on with.
+    fn recent(&mut self, ui: &mut egui::Ui) {
+        if self.saved.is_empty() {
+            return;
+        }
+        let mut chosen = None;
+        ui.strong("Recent runs");
+        ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
+            let width = 720.0_f32.min(ui.available_width());
+            ui.add_space(4.0);
+            ui.horizontal(|ui| {
+                ui.add_space((ui.available_width() - width) / 2.0);
+                egui::Grid::new("recent").num_columns(5).striped(true).show(ui, |ui| {
+                    for run in self.saved.iter().take(8) {
+                        let mut button = |ui: &mut egui::Ui, word: &str, tip: &str, play: bool| {
+                            let button = ui.button(word).on_hover_text(tip);
+                            let name = format!("{word} {}", run.name);
+                            button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
+                            if button.clicked() {
+                                chosen = Some((run.path.clone(), play));
+                            }
+                        };
+                        button(ui, "Look", "Open it, and train no further for now.", false);
+                        if run.fate == Fate::Finished {
+                            ui.label("");
+                        } else {
+                            button(ui, "Continue", "Go on from its last checkpoint.", true);
+                        }
+                        ui.label(&run.name);
+                        ui.label(format!("{}, {}", run.describe(), run.age()));
+                        ui.label(run.quality.as_deref().unwrap_or_default());
+                        ui.end_row();
+                    }
+                });
+            });
+        });
+        if let Some((path, play)) = chosen {
+            self.start(Start::Resume { path, overrides: Box::default() }, play);
+        }
     }
 
     /// Trains on points of a person's own, which are kept in a file so that the run can be gone on with.

@@ -1,0 +1,319 @@
+//! What the views show, and what their controls do.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use egui_kittest::kittest::{NodeT, Queryable};
+use onestep::gui::egui::{self, Key};
+use onestep::gui::run::State;
+use onestep::gui::window::Window;
+use onestep_core::data::write_npy_u8;
+use onestep_core::session::{End, Start};
+use onestep_core::train::{Config, Preset};
+
+use super::harness::{
+    Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
+    type_character, until, window,
+};
+
+#[test]
+fn keys_do_what_the_list_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    assert_eq!(state(&gui).run.state, State::Paused);
+    type_character(&mut gui, ".");
+    until(&mut gui, "one step is done", |w| iterations(w) == 1);
+    press(&mut gui, Key::Space);
+    until(&mut gui, "it plays", |w| w.run.state == State::Playing && iterations(w) > 1);
+    press(&mut gui, Key::S);
+    until(&mut gui, "it is saved", |w| w.run.saved_at.is_some());
+    press(&mut gui, Key::Space);
+    until(&mut gui, "it waits", |w| w.run.state == State::Paused);
+    settle(&mut gui);
+    let generation = state(&gui).run.generation;
+    press(&mut gui, Key::R);
+    until(&mut gui, "it begins anew", |w| w.run.generation > generation && iterations(w) == 0);
+    type_character(&mut gui, "?");
+    assert!(gui.query_by_label("play or pause").is_some(), "the list of keys");
+}
+
+#[test]
+fn the_tour_starts_a_run_and_waits_for_each_deed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = window(&folder, [1024.0, 640.0], "cpu");
+    click(&mut gui, "Tour");
+    let waits = |gui: &Gui| gui.get_by_label("Next").accesskit_node().is_disabled();
+    assert!(waits(&gui), "no run is open");
+    press(&mut gui, Key::ArrowRight);
+    assert!(gui.query_by_label_contains("1 of 6").is_some(), "the key does not pass by it either");
+    press(&mut gui, Key::Enter);
+    until(&mut gui, "a run is open", |w| w.run.is_open() && w.run.view.is_some());
+    // A smaller one, to be sooner there.
+    start_small(&mut gui, 1_000_000, true);
+    press(&mut gui, Key::Enter);
+    assert!(gui.query_by_label_contains("2 of 6").is_some());
+    let steps = iterations(state(&gui));
+    assert!(waits(&gui), "it is at step {steps}");
+    until(&mut gui, "the steps are made", |w| iterations(w) >= steps + 100);
+    click(&mut gui, "Next");
+    assert!(waits(&gui));
+    click(&mut gui, "Slow motion");
+    press(&mut gui, Key::ArrowRight);
+    assert!(waits(&gui));
+    gui.get_by_role_and_label(egui::Role::SpinButton, "Critic updates").set_value_accesskit(3.0);
+    gui.run_steps(3);
+    click(&mut gui, "Next");
+    assert!(waits(&gui));
+    press(&mut gui, Key::ArrowLeft);
+    assert!(gui.query_by_label_contains("4 of 6").is_some());
+    press(&mut gui, Key::ArrowRight);
+    let generation = state(&gui).run.generation;
+    click(&mut gui, "Rewind");
+    let oldest = state(&gui).run.checkpoints().last().expect("a checkpoint").0;
+    click(&mut gui, &format!("To step {oldest}"));
+    until(&mut gui, "it went back", |w| w.run.generation > generation);
+    click(&mut gui, "Next");
+    click(&mut gui, "Finish");
+    assert!(!state(&gui).tour.is_on());
+}
+
+/// It told of a ratio network that the warm-up does not have.
+#[test]
+fn slow_motion_waits_for_the_phase_that_has_a_story() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, warmup_steps: 3, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    settle(&mut gui);
+    assert!(gui.get_by_label("Slow motion").accesskit_node().is_disabled(), "this is the warm-up");
+    for step in 1..=3 {
+        click(&mut gui, "Step");
+        until(&mut gui, "one step more", |w| iterations(w) == step);
+    }
+    click(&mut gui, "Slow motion");
+    assert!(gui.query_by_label_contains("A batch of real data").is_some());
+    let data = gui.get_by_role_and_label(egui::Role::CheckBox, "Data");
+    assert!(data.accesskit_node().is_disabled(), "slow motion chooses what is shown");
+}
+
+/// Each update that was asked for had a line of its own.
+#[test]
+fn a_step_made_in_parts_is_one_line_of_statistics() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, critic_steps: 3, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    click(&mut gui, "Slow motion");
+    until(&mut gui, "two turns are done", |w| iterations(w) >= 2);
+    click(&mut gui, "Stop");
+    until(&mut gui, "the run has ended", |w| w.ended(End::Stopped));
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    let text = std::fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    let lines = text.lines().filter(|line| line.contains("Loss/ratio"));
+    let steps: Vec<&str> = lines.map(|line| line.split([':', ',']).nth(1).expect("a step")).collect();
+    assert_eq!(steps[..2], ["1", "2"], "{text}");
+    assert!(steps.windows(2).all(|pair| pair[0] != pair[1]), "{steps:?}");
+}
+
+#[test]
+fn the_plane_takes_the_space_that_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    // It had 424 points of 1280 x 800.
+    for (size, least) in [([1280.0, 800.0], 550.0), ([1024.0, 640.0], 450.0), ([1920.0, 1080.0], 840.0)] {
+        let mut gui = window(&folder, size, "cpu");
+        start_small(&mut gui, 1_000_000, false);
+        gui.run_steps(4);
+        let side = gui.get_by_label_contains("The plane at step").rect().width();
+        assert!(side >= least, "{size:?}: {side}");
+    }
+}
+
+/// The slider for the noise level was cut at the edge of the smallest window.
+#[test]
+fn the_noise_level_fits_the_smallest_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = window(&folder, [800.0, 600.0], "cpu");
+    start_small(&mut gui, 1_000_000, false);
+    gui.run_steps(4);
+    let rects = gui.get_all_by_label("Noise level").map(|node| node.rect()).collect::<Vec<_>>();
+    assert!(rects.iter().all(|rect| rect.right() < 800.0 && rect.left() > 0.0), "{rects:?}");
+}
+
+/// The line at the bottom went on telling of it.
+#[test]
+fn an_error_is_forgotten_when_something_else_was_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    drop_file(&mut gui, Path::new("../assets/web/absent.safetensors"));
+    let told = |w: &Window| w.run.messages.iter().any(|message| message.contains("there is no such file"));
+    until(&mut gui, "the window says what is wrong", told);
+    drop_file(&mut gui, Path::new("../assets/web/mnist-generator.safetensors"));
+    assert!(!told(state(&gui)) && state(&gui).run.refused.is_none());
+}
+
+#[test]
+fn slow_motion_walks_through_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    click(&mut gui, "Slow motion");
+    assert!(gui.query_by_label_contains("A batch of real data").is_some());
+    // A frame of the harness is a quarter of a second for the program.
+    until(&mut gui, "a generator step was made", |w| iterations(w) >= 1);
+    let counters = state(&gui).run.view.as_ref().expect("a view").counters.clone();
+    assert!(counters.of("ratio") >= 1);
+    let generator = format!("Generator: {} updates", counters.of("generator"));
+    assert!(gui.query_by_label(&generator).is_some(), "the diagram beside the plane counts them");
+    click(&mut gui, "Slow motion");
+    assert_eq!(state(&gui).run.state, State::Paused);
+}
+
+#[test]
+fn every_view_fits_small_and_large_windows() {
+    for size in [[800.0, 520.0], [1024.0, 640.0], [3840.0, 2160.0]] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gui = window(&folder, size, "cpu");
+        start_small(&mut gui, 1_000_000, true);
+        for layer in ["Latent grid", "Noised", "Gradient"] {
+            click(&mut gui, layer);
+        }
+        for tab in ["Explore", "Machine", "Training"] {
+            click(&mut gui, tab);
+        }
+        until(&mut gui, "it goes on", |w| iterations(w) > 3);
+    }
+}
+
+#[test]
+fn the_kernels_are_timed_while_a_run_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    click(&mut gui, "Machine");
+    click(&mut gui, "Time the kernels");
+    until(&mut gui, "there are times", |w| w.run.profiles.len() == 2);
+    assert!(state(&gui).run.profiles.iter().all(|p| p.kernels.iter().any(|k| k.kernel == "matmul" && k.ms > 0.0)));
+    assert!(gui.query_all_by_label("matmul").count() >= 1);
+}
+
+#[test]
+fn digits_have_a_grid_a_history_and_nearest_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_digits(&mut gui, false);
+    for step in 1..=4 {
+        click(&mut gui, "Step");
+        until(&mut gui, "one step more", |w| iterations(w) == step);
+    }
+    assert!(gui.query_by_label_contains("Samples of the generator at step 4").is_some());
+    assert!(gui.query_by_label_contains("Real images of").is_some());
+    click(&mut gui, "Nearest training images");
+    until(&mut gui, "the neighbours are there", |w| w.run.nearest.is_some());
+    assert!(gui.query_by_label_contains("Nearest training images at step").is_some());
+    assert_eq!(state(&gui).run.nearest.as_ref().map(|n| n.images.len()), Some(64 * 28 * 28));
+    click(&mut gui, "Play");
+    let start = Instant::now();
+    while gui.query_by_label_contains("Quality: FID (LeNet)").is_none() {
+        assert!(start.elapsed() < Duration::from_mins(2), "the distance to the data was not measured");
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    let kept = std::fs::read_to_string(run.join("stats.jsonl")).unwrap();
+    assert!(kept.contains("Quality/fid_lenet"), "it is in the run's statistics");
+}
+
+/// Images that are no squares ended the window with a panic.
+#[test]
+fn images_that_are_no_squares_are_trained_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("wide.npy");
+    write_npy_u8(&data, &[20, 8, 12, 1], &(0..20 * 96).map(|i| (i * 37 % 251) as u8).collect::<Vec<u8>>()).unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("mnist").expect("a preset").config();
+    let data = data.display().to_string();
+    let config = Config { data, batch: 4, width: 8, warmup_steps: 1, steps: 4, ..preset };
+    let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, true);
+    until(&mut gui, "the run has ended", |w| matches!(w.run.state, State::Ended(_)));
+    gui.run_steps(4);
+    assert!(gui.query_by_label_contains("Samples of the generator at step").is_some());
+    click(&mut gui, "Nearest training images");
+    gui.run_steps(4);
+}
+
+#[test]
+fn a_drawing_becomes_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "Draw data");
+    let area = gui.get_by_label("Drawing area").rect();
+    gui.drag_at(area.center());
+    gui.step();
+    gui.hover_at(area.center() + egui::vec2(80.0, 40.0));
+    gui.step();
+    gui.drop_at(area.center() + egui::vec2(80.0, 40.0));
+    gui.step();
+    click(&mut gui, "Train on the drawing");
+    until(&mut gui, "it trains", |w| w.run.opened.as_ref().is_some_and(|o| o.data == "drawing-000"));
+    until(&mut gui, "it goes on", |w| iterations(w) >= 1);
+    let reals = &state(&gui).run.opened.as_ref().expect("open").reals;
+    assert!(reals.iter().any(|x| *x > 0.1), "the points are where the line was drawn");
+    // Neither a dot at each end only, nor a gap before the first move.
+    let end = reals.chunks(2).map(|p| p[0]).fold(0.0, f32::max);
+    for part in [0.25, 0.5, 0.75] {
+        let there = reals.chunks(2).filter(|p| (p[0] - part * end).abs() < 0.1 * end).count();
+        assert!(there > reals.len() / 2 / 20, "{there} points at {part} of the line");
+    }
+}
+
+#[test]
+fn the_generator_of_a_run_that_is_over_can_be_explored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "Explore");
+    assert!(gui.get_by_label("Take the run's generator").accesskit_node().is_disabled(), "there is no run yet");
+    start_small(&mut gui, 6, true);
+    until(&mut gui, "it comes to its end", |w| w.ended(End::Finished));
+    click(&mut gui, "Explore");
+    click(&mut gui, "Take the run's generator");
+    let start = Instant::now();
+    while gui.query_by_label("generator-000006.safetensors").is_none() {
+        assert!(start.elapsed() < Duration::from_mins(1), "the generator was not opened");
+        gui.step();
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_collapsed_ratio_network_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    // A rate that throws the network so far that no input makes a difference any more.
+    let config = Config { batch: 128, width: 32, blocks: 2, critic_steps: 1, lr_critic: 1.0, tick: 5, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, true);
+    until(&mut gui, "it collapses", |w| w.run.charts.alarm().is_some());
+    click(&mut gui, "Pause");
+    let words = "collapsed: the ratio network gives the same answer everywhere";
+    assert!(gui.query_by_label(words).is_some(), "a warning");
+    assert!(gui.query_by_label(&format!("Ratio accuracy by noise level: {words}")).is_some(), "the chart");
+    assert!(gui.query_by_label("Ratio: collapsed").is_some(), "the diagram");
+    assert!(gui.query_by_label_contains("Ratio: accuracy").is_none());
+
+    let collapsed = state(&gui).run.generation;
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "another run has statistics", |w| {
+        w.run.generation > collapsed && w.run.charts.latest("Ratio/pull").is_some()
+    });
+    assert!(gui.query_by_label_contains("collapsed").is_none());
+    assert!(gui.query_by_label_contains("Ratio: accuracy").is_some());
+}
