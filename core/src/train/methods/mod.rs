@@ -9,12 +9,18 @@ mod denoise;
 mod diffratio;
 #[cfg(feature = "gallery")]
 mod dmd;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod dmd2;
 #[cfg(feature = "gallery")]
 mod ect;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod few;
 #[cfg(feature = "gallery")]
 mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod judge;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod mdt;
 #[cfg(feature = "gallery")]
@@ -95,6 +101,8 @@ pub const METHODS: &[Method] = &[
     boot::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     mdt::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    dmd2::METHOD,
 ];
 
 /// The recipe of a method with one network.

@@ -32,12 +32,13 @@ pub const KNOBS: [&str; 11] = [
     "sigma_max",
 ];
 
-/// [`KNOBS`] and one more.
-pub const fn knobs_and(more: &'static str) -> [&'static str; KNOBS.len() + 1] {
-    let mut all = [more; KNOBS.len() + 1];
+/// [`KNOBS`] and those of a method.
+pub const fn knobs<const N: usize>(more: &[&'static str]) -> [&'static str; N] {
+    assert!(N == KNOBS.len() + more.len());
+    let mut all = [""; N];
     let mut i = 0;
-    while i < KNOBS.len() {
-        all[i] = KNOBS[i];
+    while i < N {
+        all[i] = if i < more.len() { more[i] } else { KNOBS[i - more.len()] };
         i += 1;
     }
     all
@@ -183,6 +184,12 @@ pub fn pull<'g>(step: &Step<'g>, generator: &Net<'g>, denoised: &Denoised<'g>, g
     let y = denoised.y;
     record_size(step, denoised);
     step.pull(generator, y, gradient * (1.0 / y.len() as f32));
+}
+
+/// A number whose gradient moves the samples `y` as [`pull`] does, for a loss of several parts.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn pulled<'g>(y: Var<'g>, gradient: Var<'g>) -> Var<'g> {
+    (y * gradient.detach()).mean_all()
 }
 
 /// Reports how far samples are pulled, and the teacher's error beside it.
