@@ -256,6 +256,9 @@ knobs! {
     /// Share of the distillation, at its beginning, in which the discriminator only learns.
     #[cfg(not(target_arch = "wasm32"))]
     gan_start: f32 = 0.0, live, 0.0 ..= 1.0;
+    /// How often a discriminator is to take data for data: where it does so more often, noise grows.
+    #[cfg(not(target_arch = "wasm32"))]
+    told_target: f32 = 0.6, live, -1.0 ..= 1.0;
     /// Weight of the highest noise level's own loss in bootstrapping.
     boundary: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Learning rate of the warm-up.

@@ -7,6 +7,8 @@ mod cd;
 #[cfg(feature = "gallery")]
 mod denoise;
 mod diffratio;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod diffusion_gan;
 #[cfg(feature = "gallery")]
 mod dmd;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -103,6 +105,8 @@ pub const METHODS: &[Method] = &[
     mdt::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     dmd2::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    diffusion_gan::METHOD,
 ];
 
 /// The recipe of a method with one network.
