@@ -43,6 +43,8 @@ mod score;
 mod shortcut;
 #[cfg(feature = "gallery")]
 mod sid;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod sida;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -105,6 +107,8 @@ pub const METHODS: &[Method] = &[
     mdt::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     dmd2::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    sida::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     diffusion_gan::METHOD,
 ];
