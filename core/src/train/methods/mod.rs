@@ -16,6 +16,8 @@ mod dmd2;
 #[cfg(feature = "gallery")]
 mod ect;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod f_distill;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod few;
 #[cfg(feature = "gallery")]
 mod flow;
@@ -109,6 +111,8 @@ pub const METHODS: &[Method] = &[
     dmd2::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     sida::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    f_distill::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     diffusion_gan::METHOD,
 ];
