@@ -228,6 +228,9 @@ knobs! {
     reflow_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
     /// Steps of each round but the last, of methods that train in rounds.
     round_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
+    /// Steps of each part of the way on which a teacher is led to untrained samples.
+    #[cfg(not(target_arch = "wasm32"))]
+    degrade_steps: u64 = 100, live, 0 ..= 1_000_000_000;
     /// How often the number of steps is halved in which samples are drawn, down to one.
     halvings: u32 = 4, fixed, 1 ..= 8;
     /// How the generator is trained.

@@ -9,6 +9,8 @@ mod denoise;
 mod diffratio;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod diffusion_gan;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod disback;
 #[cfg(feature = "gallery")]
 mod dmd;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -115,6 +117,8 @@ pub const METHODS: &[Method] = &[
     f_distill::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     diffusion_gan::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    disback::METHOD,
 ];
 
 /// The recipe of a method with one network.
