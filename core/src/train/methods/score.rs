@@ -243,6 +243,9 @@ mod tests {
     use crate::graph::Graph;
     use crate::graph::reference::evaluate;
     use crate::nets::testing::{assert_close, feed};
+    use crate::plan::ArenaKind;
+    use crate::train::tests::points;
+    use crate::train::{DataSpec, Method};
 
     /// Mean and deviation of the data.
     const DATA: [f64; 2] = [0.25, 0.5];
@@ -297,6 +300,20 @@ mod tests {
         let [of_samples, of_data] = [deviation * deviation + noise, DATA[1] * DATA[1] + noise];
         let wanted = [(mean - DATA[0]) / of_data, deviation * (1.0 / of_data - 1.0 / of_samples)].map(|g| noise * g);
         assert_close(&pull, &wanted, 1e-12);
+    }
+
+    /// With the reader of real data away, methods without a discriminator run all the same once they have their teacher.
+    #[test]
+    fn only_discriminators_read_data_after_the_warm_up() {
+        let reads = |name: &str| {
+            let setup = points(Method::find(name).unwrap());
+            let recipe = setup.recipe();
+            let updates = recipe.phases[1..].iter().flat_map(|phase| &phase.turn);
+            let plans = updates.map(|(_, update)| update.plan(&setup, &recipe).unwrap());
+            plans.flat_map(|plan| plan.arenas).any(|arena| arena.kind == ArenaKind::Store(DataSpec::STORE.into()))
+        };
+        assert!(["vsd", "dmd", "sid", "swiftbrush", "disback"].into_iter().all(|name| !reads(name)));
+        assert!(["dmd2", "sida", "f-distill"].into_iter().all(reads));
     }
 
     #[test]
