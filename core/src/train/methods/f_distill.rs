@@ -96,15 +96,18 @@ mod tests {
         let grid: Vec<f64> = (0..4000).map(|i| -6.0 + 0.003 * f64::from(i)).collect();
         let p = |x: f64| normal(x, mean, deviation);
         // f of D_f = integral of q f(p / q).
-        let divergences: [(Divergence, fn(f64) -> f64); 3] = [
-            (Divergence::ReverseKl, |r| -r.ln()),
-            (Divergence::ForwardKl, |r| r * r.ln()),
-            (Divergence::Js, |r| r * r.ln() - (r + 1.0) * ((r + 1.0) / 2.0).ln()),
-        ];
+        let f = |divergence: Divergence, r: f64| match divergence {
+            Divergence::ReverseKl => -r.ln(),
+            Divergence::ForwardKl => r * r.ln(),
+            _ => r * r.ln() - (r + 1.0) * f64::midpoint(r, 1.0).ln(),
+        };
         let at = 0.45;
-        for (divergence, f) in divergences {
+        for divergence in [Divergence::ReverseKl, Divergence::ForwardKl, Divergence::Js] {
             let value = |m: f64| -> f64 {
-                grid.iter().map(|x| (normal(*x, m, deviation), p(*x))).map(|(q, p)| q * f(p / q) * 0.003).sum()
+                grid.iter()
+                    .map(|x| (normal(*x, m, deviation), p(*x)))
+                    .map(|(q, p)| q * f(divergence, p / q) * 0.003)
+                    .sum()
             };
             let wanted = (value(at + 1e-4) - value(at - 1e-4)) / 2e-4;
             // Samples at the grid's places count as their density.
