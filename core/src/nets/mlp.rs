@@ -95,6 +95,20 @@ pub fn mlp<'g>(
     waves: Waves,
     out: usize,
 ) -> Var<'g> {
+    let h = hidden(params, config, x, time, labels, waves, config.depth);
+    linear(params, "output", h.silu(), out, INIT_ZERO)
+}
+
+/// What is there behind the first `blocks` blocks: `[B, width]`.
+pub(super) fn hidden<'g>(
+    params: &Params<'g>,
+    config: &MlpConfig,
+    x: Var<'g>,
+    time: Time<'g>,
+    labels: Option<Var<'g>>,
+    waves: Waves,
+    blocks: usize,
+) -> Var<'g> {
     assert_eq!(x.shape()[1..], [config.dim], "points of another dimension than the network's");
     let shifts = shifts(params, config, time, labels);
     let batch = x.shape()[0];
@@ -102,10 +116,10 @@ pub fn mlp<'g>(
     let waves = sinusoidal(x.reshape(&[x.len()]), waves.count, 1.0, waves.finest).reshape(&[batch, features]);
     // Unit variance in, unit variance out, however few the inputs.
     let mut h = linear(params, "input", concat(&[x, waves], 1), config.width, Init::KaimingNormal(1.0));
-    for (i, shift) in shifts.into_iter().enumerate() {
+    for (i, shift) in shifts.into_iter().take(blocks).enumerate() {
         h = h + linear(params, &format!("blocks.{i}.linear"), (h + shift).silu(), config.width, INIT);
     }
-    linear(params, "output", h.silu(), out, INIT_ZERO)
+    h
 }
 
 /// What the time and the label say to each block: `[N, width]`.

@@ -19,6 +19,8 @@ mod sampler;
 mod spec;
 #[cfg(feature = "gallery")]
 mod students;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod tap;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unet;
@@ -283,6 +285,14 @@ impl NetworkConfig {
     /// Parameters of the ratio network.
     pub fn ratio_layout(&self) -> ParamLayout {
         self.layout(|params, x, sigma| self.ratio(params, x, sigma, None))
+    }
+
+    /// Parameters of a head on a denoiser's features: see [`NetworkConfig::judge`].
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn judge_layout(&self) -> ParamLayout {
+        self.layout(|params, x, sigma| {
+            self.judge(params, self.features(&Params::new(x.graph(), "denoiser"), x, sigma, None))
+        })
     }
 
     /// Parameters of an adapter on the denoiser: see [`Params::adapter`].

@@ -26,6 +26,14 @@ pub enum Stream {
     Level,
     /// Classes that are drawn without data.
     Class,
+    /// Which of several steps is trained.
+    Step,
+    /// Noise of the second of several steps.
+    FirstJump,
+    /// Noise of the third.
+    SecondJump,
+    /// Noise of the fourth.
+    ThirdJump,
     /// Which labels are dropped.
     Label = 64,
 }

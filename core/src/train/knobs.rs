@@ -1,6 +1,6 @@
 //! Every setting of a run, each defined once: name, help, default, bounds, and whether it may
 //! change while training. The command line, config files, the environment and the window all
-//! read this table.
+//! read this table. Those of methods that the page has not are not in its build.
 
 use std::fmt;
 use std::str::FromStr;
@@ -89,12 +89,12 @@ numbers! {
 }
 
 macro_rules! knobs {
-    ($($(#[doc = $doc:literal])+ $name:ident $(was $old:literal $old_flag:literal)?: $type:ty = $default:expr, $live:ident $(, $lo:literal ..= $hi:literal)? $(, alone $alone:literal)?;)*) => {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $name:ident $(was $old:literal $old_flag:literal)?: $type:ty = $default:expr, $live:ident $(, $lo:literal ..= $hi:literal)? $(, alone $alone:literal)?;)*) => {
         /// All settings of a run, resolved.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Config {
-            $($(#[doc = $doc])+ $(#[serde(alias = $old)])? pub $name: $type,)*
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $(#[serde(alias = $old)])? pub $name: $type,)*
         }
 
         /// Settings that a config file, the environment or the command line changes.
@@ -104,6 +104,7 @@ macro_rules! knobs {
         pub struct Overrides {
             $(
                 $(#[doc = $doc])+
+                $(#[cfg($cfg)])?
                 #[cfg_attr(feature = "cli", arg(
                     long,
                     value_name = "VALUE",
@@ -117,7 +118,7 @@ macro_rules! knobs {
         }
 
         /// The table.
-        pub const KNOBS: &[Knob] = &[$(Knob {
+        pub const KNOBS: &[Knob] = &[$($(#[cfg($cfg)])? Knob {
             name: stringify!($name),
             old_name: knobs!(@old $($old)?),
             help: concat!($($doc),+),
@@ -127,33 +128,33 @@ macro_rules! knobs {
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $($name: $default,)* }
+                Self { $($(#[cfg($cfg)])? $name: $default,)* }
             }
         }
 
         impl Config {
             /// Takes over what is set in `overrides`.
             pub fn apply(&mut self, overrides: &Overrides) {
-                $(if let Some(value) = &overrides.$name { self.$name = value.clone(); })*
+                $($(#[cfg($cfg)])? if let Some(value) = &overrides.$name { self.$name = value.clone(); })*
             }
 
             /// Every number within its bounds.
             fn check_ranges(&self) -> Result<(), KnobError> {
-                $($(in_range(stringify!($name), self.$name as f64, $lo as f64, $hi as f64)?;)?)*
+                $($(#[cfg($cfg)])? { $(in_range(stringify!($name), self.$name as f64, $lo as f64, $hi as f64)?;)? })*
                 Ok(())
             }
 
             /// These settings with the live ones of `other`.
             #[must_use]
             pub fn with_live_of(mut self, other: &Self) -> Self {
-                $(if knobs!(@kind $live) != Kind::Fixed { self.$name = other.$name.clone(); })*
+                $($(#[cfg($cfg)])? if knobs!(@kind $live) != Kind::Fixed { self.$name = other.$name.clone(); })*
                 self
             }
 
             /// A setting as a number, if it is one.
             pub fn number(&self, name: &str) -> Option<f64> {
                 match name {
-                    $(stringify!($name) => self.$name.number(),)*
+                    $($(#[cfg($cfg)])? stringify!($name) => self.$name.number(),)*
                     _ => None,
                 }
             }
@@ -179,7 +180,7 @@ macro_rules! knobs {
             /// Names of the settings that are set.
             pub fn names(&self) -> Vec<&'static str> {
                 let mut names = Vec::new();
-                $(if self.$name.is_some() { names.push(stringify!($name)); })*
+                $($(#[cfg($cfg)])? if self.$name.is_some() { names.push(stringify!($name)); })*
                 names
             }
 
@@ -191,13 +192,13 @@ macro_rules! knobs {
 
             /// Forgets the settings that are not to be kept.
             pub fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
-                $(if !is_kept(stringify!($name)) { self.$name = None; })*
+                $($(#[cfg($cfg)])? if !is_kept(stringify!($name)) { self.$name = None; })*
             }
 
             /// Sets one setting from text.
             pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
                 match name {
-                    $(stringify!($name) $(| $old)? => self.$name = Some(parse(name, value)?),)*
+                    $($(#[cfg($cfg)])? stringify!($name) $(| $old)? => self.$name = Some(parse(name, value)?),)*
                     _ => return Err(unknown(name, value)),
                 }
                 Ok(())
@@ -234,6 +235,9 @@ knobs! {
     reflow_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
     /// Steps of each round but the last, of methods that train in rounds.
     round_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
+    /// Steps of each part of the way on which a teacher is led to untrained samples.
+    #[cfg(not(target_arch = "wasm32"))]
+    degrade_steps: u64 = 100, live, 0 ..= 1_000_000_000;
     /// How often the number of steps is halved in which samples are drawn, down to one.
     halvings: u32 = 4, fixed, 1 ..= 8;
     /// How the generator is trained.
@@ -250,6 +254,21 @@ knobs! {
     matching: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Weight of score distillation beside another loss.
     score_weight: f32 = 1.0, live, 0.0 ..= 1000.0;
+    /// Weight of a discriminator's loss in the generator's, beside another loss.
+    #[cfg(not(target_arch = "wasm32"))]
+    gan_weight: f32 = 3e-3, live, 0.0 ..= 1000.0;
+    /// Steps in which samples are drawn: after the first, each with new noise of a lower level.
+    #[cfg(not(target_arch = "wasm32"))]
+    few_steps: u32 = 1, fixed, 1 ..= 4;
+    /// 1: of several steps, each is trained from where those before it end; 0: from noised data.
+    #[cfg(not(target_arch = "wasm32"))]
+    backward: u32 = 1, fixed, 0 ..= 1;
+    /// Share of the distillation, at its beginning, in which the discriminator only learns.
+    #[cfg(not(target_arch = "wasm32"))]
+    gan_start: f32 = 0.0, live, 0.0 ..= 1.0;
+    /// How often a discriminator is to take data for data: where it does so more often, noise grows.
+    #[cfg(not(target_arch = "wasm32"))]
+    told_target: f32 = 0.6, live, -1.0 ..= 1.0;
     /// Weight of the highest noise level's own loss in bootstrapping.
     boundary: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Learning rate of the warm-up.

@@ -232,6 +232,9 @@ pub enum Head {
     Denoise,
     /// A number per data point: critics.
     Logit,
+    /// A number per data point of what a denoiser of the same architecture sees in it.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    Judge,
 }
 
 /// Where first weights come from.
@@ -267,6 +270,8 @@ impl Network {
             (Mode::Adapter { rank, .. }, _) => self.net.adapter_layout(rank),
             (_, Head::Denoise) => self.net.generator_layout(),
             (_, Head::Logit) => self.net.ratio_layout(),
+            #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+            (_, Head::Judge) => self.net.judge_layout(),
         }
     }
 

@@ -390,6 +390,14 @@ impl<'g> Step<'g> {
         new
     }
 
+    /// What another update [remembers](Step::remember), as it is.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn recall(&self, name: &'static str, shape: &[usize]) -> Var<'g> {
+        let value = self.graph.input(name, 0, shape);
+        self.declared.borrow_mut().remembered.push((name, value.len()));
+        value
+    }
+
     /// Lowers `loss`, one number, by the weights of `net`.
     pub fn descend(&self, net: &Net<'g>, loss: Var<'g>) {
         let variables = net.variables();
@@ -405,6 +413,7 @@ impl<'g> Step<'g> {
 
     fn leave(&self, net: &Net<'g>, grads: &[Var<'g>]) {
         let name = net.network.name;
+        debug_assert!(!grads.is_empty(), "{}: `{name}` has no part in what trains it", self.update);
         let store = format!("{name}.grad");
         let placed: Vec<(usize, Var<'g>)> =
             net.params.all().iter().zip(grads).map(|((offset, _), grad)| (*offset, *grad)).collect();
@@ -544,6 +553,20 @@ impl<'g> Net<'g> {
     pub fn logit(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Logit, "`{}` is no critic", self.network.name);
         self.scope(|| self.network.net.ratio(&self.params, x, sigma, self.labels_of(x)))
+    }
+
+    /// What a denoiser sees in `x [B, ..]` at `sigma [N]`: see [`NetworkConfig::features`].
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn features(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        assert_eq!(self.network.head, Head::Denoise, "`{}` is no denoiser", self.network.name);
+        self.scope(|| self.network.net.features(&self.params, x, sigma, self.labels_of(x)))
+    }
+
+    /// The logit `[B]` of what a denoiser sees.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn judge(&self, features: Var<'g>) -> Var<'g> {
+        assert_eq!(self.network.head, Head::Judge, "`{}` is no head", self.network.name);
+        self.scope(|| self.network.net.judge(&self.params, features))
     }
 
     /// The labels of `x`, of which there may be several batches one after the other.

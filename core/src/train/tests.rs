@@ -99,7 +99,8 @@ fn plan_matches_reference(setup: &Setup, update: Update) {
         }
         compared += usize::from(wanted.iter().any(|w| w.abs() > 1e-6));
     }
-    assert!(compared * 2 > places.len(), "most outputs are zero: the comparison proves nothing");
+    let method = setup.config.method;
+    assert!(compared * 2 > places.len(), "{method}, {update:?}: most outputs are zero: the comparison proves nothing");
     assert!(graph.nodes().iter().any(|n| matches!(n.op, Op::Random { .. })));
 }
 

@@ -7,14 +7,26 @@ mod cd;
 #[cfg(feature = "gallery")]
 mod denoise;
 mod diffratio;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod diffusion_gan;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod disback;
 #[cfg(feature = "gallery")]
 mod dmd;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod dmd2;
 #[cfg(feature = "gallery")]
 mod ect;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod f_distill;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod few;
 #[cfg(feature = "gallery")]
 mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod judge;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod mdt;
 #[cfg(feature = "gallery")]
@@ -35,6 +47,8 @@ mod score;
 mod shortcut;
 #[cfg(feature = "gallery")]
 mod sid;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod sida;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -95,6 +109,16 @@ pub const METHODS: &[Method] = &[
     boot::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     mdt::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    dmd2::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    sida::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    f_distill::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    diffusion_gan::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    disback::METHOD,
 ];
 
 /// The recipe of a method with one network.

@@ -7,7 +7,6 @@ use super::super::recipe::{
 use super::super::step::Setup;
 use super::score::{self, Denoised, FAKE, generator_rates};
 use super::{dmd, from_noise, scm, taught};
-use crate::graph::Var;
 use crate::model::ModelKind;
 use crate::nets::Draw;
 
@@ -76,14 +75,11 @@ const STUDENT: Update = Update {
         let net = step.net("generator");
         let denoised = Denoised::of(step, net.generate(step.latent()));
         score::record_size(step, &denoised);
-        step.descend(&net, scm::on_data(step, &net) + step.knob("score_weight") * pulled(&denoised));
+        // The paper's samples may also be of two to four steps; here they are of one.
+        let pulled = score::pulled(denoised.y, dmd::gradient(&denoised));
+        step.descend(&net, scm::on_data(step, &net) + step.knob("score_weight") * pulled);
     },
 };
-
-/// A number whose gradient is DMD's. The paper's samples may also be of two to four steps; here they are of one.
-fn pulled<'g>(denoised: &Denoised<'g>) -> Var<'g> {
-    (denoised.y * dmd::gradient(denoised).detach()).mean_all()
-}
 
 const STORY: &[Moment] = &[
     scm::STORY[0],
@@ -122,7 +118,7 @@ mod tests {
         let parameters = [0, 1].map(|i| graph.input("generator", i, &[1, 1]));
         let y = parameters[0] + parameters[1] * z;
         let denoised = Denoised { y, sigma, teacher: y * 0.5 + 0.1, fake: y * 0.75 };
-        let loss = pulled(&denoised);
+        let loss = score::pulled(denoised.y, dmd::gradient(&denoised));
         let wanted = graph.vjp(&[(y, dmd::gradient(&denoised) * 0.25)], &parameters);
         let got = graph.grad(loss, &parameters);
         let stores: [(&str, &[f64]); 3] =

@@ -32,12 +32,13 @@ pub const KNOBS: [&str; 11] = [
     "sigma_max",
 ];
 
-/// [`KNOBS`] and one more.
-pub const fn knobs_and(more: &'static str) -> [&'static str; KNOBS.len() + 1] {
-    let mut all = [more; KNOBS.len() + 1];
+/// [`KNOBS`] and those of a method.
+pub const fn knobs<const N: usize>(more: &[&'static str]) -> [&'static str; N] {
+    assert!(N == KNOBS.len() + more.len());
+    let mut all = [""; N];
     let mut i = 0;
-    while i < KNOBS.len() {
-        all[i] = KNOBS[i];
+    while i < N {
+        all[i] = if i < more.len() { more[i] } else { KNOBS[i - more.len()] };
         i += 1;
     }
     all
@@ -185,6 +186,12 @@ pub fn pull<'g>(step: &Step<'g>, generator: &Net<'g>, denoised: &Denoised<'g>, g
     step.pull(generator, y, gradient * (1.0 / y.len() as f32));
 }
 
+/// A number whose gradient moves the samples `y` as [`pull`] does, for a loss of several parts.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn pulled<'g>(y: Var<'g>, gradient: Var<'g>) -> Var<'g> {
+    (y * gradient.detach()).mean_all()
+}
+
 /// Reports how far samples are pulled, and the teacher's error beside it.
 pub fn record_size<'g>(step: &Step<'g>, denoised: &Denoised<'g>) {
     step.record("Pull/size", denoised.difference().abs().mean_all());
@@ -236,6 +243,9 @@ mod tests {
     use crate::graph::Graph;
     use crate::graph::reference::evaluate;
     use crate::nets::testing::{assert_close, feed};
+    use crate::plan::ArenaKind;
+    use crate::train::tests::points;
+    use crate::train::{DataSpec, Method};
 
     /// Mean and deviation of the data.
     const DATA: [f64; 2] = [0.25, 0.5];
@@ -290,6 +300,20 @@ mod tests {
         let [of_samples, of_data] = [deviation * deviation + noise, DATA[1] * DATA[1] + noise];
         let wanted = [(mean - DATA[0]) / of_data, deviation * (1.0 / of_data - 1.0 / of_samples)].map(|g| noise * g);
         assert_close(&pull, &wanted, 1e-12);
+    }
+
+    /// With the reader of real data away, methods without a discriminator run all the same once they have their teacher.
+    #[test]
+    fn only_discriminators_read_data_after_the_warm_up() {
+        let reads = |name: &str| {
+            let setup = points(Method::find(name).unwrap());
+            let recipe = setup.recipe();
+            let updates = recipe.phases[1..].iter().flat_map(|phase| &phase.turn);
+            let plans = updates.map(|(_, update)| update.plan(&setup, &recipe).unwrap());
+            plans.flat_map(|plan| plan.arenas).any(|arena| arena.kind == ArenaKind::Store(DataSpec::STORE.into()))
+        };
+        assert!(["vsd", "dmd", "sid", "swiftbrush", "disback"].into_iter().all(|name| !reads(name)));
+        assert!(["dmd2", "sida", "f-distill"].into_iter().all(reads));
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub const METHOD: Method = Method {
     },
 };
 
-const GENERATOR: Update = Update {
+/// The generator's update.
+pub const GENERATOR: Update = Update {
     name: "generator",
     about: "samples move by the difference of two scores",
     subject: Subject::Fake,
