@@ -21,6 +21,7 @@ mod methods;
 mod output;
 mod pictures;
 mod plan;
+mod plot;
 mod ranks;
 mod sample;
 mod seeds;
