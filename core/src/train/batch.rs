@@ -26,6 +26,8 @@ pub enum Stream {
     Level,
     /// Classes that are drawn without data.
     Class,
+    /// Places of real points in their parts of a density.
+    Place,
     /// Which labels are dropped.
     Label = 64,
 }
