@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "near,medium,far")]
     distances: Vec<Distance>,
     /// Steps of each denoiser; a ratio network gets as many, or as many as cost the same.
-    #[arg(long, value_name = "N", default_value_t = 800, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     steps: u64,
     /// Points per step, of data and of samples.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=65_536))]
@@ -34,7 +34,7 @@ pub struct Args {
     /// Width of each denoiser.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=1024))]
     width: u32,
-    /// One seed and 300 steps: a first look in a few minutes.
+    /// One seed and 500 steps: a first look in a few minutes.
     #[arg(long, conflicts_with_all = ["seeds", "steps", "docs"])]
     quick: bool,
     /// Folder for the results; it is made.
@@ -102,7 +102,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
     }
     twice("dims", &args.dims)?;
     twice("distances", &args.distances)?;
-    let (seeds, steps) = if args.quick { (1, 300) } else { (args.seeds, args.steps) };
+    let (seeds, steps) = if args.quick { (1, 500) } else { (args.seeds, args.steps) };
     Ok(Settings {
         seeds,
         dims: args.dims.iter().map(|dim| *dim as usize).collect(),

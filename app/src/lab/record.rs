@@ -49,6 +49,8 @@ pub struct Cell {
     /// Squared error of a denoiser by level, in parts of the exact difference's square; mean over seeds.
     pub teacher: Vec<f64>,
     pub short_teacher: Vec<f64>,
+    /// That of the teacher where it has learned: at noised data.
+    pub teacher_on_data: Vec<f64>,
     pub fake: Vec<f64>,
 }
 
@@ -196,6 +198,7 @@ impl Record {
             }
             line("*of the teacher alone*", &cell.teacher);
             line("*of the teacher with a tenth of the steps*", &cell.short_teacher);
+            line("*of the teacher at data instead of samples*", &cell.teacher_on_data);
             line("*of the fake alone*", &cell.fake);
         }
         text
@@ -212,7 +215,8 @@ impl Cell {
             values.iter_mut().for_each(round);
         }
         let gradient = |g: &mut Gradient| [&mut g.cosine, &mut g.norm, &mut g.error].into_iter().for_each(round);
-        for values in [&mut self.divergence, &mut self.teacher, &mut self.short_teacher, &mut self.fake] {
+        let parts = [&mut self.teacher, &mut self.short_teacher, &mut self.teacher_on_data, &mut self.fake];
+        for values in parts.into_iter().chain([&mut self.divergence]) {
             all(values);
         }
         round(&mut self.secs);
@@ -281,6 +285,7 @@ mod tests {
             ways: vec![way],
             teacher: numbers.clone(),
             short_teacher: numbers.clone(),
+            teacher_on_data: numbers.clone(),
             fake: numbers,
         };
         let settings = Settings { seeds: 2, dims: vec![8], distances: vec![Distance::Near], ..Settings::default() };

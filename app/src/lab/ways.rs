@@ -49,8 +49,8 @@ struct Plan<'a> {
 /// What the networks of one seed say of the difference, by way, and what each denoiser says.
 struct Answers {
     ways: Vec<Vec<Vec<f32>>>,
-    /// Teacher, teacher with a tenth of the steps, fake.
-    denoisers: [Vec<Vec<f32>>; 3],
+    /// Teacher, teacher with a tenth of the steps, fake; and the teacher at data.
+    denoisers: [Vec<Vec<f32>>; 4],
 }
 
 impl Bench<'_> {
@@ -84,10 +84,12 @@ impl Bench<'_> {
         let data = Mixture::data(dim, PROBLEM);
         let student = data.moved(distance, PROBLEM);
         let probe = Probe::new(&data, &student, self.levels, POINTS, PROBLEM);
+        // What a teacher has learned is how data look, and what it is asked about are samples.
+        let on_data = Probe::at(data.draw(POINTS, PROBLEM), &data, &student, self.levels, PROBLEM);
         let exact = probe.exact();
         let mut ways: Vec<Way> = Vec::new();
         let mut biases: Vec<[Vec<Bias>; 2]> = Vec::new();
-        let mut parts = vec![vec![0.0; self.levels.len()]; 3];
+        let mut parts = vec![vec![0.0; self.levels.len()]; 4];
         let seeds = self.settings.seeds;
         for seed in 1..=seeds {
             let plans = self.plans(&data, &student, seed)?;
@@ -97,13 +99,16 @@ impl Bench<'_> {
                 biases = vec![[levels, vec![Bias::default()]]; WAYS.len()];
             }
             let step = Self::PARTS / u64::from(seeds);
-            let Some(answers) = self.answers(&plans, &probe, seed, from + u64::from(seed - 1) * step, step)? else {
+            let Some(answers) =
+                self.answers(&plans, [&probe, &on_data], seed, from + u64::from(seed - 1) * step, step)?
+            else {
                 return Ok(None);
             };
             for ((way, [fields, gradients]), answer) in ways.iter_mut().zip(&mut biases).zip(&answers.ways) {
                 way.runs.push(compared(&probe, &exact, answer, seed, fields, &mut gradients[0]));
             }
-            for (part, (said, truth)) in parts.iter_mut().zip(answers.denoisers.iter().zip([0, 0, 1])) {
+            let asked = [(&probe, 0), (&probe, 0), (&probe, 1), (&on_data, 0)];
+            for (part, (said, (probe, truth))) in parts.iter_mut().zip(answers.denoisers.iter().zip(asked)) {
                 for (level, sum) in part.iter_mut().enumerate() {
                     *sum += relative(&said[level], probe.denoised(level)[truth], &exact[level]) / f64::from(seeds);
                 }
@@ -116,9 +121,11 @@ impl Bench<'_> {
             way.gradient_bias = gradients[0].square().map(|bias| bias / size);
         }
         let secs = start.elapsed().as_secs_f64();
-        let [teacher, short_teacher, fake] = <[Vec<f64>; 3]>::try_from(parts).expect("there are three");
+        let [teacher, short_teacher, fake, teacher_on_data] = <[Vec<f64>; 4]>::try_from(parts).expect("there are four");
         let divergence = probe.divergence.clone();
-        Ok(Some(Cell { dim, distance, divergence, secs, ways, teacher, short_teacher, fake }.rounded()))
+        Ok(Some(
+            Cell { dim, distance, divergence, secs, ways, teacher, short_teacher, teacher_on_data, fake }.rounded(),
+        ))
     }
 
     /// All trainings of a seed: both denoisers, the short teacher, and four ratio networks.
@@ -158,7 +165,7 @@ impl Bench<'_> {
     fn answers(
         &self,
         plans: &[Plan<'_>; 7],
-        probe: &Probe,
+        [probe, on_data]: [&Probe; 2],
         seed: u32,
         from: u64,
         parts: u64,
@@ -181,9 +188,9 @@ impl Bench<'_> {
         let Some(trained) = Task::train_all(&tasks, open, stop)? else { return Ok(None) };
         let said: anyhow::Result<Vec<_>> = trained.iter().map(|trained| Ok(probe.ask(open()?, trained)?)).collect();
         let mut said = said?.into_iter();
-        let denoisers = [(); 3].map(|()| said.next().expect("denoisers are trained with every seed"));
-        let [teacher, short, fake] = &denoisers;
-        let ways = [difference(teacher, fake), difference(short, fake)].into_iter().chain(said).collect();
+        let [teacher, short, fake] = [(); 3].map(|()| said.next().expect("denoisers are trained with every seed"));
+        let ways = [difference(&teacher, &fake), difference(&short, &fake)].into_iter().chain(said).collect();
+        let denoisers = [teacher, short, fake, on_data.ask(open()?, &trained[0])?];
         Ok(Some(Answers { ways, denoisers }))
     }
 }

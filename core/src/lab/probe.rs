@@ -4,7 +4,7 @@
 //! noise level are the same in any unit.
 
 use super::mixture::{BUMPS, Drawn, Mixture};
-use super::training::{Kind, Trained, answer};
+use super::training::{Trained, answer};
 use serde::{Deserialize, Serialize};
 
 use crate::exec::{Executor, RunArgs};
@@ -46,7 +46,12 @@ pub struct Gradient {
 impl Probe {
     /// `n` noised samples at each of these levels.
     pub fn new(data: &Mixture, student: &Mixture, levels: &[f32], n: usize, seed: u32) -> Self {
-        let (dim, drawn) = (student.dim(), student.draw(n, seed));
+        Self::at(student.draw(n, seed), data, student, levels, seed)
+    }
+
+    /// The same at these points with noise.
+    pub fn at(drawn: Drawn, data: &Mixture, student: &Mixture, levels: &[f32], seed: u32) -> Self {
+        let (dim, n) = (student.dim(), drawn.bumps.len());
         let mut probe = Self {
             levels: levels.to_vec(),
             dim,
@@ -87,12 +92,12 @@ impl Probe {
     }
 
     /// What a trained network says at the points of each level, `[n, dim]`: `D(x)`, or `sigma^2 grad l(x)`.
-    pub fn ask(&self, mut executor: Executor, kind: Kind, trained: &Trained) -> Result<Vec<Vec<f32>>, TrainError> {
+    pub fn ask(&self, mut executor: Executor, trained: &Trained) -> Result<Vec<Vec<f32>>, TrainError> {
         let len = self.drawn.points.len();
         let graph = Graph::new();
         let x = graph.input(X, 0, &[len / self.dim, self.dim]);
         let sigma = graph.scalar("sigma").reshape(&[1]);
-        let field = answer(kind, &trained.network, &Params::new(&graph, NET), x, sigma);
+        let field = answer(trained.kind, &trained.network, &Params::new(&graph, NET), x, sigma);
         let plan = Program::new("probe", &graph).output(field, FIELD, 0).build()?;
         for (store, len) in [(X, len), (FIELD, len), (NET, trained.weights.len())] {
             executor.create_store(store, len.next_multiple_of(SLOT_ALIGN))?;

@@ -1,5 +1,7 @@
 //! What the laboratory trains: one network each time, by the project's trainer, on points that are drawn on the device.
 
+use rayon::prelude::*;
+
 use super::mixture::{BUMPS, Mixture};
 use crate::exec::Executor;
 use crate::graph::Var;
@@ -60,6 +62,8 @@ pub struct Task<'a> {
 
 /// What came of it.
 pub struct Trained {
+    /// What it learned.
+    pub kind: Kind,
     /// Averaged weights.
     pub weights: Vec<f32>,
     /// The network.
@@ -222,8 +226,8 @@ impl Task<'_> {
         Ok(update.plan(&setup, &recipe)?.flops())
     }
 
-    /// Trains, unless `stop` says to leave it: then there is nothing.
-    pub fn train(&self, executor: Executor, stop: &mut dyn FnMut(u64) -> bool) -> Result<Option<Trained>, TrainError> {
+    /// Trains; `None` if `stop`, which is told the steps that are done, said to leave it.
+    fn train(&self, executor: Executor, stop: impl Fn(u64) -> bool) -> Result<Option<Trained>, TrainError> {
         let setup = self.setup();
         let network = setup.network.clone();
         let words: Vec<u32> = self.data.table().chain(self.student.table()).map(f32::to_bits).collect();
@@ -239,7 +243,18 @@ impl Task<'_> {
             }
         }
         let weights = pollster::block_on(trainer.best_weights(NET))?;
-        Ok(Some(Trained { weights, network }))
+        Ok(Some(Trained { kind: self.kind, weights, network }))
+    }
+
+    /// Trains several at once, a thread each: networks of this size leave a second thread little to do. `open` gives each
+    /// its device; `stop` is told which task has done how many steps. `None` if it said to leave them.
+    pub fn train_all<E: From<TrainError> + Send>(
+        tasks: &[&Self],
+        open: impl Fn() -> Result<Executor, E> + Sync,
+        stop: impl Fn(usize, u64) -> bool + Sync,
+    ) -> Result<Option<Vec<Trained>>, E> {
+        let train = |(number, task): (usize, &&Self)| Ok(task.train(open()?, |turn| stop(number, turn))?);
+        tasks.par_iter().enumerate().map(train).collect()
     }
 }
 
@@ -318,8 +333,8 @@ mod tests {
         let probe = Probe::new(&data, &student, &[0.2], 512, 1);
         let ask = |kind| {
             let task = Task { kind, data: &data, student: &student, config: config.clone() };
-            let trained = task.train(executor(), &mut |_| false).unwrap().expect("nothing stopped it");
-            probe.ask(executor(), kind, &trained).unwrap().remove(0)
+            let trained = Task::train_all(&[&task], || Ok::<_, TrainError>(executor()), |_, _| false);
+            probe.ask(executor(), &trained.unwrap().expect("nothing stopped it")[0]).unwrap().remove(0)
         };
         let wanted: Vec<f64> = probe.exact()[0].iter().map(|x| f64::from(*x)).collect();
         let error = |got: &[f32]| Gradient::of(&got.iter().map(|x| f64::from(*x)).collect::<Vec<_>>(), &wanted).error;

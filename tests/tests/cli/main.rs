@@ -6,6 +6,7 @@ mod bench;
 mod claim;
 #[cfg(unix)]
 mod compare;
+mod lab;
 #[cfg(unix)]
 mod signals;
 
