@@ -17,10 +17,12 @@ mod export;
 #[cfg(feature = "gui")]
 pub mod gui;
 mod interrupt;
+mod lab;
 mod methods;
 mod output;
 mod pictures;
 mod plan;
+mod plot;
 mod ranks;
 mod sample;
 mod seeds;
@@ -61,6 +63,8 @@ enum Command {
     Compare(Box<compare::Args>),
     /// Try what a method's paper says of it, in miniature: trains, measures, and says whether it held.
     Claim(claim::Args),
+    /// Measure what networks learn where the truth is known exactly.
+    Lab(lab::Args),
     /// List the methods that can be trained, and what each needs.
     Methods(methods::Args),
     /// List GPUs and the CPU executor, and say which one `auto` picks.
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Compare(args) => compare::run(args, cli.quiet),
         Command::Claim(args) => claim::run(args, cli.quiet),
+        Command::Lab(args) => lab::run(args, cli.quiet),
         Command::Methods(args) => methods::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Selftest(args) => selftest::run(args, cli.quiet),

@@ -10,6 +10,8 @@ pub mod exec;
 pub mod files;
 pub mod graph;
 pub mod json;
+#[cfg(all(feature = "native", feature = "gallery"))]
+pub mod lab;
 pub mod model;
 mod names;
 pub mod nets;

@@ -18,13 +18,14 @@ use onestep_core::nets::Draw;
 use onestep_core::sampling::Generator;
 use onestep_core::train::{Config, Method, Overrides, Preset, TrainingData};
 
-use crate::compare::{Budget, Job, Runs, Yardstick, only_folder, register_font, samples, small};
+use crate::compare::{Budget, Job, Runs, Yardstick, only_folder, samples, small};
 use crate::device::DeviceArgs;
 use crate::download::with_bar;
 use crate::draw::open_model;
 use crate::exit::bad_input;
 use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
+use crate::plot::register_font;
 use claims::{Arm, Claim, TEACHER};
 use record::{Record, Row, Run};
 

@@ -10,7 +10,7 @@ mod run;
 
 pub use budget::Budget;
 pub use measure::Yardstick;
-pub use report::{mean_and_range, register_font, samples};
+pub use report::{mean_and_range, samples};
 pub use run::{Job, Runs, only_folder};
 
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use crate::exit::bad_input;
 use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::pictures::{grid, points, to_bytes};
+use crate::plot::register_font;
 use crate::settings::suitable;
 use report::Results;
 
@@ -72,7 +73,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     first.validate()?;
     let mut results = begin(args, &base, settings(args, preset, &first))?;
     interrupt::install(false)?;
-    report::register_font();
+    register_font();
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
     let yardstick = Yardstick::new(&data, &first, quiet)?;
     if args.resume && results.metrics != yardstick.names() {

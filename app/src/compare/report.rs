@@ -11,6 +11,7 @@ use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::measure::Point;
+use crate::plot::{Drawing, save};
 
 /// What is known of one run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -133,16 +134,7 @@ impl Results {
         if lines.iter().all(|(_, band)| band.is_empty()) {
             return Ok(());
         }
-        let (width, height) = (900, 560);
-        let mut svg = String::new();
-        self.draw(&lines, &SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area())
-            .map_err(|error| anyhow::anyhow!("drawing curves.svg: {error}"))?;
-        atomic_write(folder.join("curves.svg"), |file| write!(file, "{svg}"))?;
-        let mut pixels = vec![0; (width * height * 3) as usize];
-        self.draw(&lines, &BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area())
-            .map_err(|error| anyhow::anyhow!("drawing curves.png: {error}"))?;
-        let picture = Picture { pixels, width: width as usize, height: height as usize, channels: 3 };
-        picture.save_png(folder.join("curves.png")).context("saving curves.png")
+        save(&Curves { results: self, lines }, folder, "curves", (900, 560))
     }
 
     /// Spent, mean, least and most of the first value, at each point that all finished seeds have.
@@ -159,13 +151,21 @@ impl Results {
         };
         (0..count).map(at).filter(|point| point.iter().all(|x| x.is_finite() && *x > 0.0)).collect()
     }
+}
 
+/// Quality against what was spent.
+struct Curves<'a> {
+    results: &'a Results,
+    lines: Vec<(&'a str, Vec<[f64; 4]>)>,
+}
+
+impl Drawing for Curves<'_> {
     fn draw<B: DrawingBackend>(
         &self,
-        lines: &[(&str, Vec<[f64; 4]>)],
         area: &DrawingArea<B, plotters::coord::Shift>,
     ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        let (scale, unit) = if self.unit == "operations" { (1e-12, "TFLOP") } else { (1.0, "seconds") };
+        let Self { results, lines } = self;
+        let (scale, unit) = if results.unit == "operations" { (1e-12, "TFLOP") } else { (1.0, "seconds") };
         let all = || lines.iter().flat_map(|(_, band)| band);
         let least = |i: usize| all().map(|point| point[i]).fold(f64::INFINITY, f64::min);
         let most = |i: usize| all().map(|point| point[i]).fold(0.0, f64::max);
@@ -173,12 +173,12 @@ impl Results {
         let y = (0.8 * least(2))..(1.25 * most(3));
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
-            .caption(format!("{}, {} each", self.data, self.budget), ("sans-serif", 20))
+            .caption(format!("{}, {} each", results.data, results.budget), ("sans-serif", 20))
             .margin(12)
             .x_label_area_size(40)
             .y_label_area_size(64)
             .build_cartesian_2d(x, y.log_scale())?;
-        let metric = self.metrics.first().map_or("", String::as_str);
+        let metric = results.metrics.first().map_or("", String::as_str);
         chart.configure_mesh().x_desc(unit).y_desc(metric).light_line_style(WHITE).draw()?;
         for (number, (method, band)) in lines.iter().enumerate() {
             let color = Palette99::pick(number).to_rgba();
@@ -214,12 +214,6 @@ pub fn mean_and_range(values: &[f64]) -> String {
             format!("{} ({} to {})", digits(mean), digits(least), digits(most))
         }
     }
-}
-
-/// Makes a font known to the drawings: the system's need not be there.
-pub fn register_font() {
-    let font = epaint_default_fonts::UBUNTU_LIGHT;
-    let _ = plotters::style::register_font("sans-serif", plotters::style::FontStyle::Normal, font);
 }
 
 /// One picture per method, side by side in rows, each with its name over it.
@@ -286,7 +280,7 @@ mod tests {
             "{table}"
         );
         assert!(table.contains("| b | 0 |") && table.contains("seed 0: diverged"), "{table}");
-        register_font();
+        crate::plot::register_font();
         let folder = tempfile::tempdir().unwrap();
         results.save(folder.path()).unwrap();
         let names = ["results.json", "table.md", "curves.svg", "curves.png"];

@@ -34,6 +34,8 @@ pub enum Stream {
     SecondJump,
     /// Noise of the fourth.
     ThirdJump,
+    /// Places of real points in their parts of a density.
+    Place,
     /// Which labels are dropped.
     Label = 64,
 }

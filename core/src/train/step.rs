@@ -140,7 +140,7 @@ impl<'g> Step<'g> {
     }
 
     /// A step that only looks: what networks say, on the graph.
-    pub(super) fn look(setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Self {
+    pub(crate) fn look(setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Self {
         Self::new(LOOK, setup, recipe, graph)
     }
 

@@ -8,6 +8,7 @@ mod claim;
 mod compare;
 mod crash;
 mod inputs;
+mod lab;
 mod mutants;
 mod runs;
 #[cfg(unix)]
