@@ -26,7 +26,7 @@ pub struct RunFolder {
     log: Lines,
     statistics: Lines,
     /// Held as long as the run goes on.
-    _folder: Option<fs::File>,
+    folder: Option<fs::File>,
 }
 
 /// A file of lines; if somebody removes it, another one begins.
@@ -97,7 +97,7 @@ impl RunFolder {
         }
         sweep_run(path);
         let statistics = Lines::open(path.join("stats.jsonl"))?;
-        Ok(Self { path: path.to_owned(), settings, log, statistics, _folder: folder })
+        Ok(Self { path: path.to_owned(), settings, log, statistics, folder })
     }
 
     /// Goes on from a checkpoint. What the run wrote later is written anew or, if it goes back to another future, set
@@ -125,7 +125,9 @@ impl RunFolder {
     /// Lets other programs train in the folder: this run has ended.
     pub(super) fn release(&self) {
         // A file system without locks has none to give back.
-        let _ = self.log.unlock();
+        for file in std::iter::once(&self.log.file).chain(&self.folder) {
+            let _ = file.unlock();
+        }
     }
 
     /// Whether some program is training in the folder.
