@@ -38,12 +38,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         return print_json(&rows);
     }
-    print(format_args!("{:<12} {:<24} {:<8} {:<5} {:<11}", "method", "paper", "teacher", "data", "evaluations"))?;
+    print(format_args!("{:<14} {:<24} {:<8} {:<5} {:<11}", "method", "paper", "teacher", "data", "evaluations"))?;
     let yes = |is: bool| if is { "yes" } else { "no" };
     for row in &rows {
         let (teacher, data) = (yes(row.teacher), yes(row.data));
-        print(format_args!("{:<12} {:<24} {teacher:<8} {data:<5} {:<11}", row.name, row.paper, row.evaluations))?;
-        print(format_args!("             {}", row.about))?;
+        print(format_args!("{:<14} {:<24} {teacher:<8} {data:<5} {:<11}", row.name, row.paper, row.evaluations))?;
+        print(format_args!("               {}", row.about))?;
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             Some(docs) => page::write(docs),
             None => claims::all()
                 .into_iter()
-                .try_for_each(|claim| print(format_args!("{:<12} {}", claim.method, claim.says))),
+                .try_for_each(|claim| print(format_args!("{:<14} {}", claim.method, claim.says))),
         };
     };
     let known = || claims::all().iter().map(|claim| claim.method).collect::<Vec<_>>().join(", ");
