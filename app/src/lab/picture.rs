@@ -37,14 +37,24 @@ impl What {
     }
 }
 
+/// Colours of the ways, in their order: warm for denoisers, cold for ratios.
+const COLORS: [RGBColor; 6] = [
+    RGBColor(190, 30, 45),
+    RGBColor(240, 150, 60),
+    RGBColor(25, 60, 150),
+    RGBColor(90, 170, 230),
+    RGBColor(30, 140, 90),
+    RGBColor(120, 120, 120),
+];
+
 /// Pixels of a panel, and of the strip of names above all.
 const PANEL: (u32, u32) = (340, 250);
-const STRIP: u32 = 74;
+const STRIP: u32 = 86;
 
 /// Writes one picture in both forms.
 pub fn save(record: &Record, what: What, folder: &Path, name: &str) -> anyhow::Result<()> {
     let columns = record.settings.distances.len() as u32;
-    let size = ((columns * PANEL.0).max(640), STRIP + record.settings.dims.len() as u32 * PANEL.1);
+    let size = ((columns * PANEL.0).max(720), STRIP + record.settings.dims.len() as u32 * PANEL.1);
     plot::save(&Panels { record, what }, folder, name, size)
 }
 
@@ -79,11 +89,11 @@ impl Panels<'_> {
     fn names<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         /// Names in a row, room for each, and between rows.
         const ROW: usize = 2;
-        const ROOM: usize = 320;
+        const ROOM: usize = 360;
         const LINE: usize = 22;
         for (place, (number, way)) in self.record.cells.iter().take(1).flat_map(|cell| self.ways(cell)).enumerate() {
-            let (x, y) = ((place % ROW * ROOM + 14) as i32, (place / ROW * LINE + 14) as i32);
-            let color = Palette99::pick(number).to_rgba();
+            let (x, y) = ((place % ROW * ROOM + 14) as i32, (place / ROW * LINE + 20) as i32);
+            let color = COLORS[number].to_rgba();
             area.draw(&PathElement::new([(x, y), (x + 20, y)], color.stroke_width(3)))?;
             area.draw(&Text::new(way.name.clone(), (x + 26, y - 8), ("sans-serif", 15)))?;
         }
@@ -114,7 +124,7 @@ impl Panels<'_> {
             .draw()?;
         chart.draw_series(LineSeries::new([(first, 1.0), (last, 1.0)], BLACK.mix(0.5)))?;
         for (number, way) in self.ways(cell) {
-            let color = Palette99::pick(number).to_rgba();
+            let color = COLORS[number].to_rgba();
             let at = |fold: fn(&[f64]) -> f64| -> Vec<(f64, f64)> {
                 let of = |level: usize| way.runs.iter().map(|run| self.what.of(run, level)).collect::<Vec<_>>();
                 let point =

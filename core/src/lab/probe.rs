@@ -227,7 +227,9 @@ mod tests {
     fn errors_that_all_trainings_make_are_bias_and_others_are_not() {
         let bias = |errors: &[[f64; 2]]| {
             let mut bias = Bias::default();
-            errors.iter().for_each(|error| bias.add(error.iter().copied()));
+            for error in errors {
+                bias.add(error.iter().copied());
+            }
             bias.square()
         };
         assert_eq!(bias(&[[3.0, 4.0]]), None);

@@ -155,7 +155,7 @@ fn denoise<'g>(step: &Step<'g>, clean: Var<'g>, noise: Stream) {
 }
 
 fn ratio_of_both(step: &Step<'_>) {
-    logistic(step, |net, x, sigma| net.logit(x, sigma));
+    logistic(step, Net::logit);
 }
 
 fn scaled(step: &Step<'_>) {
