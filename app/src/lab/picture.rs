@@ -80,18 +80,18 @@ impl Drawing for Panels<'_> {
     }
 }
 
-impl Panels<'_> {
-    /// The ways that are compared, by the number of their colour.
-    fn ways<'a>(&self, cell: &'a Cell) -> impl Iterator<Item = (usize, &'a Way)> {
-        cell.ways.iter().enumerate().filter(|(_, way)| is_compared(&way.name))
-    }
+/// The ways that are compared, by the number of their colour.
+fn compared(cell: &Cell) -> impl Iterator<Item = (usize, &Way)> {
+    cell.ways.iter().enumerate().filter(|(_, way)| is_compared(&way.name))
+}
 
+impl Panels<'_> {
     fn names<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         /// Names in a row, room for each, and between rows.
         const ROW: usize = 2;
         const ROOM: usize = 360;
         const LINE: usize = 22;
-        for (place, (number, way)) in self.record.cells.iter().take(1).flat_map(|cell| self.ways(cell)).enumerate() {
+        for (place, (number, way)) in self.record.cells.iter().take(1).flat_map(compared).enumerate() {
             let (x, y) = ((place % ROW * ROOM + 14) as i32, (place / ROW * LINE + 20) as i32);
             let color = COLORS[number].to_rgba();
             area.draw(&PathElement::new([(x, y), (x + 20, y)], color.stroke_width(3)))?;
@@ -123,7 +123,7 @@ impl Panels<'_> {
             .light_line_style(WHITE)
             .draw()?;
         chart.draw_series(LineSeries::new([(first, 1.0), (last, 1.0)], BLACK.mix(0.5)))?;
-        for (number, way) in self.ways(cell) {
+        for (number, way) in compared(cell) {
             let color = COLORS[number].to_rgba();
             let at = |fold: fn(&[f64]) -> f64| -> Vec<(f64, f64)> {
                 let of = |level: usize| way.runs.iter().map(|run| self.what.of(run, level)).collect::<Vec<_>>();
