@@ -6,6 +6,7 @@
 mod apis;
 mod bench;
 mod fault;
+mod figures;
 mod fixtures;
 mod lint;
 mod mpi;
@@ -44,6 +45,8 @@ enum Task {
     Web(web::Options),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench(bench::Options),
+    /// Measure the figures of docs/results.md once more, all or one section's
+    Figures(figures::Options),
     /// Test one run in several processes, started by mpirun (installs MPICH on Debian)
     Mpi,
     /// Break every shader on purpose and see that a test notices
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::WasmCheck => wasm::run(),
         Task::Web(options) => web::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Figures(options) => figures::run(&options),
         Task::Mpi => mpi::run(),
         Task::Mutate(options) => mutate::run(&options),
         Task::Fault(options) => fault::run(&options),

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "near,medium,far")]
     distances: Vec<Distance>,
     /// Steps of each denoiser; a ratio network gets as many, or as many as cost the same.
-    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 800, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     steps: u64,
     /// Points per step, of data and of samples.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=65_536))]

@@ -37,14 +37,24 @@ impl What {
     }
 }
 
+/// Colours of the ways, in their order: warm for denoisers, cold for ratios.
+const COLORS: [RGBColor; 6] = [
+    RGBColor(190, 30, 45),
+    RGBColor(240, 150, 60),
+    RGBColor(25, 60, 150),
+    RGBColor(90, 170, 230),
+    RGBColor(30, 140, 90),
+    RGBColor(120, 120, 120),
+];
+
 /// Pixels of a panel, and of the strip of names above all.
 const PANEL: (u32, u32) = (340, 250);
-const STRIP: u32 = 74;
+const STRIP: u32 = 86;
 
 /// Writes one picture in both forms.
 pub fn save(record: &Record, what: What, folder: &Path, name: &str) -> anyhow::Result<()> {
     let columns = record.settings.distances.len() as u32;
-    let size = ((columns * PANEL.0).max(640), STRIP + record.settings.dims.len() as u32 * PANEL.1);
+    let size = ((columns * PANEL.0).max(720), STRIP + record.settings.dims.len() as u32 * PANEL.1);
     plot::save(&Panels { record, what }, folder, name, size)
 }
 
@@ -70,20 +80,20 @@ impl Drawing for Panels<'_> {
     }
 }
 
-impl Panels<'_> {
-    /// The ways that are compared, by the number of their colour.
-    fn ways(cell: &Cell) -> impl Iterator<Item = (usize, &Way)> {
-        cell.ways.iter().enumerate().filter(|(_, way)| is_compared(&way.name))
-    }
+/// The ways that are compared, by the number of their colour.
+fn compared(cell: &Cell) -> impl Iterator<Item = (usize, &Way)> {
+    cell.ways.iter().enumerate().filter(|(_, way)| is_compared(&way.name))
+}
 
+impl Panels<'_> {
     fn names<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         /// Names in a row, room for each, and between rows.
         const ROW: usize = 2;
-        const ROOM: usize = 320;
+        const ROOM: usize = 360;
         const LINE: usize = 22;
-        for (place, (number, way)) in self.record.cells.iter().take(1).flat_map(Self::ways).enumerate() {
-            let (x, y) = ((place % ROW * ROOM + 14) as i32, (place / ROW * LINE + 14) as i32);
-            let color = Palette99::pick(number).to_rgba();
+        for (place, (number, way)) in self.record.cells.iter().take(1).flat_map(compared).enumerate() {
+            let (x, y) = ((place % ROW * ROOM + 14) as i32, (place / ROW * LINE + 20) as i32);
+            let color = COLORS[number].to_rgba();
             area.draw(&PathElement::new([(x, y), (x + 20, y)], color.stroke_width(3)))?;
             area.draw(&Text::new(way.name.clone(), (x + 26, y - 8), ("sans-serif", 15)))?;
         }
@@ -113,8 +123,8 @@ impl Panels<'_> {
             .light_line_style(WHITE)
             .draw()?;
         chart.draw_series(LineSeries::new([(first, 1.0), (last, 1.0)], BLACK.mix(0.5)))?;
-        for (number, way) in Self::ways(cell) {
-            let color = Palette99::pick(number).to_rgba();
+        for (number, way) in compared(cell) {
+            let color = COLORS[number].to_rgba();
             let at = |fold: fn(&[f64]) -> f64| -> Vec<(f64, f64)> {
                 let of = |level: usize| way.runs.iter().map(|run| self.what.of(run, level)).collect::<Vec<_>>();
                 let point =

@@ -49,7 +49,8 @@ pub struct Cell {
     /// Squared error of a denoiser by level, in parts of the exact difference's square; mean over seeds.
     pub teacher: Vec<f64>,
     pub short_teacher: Vec<f64>,
-    /// That of the teacher where it has learned: at noised data.
+    /// That of the teacher where it has learned: at noised data. Records from before it was measured have none.
+    #[serde(default)]
     pub teacher_on_data: Vec<f64>,
     pub fake: Vec<f64>,
 }
@@ -198,7 +199,9 @@ impl Record {
             }
             line("*of the teacher alone*", &cell.teacher);
             line("*of the teacher with a tenth of the steps*", &cell.short_teacher);
-            line("*of the teacher at data instead of samples*", &cell.teacher_on_data);
+            if !cell.teacher_on_data.is_empty() {
+                line("*of the teacher at data instead of samples*", &cell.teacher_on_data);
+            }
             line("*of the fake alone*", &cell.fake);
         }
         text

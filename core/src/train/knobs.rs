@@ -187,7 +187,7 @@ macro_rules! knobs {
             /// These settings over those of `below`.
             #[must_use]
             pub fn over(self, below: Self) -> Self {
-                Self { $($name: self.$name.or(below.$name),)* }
+                Self { $($(#[cfg($cfg)])? $name: self.$name.or(below.$name),)* }
             }
 
             /// Forgets the settings that are not to be kept.

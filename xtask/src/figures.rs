@@ -1,0 +1,44 @@
+//! `cargo xtask figures`: what was measured for `docs/results.md`, once more.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::step;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only the figures of this name
+    name: Option<String>,
+    /// Go on with what was interrupted
+    #[arg(long)]
+    resume: bool,
+}
+
+/// What makes each section's figures: arguments of `onestep`, but for where results go.
+const FIGURES: &[(&str, &[&str])] = &[("bias", &["lab", "bias"])];
+
+pub fn run(options: &Options) -> Result<bool> {
+    let wanted = |name: &str| options.name.as_deref().is_none_or(|only| only == name);
+    if !FIGURES.iter().any(|(name, _)| wanted(name)) {
+        let known: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+        bail!("there are no figures of that name; known: {}", known.join(", "));
+    }
+    if !step::run("build onestep", &mut step::cargo(&["build", "--release", "--workspace", "--bin", "onestep"]))? {
+        return Ok(false);
+    }
+    for (name, arguments) in FIGURES.iter().filter(|(name, _)| wanted(name)) {
+        let out = step::target_dir().join("figures").join(name);
+        let mut command = Command::new(step::target_dir().join("release/onestep"));
+        command.current_dir(step::root()).args(*arguments).args(["--docs", "docs", "--out"]).arg(&out);
+        if options.resume && out.exists() {
+            command.arg("--resume");
+        } else if out.exists() {
+            std::fs::remove_dir_all(&out)?;
+        }
+        if !step::run(name, &mut command)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
