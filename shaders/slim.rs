@@ -2,8 +2,16 @@
 
 /// A template, or WGSL, without comments and indentation.
 pub fn slim(text: &str) -> String {
+    let text = without_notes(text);
     let code = text.lines().map(|line| line[..comment(line).unwrap_or(line.len())].trim());
     code.filter(|line| !line.is_empty()).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// A template without its own comments, which may have many lines.
+fn without_notes(text: &str) -> String {
+    let mut parts = text.split("{#");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |code, part| code + part.split_once("#}").map_or("", |(_, rest)| rest))
 }
 
 /// Where a line's comment starts. Within the braces of a template, `//` divides.

@@ -32,9 +32,10 @@ async function assertRanking(page, seed, candidates) {
 
 /** Training lowers the divergence to `LEARNED` of what it was. */
 async function assertLearns(page, start) {
+  await start();
+  await page.waitForFunction(() => Number(document.getElementById("lab-kl").textContent) > 0);
   const first = Number(await page.textContent("#lab-kl"));
   assert.ok(first > 0.5, `a divergence of ${first} at the start leaves nothing to learn`);
-  await start();
   await page.waitForFunction((wanted) => Number(document.getElementById("lab-kl").textContent) < wanted, LEARNED * first);
 }
 
@@ -158,7 +159,7 @@ describe("on WebGPU", () => {
     const cases = readFileSync(process.env.SHADERS, "utf8").split("\0").slice(0, -1);
     assert.ok(cases.length > 1000, `only ${cases.length} shaders`);
     const page = await open(browser, "#v=1&device=cpu&n=1", { timeout: SLOW });
-    await said(page, /1 pictures/);
+    await said(page, /1 picture /);
     const wrong = await page.evaluate(async (cases) => {
       const adapter = await navigator.gpu.requestAdapter();
       const device = await adapter.requestDevice();
@@ -260,7 +261,7 @@ describe("without WebGPU", () => {
     await page.mouse.down();
     for (let i = 1; i <= 8; i++) await page.mouse.move(box.x + box.width * (0.25 + i * 0.06), box.y + box.height * (0.3 + 0.05 * (i % 3)));
     await page.mouse.up();
-    await said(page, /Ready/);
+    await said(page, /Press Train/);
     await assertLearns(page, () => page.keyboard.press("Space"));
     await page.keyboard.press("Space");
     await said(page, /Paused after \d+ updates/);

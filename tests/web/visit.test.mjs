@@ -74,6 +74,22 @@ describe("the offline copy", () => {
     await page.context().close();
   });
 
+  test("a tab that was open during an update says so, and reloads into what its host still has", async () => {
+    const files = built();
+    const host = await hosted(files);
+    const page = await visit(host);
+    await copyOf(page, "code-");
+    host.files = version(files, "dddd00000000");
+    await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
+    await said(page, /new version of this page/);
+    await page.click("#tab-lab");
+    await said(page, /network gave nothing/);
+    await page.click("text=Reload the page");
+    await said(page, /Ready/);
+    assert.ok(host.log.some((path) => path === "code-dddd00000000/main.js"));
+    await page.context().close();
+  });
+
   test("a host that still hands out the old page gets no copy of two versions", async () => {
     const files = built();
     const host = await hosted(files);

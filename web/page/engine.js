@@ -1,12 +1,20 @@
 // The page's side of the Worker: calls as promises, weights with progress, recovery of a lost device.
 
-import { MODELS } from "./models.js";
+import { CODE, MODELS } from "./models.js";
 
 /** A file larger than this is no model that a browser should load. */
 const MAX_BYTES = 200_000_000;
 
 /** As when a file of the weights does not come. */
 const NO_CODE = "The network gave nothing for the page's code. Check the connection and try again.";
+/** What is fetched, in words. */
+const WORDS = {
+  onestep: "the engine",
+  "onestep-lab": "the laboratory",
+  generator: "the network",
+  ratio: "the judge",
+  denoiser: "the denoiser",
+};
 /** Errors after which a Worker is of no use: its code did not come, or stopped in the middle. */
 const GONE = ["Offline", "RuntimeError"];
 
@@ -15,16 +23,28 @@ export function named(name, message) {
   return Object.assign(new Error(message), { name });
 }
 
+const tooLarge = () => named("BadModel", `It has more than ${MAX_BYTES / 1e6} MB, which is too much for a page.`);
+
 /** A Worker whose methods are called by name. One that can't load its code, or has died, is given up: the next call
  * starts another, in which nothing is open. */
 export class Remote {
   #worker;
   #waiting = new Map();
   #next = 0;
+  #onProgress;
+
+  /** @param {(what: string, share: number, bytes: number) => void} onProgress hears of the Worker's code */
+  constructor(onProgress) {
+    this.#onProgress = onProgress;
+  }
 
   #start() {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    worker.addEventListener("message", ({ data: { id, result, error } }) => {
+    worker.addEventListener("message", ({ data: { id, result, error, module, received } }) => {
+      if (module) {
+        const [unpacked, packed] = CODE[module];
+        this.#onProgress?.(WORDS[module], Math.min(1, received / unpacked), packed);
+      }
       const call = this.#waiting.get(id);
       if (!call) return;
       if (GONE.includes(error?.name)) {
@@ -69,7 +89,7 @@ export class Remote {
 
 /** Draws pictures; opens the device when it is first needed, and again when it is lost. */
 export class Engine {
-  #remote = new Remote();
+  #remote;
   #prefer;
   #opened;
   /** A Worker on the processor, which draws until the graphics card has compiled its kernels. */
@@ -85,18 +105,13 @@ export class Engine {
   /**
    * @param {string} prefer auto, gpu or cpu
    * @param {(choice: {kind: string, name?: string, reason?: string, detail?: string}) => void} onDevice
-   * @param {(role: string, share: number) => void} onProgress
+   * @param {(what: string, share: number, bytes: number) => void} onProgress
    */
   constructor(prefer, onDevice, onProgress) {
     this.#prefer = prefer;
     this.#onDevice = onDevice;
     this.#onProgress = onProgress;
-  }
-
-  /** Opens the device and fetches the generator at the same time. */
-  async start() {
-    await Promise.all([this.#open(), this.#fetchShipped("generator")]);
-    await this.need("generator");
+    this.#remote = new Remote(onProgress);
   }
 
   /** Opens the device if it is not open; `news` is what there is to say of it beside its choice. */
@@ -137,10 +152,9 @@ export class Engine {
   /** A Worker that draws until the graphics card has answered this call; none if there is no card. */
   async #bridge(method, args) {
     if ((await this.#remote.call("choose", this.#prefer)).kind === "cpu") return undefined;
-    const quick = new Remote();
+    const quick = new Remote(this.#onProgress);
     try {
-      const { name, bytes } = await this.#fetchShipped("generator");
-      await quick.call("open", "cpu");
+      const [{ name, bytes }] = await Promise.all([this.#fetchShipped("generator"), quick.call("open", "cpu")]);
       await quick.call("load", name, bytes);
     } catch (error) {
       quick.end();
@@ -161,8 +175,7 @@ export class Engine {
   need(role) {
     if (!this.#loading.has(role)) {
       const loading = (async () => {
-        const file = await this.#fetchShipped(role);
-        await this.#open();
+        const [file] = await Promise.all([this.#fetchShipped(role), this.#open()]);
         return this.#call("load", file.name, file.bytes);
       })();
       // A download that failed may succeed the next time.
@@ -176,10 +189,11 @@ export class Engine {
     if (!this.#files.has(role)) {
       const { file, name, bytes, sha256 } = MODELS[role];
       const url = new URL(`../models/${file}`, import.meta.url);
-      const onProgress = (share) => this.#onProgress(role, share);
+      const onProgress = (share) => this.#onProgress(WORDS[role], share, bytes);
+      onProgress(0);
       // A damaged file may lie in the browser's cache, too.
       const packed = await download(url, bytes, onProgress, { cache: this.#damaged ? "reload" : "default" });
-      const content = await unpack(packed).catch(() => packed);
+      const content = await Promise.resolve(packed).then(unpack).catch(() => packed);
       this.#damaged = !(await intact(content, sha256));
       if (this.#damaged) throw named("Integrity", `${name} was damaged on the way. Try again.`);
       this.#files.set(role, { name, bytes: content });
@@ -190,6 +204,7 @@ export class Engine {
   /** A visitor's own generator in place of the shipped one. Returns what the file says about itself. */
   async use(name, bytes) {
     await this.#open();
+    bytes = await unpack(bytes);
     const info = await this.#call("load", name, bytes);
     if (info.kind !== "generator") {
       throw named("BadModel", `${name} holds a ${info.kind}; choose a file whose name starts with generator.`);
@@ -201,6 +216,13 @@ export class Engine {
     this.#loading.set("generator", Promise.resolve(info));
     this.own = true;
     return info;
+  }
+
+  /** The shipped generator again. */
+  back() {
+    this.#files.clear();
+    this.#loading.clear();
+    this.own = false;
   }
 
   draw(seeds) {
@@ -221,8 +243,8 @@ export class Engine {
   async teach(seeds, onStep) {
     await this.need("generator");
     await this.need("denoiser");
-    const { steps, evaluations } = await this.#call("startTeacher", seeds);
-    for (let state; (state = await this.#call("advanceTeacher")); ) if (!onStep(state, steps, evaluations)) break;
+    await this.#call("startTeacher", seeds);
+    for (let state; (state = await this.#call("advanceTeacher")); ) if (!onStep(state)) break;
   }
 
   /** Loses the device on purpose: for tests. */
@@ -279,36 +301,42 @@ export async function remoteSize(url) {
 export async function download(url, expected, onProgress, options) {
   const response = await ask(url, options);
   const size = expected || Number(response.headers.get("content-length"));
+  const broken = named("Offline", `The network broke off in the middle of ${url}. Check the connection and try again.`);
+  return all(response.body, broken, (received) => size > 0 && onProgress(Math.min(1, received / size), size));
+}
+
+/** All bytes of a stream that breaks with this error, if they are not too many. */
+async function all(stream, broken, onPart) {
   const parts = [];
   let received = 0;
-  for (const reader = response.body.getReader(); ; ) {
+  for (const reader = stream.getReader(); ; ) {
     const { done, value } = await reader.read().catch(() => {
-      throw named("Offline", `The network broke off in the middle of ${url}. Check the connection and try again.`);
+      throw broken;
     });
     if (done) break;
     parts.push(value);
     received += value.length;
     if (received > MAX_BYTES) {
-      await reader.cancel();
-      throw named("BadModel", `It has more than ${MAX_BYTES / 1e6} MB, which is too much for a page.`);
+      reader.cancel().catch(() => {});
+      throw tooLarge();
     }
-    if (size > 0) onProgress(Math.min(1, received / size), size);
+    onPart?.(received);
   }
   return new Blob(parts).arrayBuffer();
 }
 
 /** A file from a visitor's disk. */
 export async function read(file) {
-  if (file.size > MAX_BYTES) throw named("BadModel", `It has more than ${MAX_BYTES / 1e6} MB, which is too much for a page.`);
+  if (file.size > MAX_BYTES) throw tooLarge();
   return file.arrayBuffer();
 }
 
 /** Unpacks gzip, if it is that. */
-async function unpack(bytes) {
+function unpack(bytes) {
   const [first, second] = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
   if (first !== 0x1f || second !== 0x8b) return bytes;
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
+  return all(stream, named("BadModel", "It is packed by gzip, and damaged."));
 }
 
 /** Whether these are the weights that were meant. (Outside of secure pages browsers can't compute this.) */

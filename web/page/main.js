@@ -2,8 +2,9 @@
 
 import { Engine, read } from "./engine.js";
 import { offer } from "./offer.js";
+import { save } from "./paint.js";
 import { format, parse } from "./state.js";
-import { WHY_CPU, explain, passes } from "./words.js";
+import { WHY, explain, megabytes, passes } from "./words.js";
 import { best } from "./views/best.js";
 import { lab } from "./views/lab.js";
 import { plane } from "./views/plane.js";
@@ -21,13 +22,16 @@ const text = (id, value) => {
  *   text: (id: string, value: string) => void, say: (words: string) => void,
  *   go: (change: object, options?: {replace?: boolean}) => void,
  *   attempt: (job: () => Promise<void>, onError?: (error: Error) => void) => Promise<void>,
- *   showDevice: (choice: object) => void}} App */
+ *   choose: (field: HTMLElement, value: string | number) => void, showDevice: (choice: object) => void,
+ *   progress: (what: string, share: number, bytes: number) => void}} App */
 
 /** @type {App} */
-const app = { state: parse(location.hash), engine: undefined, part, text, go, showDevice };
+const app = { state: parse(location.hash), engine: undefined, part, text, go, choose, showDevice, progress };
 
 /** The last words of each view, and whether it is worth another try. */
 const told = {};
+/** Whether there is a newer version of the page, whose files may be all that its host has. */
+let outdated = false;
 
 /** One or two sentences in the live region. */
 function say(view, words, again = false) {
@@ -39,22 +43,25 @@ function tell() {
   const { words, again } = told[app.state.view] ?? { words: "", again: false };
   if (part("status").textContent !== words) text("status", words);
   part("again").hidden = !again;
+  text("again", outdated ? "Reload the page" : "Try again");
 }
 
-function note(words) {
-  part("note").textContent = words;
-  part("note").hidden = !words;
+/** A field's value; one that is not on a select's list is added. */
+function choose(field, value) {
+  field.value = value;
+  if (field.value === String(value)) return;
+  field.add(new Option(value));
+  field.value = value;
 }
 
 /** Which device is at work, and why it is not the graphics card. */
 function showDevice({ kind, name, reason, detail, again }) {
   part("device").dataset.kind = kind;
-  // A note would move the page twice within seconds.
   const meanwhile = reason === "meanwhile";
   text("device-name", kind === "gpu" ? `${name} · WebGPU` : `processor · ${meanwhile ? "for the moment" : "WebAssembly"}`);
   part("device").title = meanwhile ? "The graphics card is being prepared." : "";
-  const why = kind === "cpu" ? WHY_CPU[reason] ?? "" : "";
-  note(reason === "failed" ? `${why}${detail}` : why);
+  const why = WHY[kind === "gpu" ? kind : reason];
+  text("note", reason === "failed" ? `${why}${detail}` : why);
   if (again && kind === "gpu") say(app.state.view, "The graphics card was lost for a moment; everything was set up again.");
 }
 
@@ -66,6 +73,8 @@ async function attempt(view, job, onError) {
     onError?.(error);
     say(view, explain(error), passes(error));
   }
+  for (const what of Object.keys(coming)) delete coming[what];
+  part("loading").hidden = true;
 }
 
 /** Milliseconds that nothing moves before the address follows. */
@@ -76,11 +85,19 @@ let resting;
  * follows when things have come to rest: a finger moves more often than browsers let a page write there. */
 function go(change, { replace = false } = {}) {
   if (!replace) write();
-  app.state = parse(format({ ...app.state, ...change }));
+  // What follows is no first look.
+  if (change.view) document.documentElement.setAttribute("data-seen", "");
+  app.state = possible(parse(format({ ...app.state, ...change })));
   clearTimeout(resting);
   if (replace) resting = setTimeout(write, REST);
   else write("pushState");
   return show();
+}
+
+/** The state, or the view that is there instead: the shipped judge and the shipped denoiser know other pictures than a
+ * visitor's own generator makes. */
+function possible(state) {
+  return app.engine?.own && OF_DIGITS.includes(state.view) ? { ...state, view: "sample" } : state;
 }
 
 /** Writes the state into the address. Safari refuses the 101st time in 30 s, Firefox the 201st in 10 s, by an error,
@@ -98,6 +115,7 @@ function write(how = "replaceState") {
   if (differs()) resting = setTimeout(write, REST, how);
 }
 
+const OF_DIGITS = ["best", "race"];
 const views = { sample, plane, best, race, lab };
 const open = {};
 
@@ -110,6 +128,7 @@ function show() {
     tab.setAttribute("aria-selected", chosen);
     tab.tabIndex = chosen ? 0 : -1;
     part(tab.getAttribute("aria-controls")).hidden = !chosen;
+    if (chosen) document.title = `${tab.textContent} · onestep: pictures from noise in one step`;
   }
   tell();
   const own = { say: { value: say.bind(null, view) }, attempt: { value: attempt.bind(null, view) } };
@@ -122,23 +141,25 @@ function tabs() {
   for (const tab of all) {
     tab.addEventListener("click", () => go({ view: tab.dataset.view }));
     tab.addEventListener("keydown", (event) => {
-      const shown = all.filter((other) => !other.hidden);
+      const shown = all.filter((other) => !other.hidden && !other.disabled);
       const at = shown.indexOf(tab);
       const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: shown.length - 1 }[event.key];
       if (to === undefined) return;
       event.preventDefault();
       const next = shown[(to + shown.length) % shown.length];
       next.focus();
-      go({ view: next.dataset.view });
+      // One step of the history, however many tabs are passed.
+      go({ view: next.dataset.view }, { replace: true });
     });
   }
 }
 
-/** Single keys, unless somebody is typing or a control wants the key itself. */
+/** Single keys, unless somebody is typing or a control wants the key itself: buttons take Space, letters they don't. */
 function keys() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, select, textarea, button, a, summary")) return;
+    const takes = event.key === " " ? "input, select, button:not([aria-selected=true]), a, summary" : "[type=number], select";
+    if (event.target.closest(takes)) return;
     const action = open[app.state.view]?.keys[event.key];
     if (!action) return;
     event.preventDefault();
@@ -151,15 +172,25 @@ async function use(name, bytes) {
   const info = await app.engine.use(name, bytes);
   const from = [info.dataset && `trained on ${info.dataset}`, info.step && `${info.step.toLocaleString("en")} steps`].filter(Boolean);
   text("model-text", `Now drawing: ${name} (${info.parameters.toLocaleString("en")} weights${from.length ? `, ${from.join(", ")}` : ""}).`);
-  // The shipped judge and the shipped denoiser know other pictures.
-  for (const view of ["best", "race"]) part(`tab-${view}`).disabled = true;
-  for (const view of Object.values(open)) view.forget();
-  await go({ view: ["best", "race"].includes(app.state.view) ? "sample" : app.state.view });
+  changed(true);
 }
 
-const take = (file) => attempt(app.state.view, async () => use(file.name, await read(file)));
+/** Another generator is at work: all that was drawn is out of date. */
+function changed(own) {
+  for (const view of OF_DIGITS) part(`tab-${view}`).disabled = own;
+  part("back").hidden = !own;
+  for (const view of Object.values(open)) view.forget();
+  return go({});
+}
+
+const take = (file) => attempt(app.state.view, async () => use(file.name, await read(file)), (error) => text("model-text", explain(error)));
 
 function files() {
+  part("back").addEventListener("click", () => {
+    app.engine.back();
+    text("model-text", "");
+    changed(false);
+  });
   part("file").addEventListener("change", ({ target }) => {
     const [file] = target.files;
     if (file) take(file);
@@ -181,12 +212,44 @@ function files() {
   });
 }
 
-/** How far a download is. */
-function progress(role, share) {
+/** Bytes that are there, and all, of what is on its way. */
+const coming = {};
+
+/** How far a download is, on the stage. */
+function progress(what, share, bytes) {
+  coming[what] = [share * bytes, bytes];
+  const sum = (i) => Object.values(coming).reduce((all, one) => all + one[i], 0);
+  const [got, all] = [sum(0), sum(1)];
+  const rest = Object.keys(coming).filter((one) => coming[one][0] < coming[one][1]);
+  part("loading").hidden = false;
+  text("loading-text", rest.length ? `Fetching ${rest.join(" and ")}, ${(got / 1e6).toFixed(1)} of ${megabytes(all)}` : "Preparing");
   const bar = part("progress");
-  bar.hidden = share >= 1;
-  bar.setAttribute("aria-valuenow", Math.round(100 * share));
-  bar.firstElementChild.style.width = `${100 * share}%`;
+  bar.setAttribute("aria-valuenow", Math.round(100 * got / all));
+  bar.firstElementChild.style.width = `${100 * got / all}%`;
+}
+
+/** The address of what is to be seen, which the address bar may lag behind. */
+async function share() {
+  const { view } = app.state;
+  const url = location.href.split("#")[0] + format(app.state);
+  try {
+    if (navigator.share && matchMedia("(hover: none)").matches) return await navigator.share({ url });
+    await navigator.clipboard.writeText(url);
+    say(view, "The link is on the clipboard: it leads to what you see here.");
+  } catch {
+    say(view, `The browser keeps the clipboard to itself. The link: ${url}`);
+  }
+}
+
+/** The first picture of the view as a file. */
+function keep() {
+  const { view } = app.state;
+  const canvas = part(`view-${view}`).querySelector("canvas");
+  const name = `onestep-${canvas.dataset.name ?? view}.png`;
+  attempt(view, async () => {
+    await save(canvas, name);
+    say(view, `Saved as ${name}.`);
+  });
 }
 
 /** Offline after this visit: a copy that is made when there is something to see, for both share the line. A browser
@@ -194,7 +257,11 @@ function progress(role, share) {
 function keepCopy() {
   try {
     const { serviceWorker } = navigator;
+    let first = !serviceWorker?.controller;
     serviceWorker?.addEventListener("controllerchange", () => {
+      outdated = !first;
+      first = false;
+      if (outdated) say(app.state.view, "There is a new version of this page.", true);
       // What was fetched by now went past it, and may be added; that costs nothing where browsers keep files.
       if (navigator.connection?.saveData) return;
       serviceWorker.controller?.postMessage(performance.getEntriesByType("resource").map(({ name }) => name));
@@ -209,7 +276,10 @@ app.engine = new Engine(app.state.device, showDevice, progress);
 tabs();
 keys();
 files();
+part("copy").addEventListener("click", share);
+part("save").addEventListener("click", keep);
 part("again").addEventListener("click", async () => {
+  if (outdated) return location.reload();
   const [{ view }, trying] = [app.state, "Trying again."];
   say(view, trying);
   await show();
@@ -217,7 +287,8 @@ part("again").addEventListener("click", async () => {
 });
 addEventListener("popstate", () => {
   clearTimeout(resting);
-  app.state = parse(location.hash);
+  app.state = possible(parse(location.hash));
+  write();
   show();
 });
 show().then(() => {

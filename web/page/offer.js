@@ -22,7 +22,7 @@ function check(address) {
 /**
  * @param {import("./main.js").App} app
  * @param {(name: string, bytes: ArrayBuffer) => Promise<void>} use
- * @param {(role: string, share: number) => void} progress
+ * @param {(what: string, share: number, bytes: number) => void} progress
  */
 export async function offer(app, use, progress) {
   const address = new URLSearchParams(location.search).get("model");
@@ -54,10 +54,10 @@ export async function offer(app, use, progress) {
       load.disabled = true;
       say(`Fetching ${what}.`);
       const onProgress = (share, bytes) => {
-        progress("generator", share);
+        progress("the model", share, bytes);
         say(`Fetching ${what} (${sized(bytes)}).`);
       };
-      const bytes = await download(url, 0, onProgress, { signal: stop.signal }).finally(() => progress("generator", 1));
+      const bytes = await download(url, 0, onProgress, { signal: stop.signal });
       await use(name, bytes);
       stop.abort();
     }));

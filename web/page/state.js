@@ -1,24 +1,29 @@
 // What can be shared by copying the address: a few values in its hash. Only what differs from the
 // default is written, unknown keys are ignored, numbers are clamped.
 
+import { MOST } from "./strokes.js";
+
 const VERSION = "1";
 const MAX_SEED = 0xffff_ffff;
 
 /** @typedef {{view: string, seed: number, n: number, best: number, x: number, y: number,
- *   data: string, method: string, device: string, hide: string[]}} State */
+ *   data: string, draw: string, method: string, rate: number, ratio: number, divergence: string, noise: number,
+ *   device: string, hide: string[]}} State */
 
 export const VIEWS = ["sample", "plane", "best", "race", "lab"];
 export const DATA = ["two-moons", "gaussians8", "swiss-roll", "rings", "pinwheel", "checkerboard", "drawing"];
+const DIVERGENCES = ["usual", "reverse-kl", "soft-reverse-kl", "js", "hellinger", "forward-kl", "jeffreys"];
 const HIDEABLE = [...VIEWS, "hero", "own", "about", "seed", "n", "meter", "save", "copy"];
 
 const whole = (low, high) => (text) => {
-  const number = Number.parseInt(text, 10);
-  return Number.isFinite(number) ? Math.min(high, Math.max(low, number)) : undefined;
-};
-const fraction = (text) => {
   const number = Number.parseFloat(text);
-  return Number.isFinite(number) ? Math.round(Math.min(1, Math.max(0, number)) * 100) / 100 : undefined;
+  return Number.isFinite(number) ? Math.min(high, Math.max(low, Math.trunc(number))) : undefined;
 };
+const decimal = (low, high) => (text) => {
+  const number = Number.parseFloat(text);
+  return Number.isFinite(number) ? Math.round(Math.min(high, Math.max(low, number)) * 100) / 100 : undefined;
+};
+const written = (pattern, most) => (text) => (text.length <= most && pattern.test(text) ? text : undefined);
 const oneOf = (names) => (text) => (names.includes(text) ? text : undefined);
 const someOf = (names) => (text) => text.split(",").filter((name) => names.includes(name));
 
@@ -28,10 +33,16 @@ const KEYS = {
   seed: [42, whole(0, MAX_SEED)],
   n: [16, whole(1, 64)],
   best: [16, whole(1, 64)],
-  x: [0.5, fraction],
-  y: [0.5, fraction],
+  x: [0.5, decimal(0, 1)],
+  y: [0.5, decimal(0, 1)],
   data: ["two-moons", oneOf(DATA)],
-  method: ["diffratio", (text) => (/^[a-z0-9-]{1,32}$/.test(text) ? text : undefined)],
+  draw: ["", written(/^([\w-]{3}|\.)*$/, MOST)],
+  method: ["diffratio", written(/^[a-z0-9-]+$/, 32)],
+  // Settings of the laboratory: 0 is what the method takes by itself.
+  rate: [1, decimal(0.01, 100)],
+  ratio: [0, whole(0, 100)],
+  divergence: ["usual", oneOf(DIVERGENCES)],
+  noise: [0, decimal(0, 80)],
   device: ["auto", oneOf(["auto", "gpu", "cpu"])],
   hide: [[], someOf(HIDEABLE)],
 };

@@ -1,15 +1,17 @@
 // What the page says about trouble, in plain words.
 
-/** Why the processor is at work instead of the graphics card. */
-export const WHY_CPU = {
+/** What computes, and why it is the processor if it is. */
+export const WHY = {
+  gpu: "Your graphics card computes here, by WebGPU.",
+  meanwhile: "The graphics card is being prepared; the processor draws the same pictures until then.",
   "no-webgpu":
     "This browser has no WebGPU, so the pictures are computed by the processor: the same pictures, more slowly. " +
     "Current versions of Chrome, Edge, Safari and Firefox have it; an up-to-date browser and system will use your graphics card.",
   "no-adapter":
     "This browser knows WebGPU, but offers no graphics card here, so the processor computes the same pictures. " +
     "It may help to turn on hardware acceleration in the browser's settings, or to update the graphics driver.",
-  software: "", // the faster choice on such a machine, and nothing that a visitor could change
-  asked: "",
+  software: "WebGPU is only software on this machine, so the processor computes, which is faster here.",
+  asked: "The address asks for the processor.",
   canary:
     "The graphics card gave wrong results in a small test at the start, so the processor computes instead. " +
     "An update of the browser or the graphics driver usually repairs that.",

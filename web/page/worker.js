@@ -14,8 +14,19 @@ let lab;
 async function load(module) {
   if (bindings) return;
   try {
-    const loaded = await import(`./${module}${WebAssembly.validate(VECTORS) ? "" : "-scalar"}.js`);
-    await loaded.default();
+    const name = `./${module}${WebAssembly.validate(VECTORS) ? "" : "-scalar"}`;
+    const [loaded, code] = await Promise.all([import(`${name}.js`), fetch(new URL(`${name}_bg.wasm`, import.meta.url))]);
+    if (!code.ok) throw new TypeError("the module did not come");
+    let received = 0;
+    const count = new TransformStream({
+      transform(part, out) {
+        out.enqueue(part);
+        received += part.length;
+        self.postMessage({ module, received });
+      },
+    });
+    // Not every host knows the type of a module.
+    await loaded.default(new Response(code.body.pipeThrough(count), { headers: { "Content-Type": "application/wasm" } }));
     bindings = loaded;
   } catch (error) {
     // What did not come is a TypeError, and the browser would not ask for a script again in this Worker.
@@ -81,15 +92,15 @@ const methods = {
     await load("onestep-lab");
     return bindings.methods();
   },
-  async labOpen(prefer, data, vertices, seed, method) {
+  async labOpen(prefer, ...args) {
     lab?.free();
     lab = undefined;
     await load("onestep-lab");
-    const [opened, choice] = await openOn(prefer, (kind) => bindings.Lab.open(kind, data, vertices, seed, method));
+    const [opened, choice] = await openOn(prefer, (kind) => bindings.Lab.open(kind, ...args));
     lab = opened;
-    return { ...choice, halfWidth: lab.halfWidth, real: lab.real, field: lab.field, hasMeter: lab.hasMeter };
+    return { ...choice, ...lab.describe() };
   },
-  labTrain: async (millis) => ({ ...(await lab.train(millis)), finished: lab.finished }),
+  labTrain: (millis) => lab.train(millis),
   labStep: (update) => lab.step(update),
   labView: (sigma) => lab.view(sigma),
 };

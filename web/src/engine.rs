@@ -1,6 +1,5 @@
 //! Drawing from model files.
 
-use js_sys::Array;
 use onestep_core::exec::Executor;
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta};
 use onestep_core::nets::SIGMA_DATA;
@@ -83,22 +82,19 @@ impl Engine {
         Ok(drawn)
     }
 
-    /// Starts the many-step sampler on the latents of seeds. Returns `{steps, evaluations}` in all.
+    /// Starts the many-step sampler on the latents of seeds.
     #[wasm_bindgen(js_name = startTeacher)]
-    pub fn start_teacher(&mut self, seeds: &[u32]) -> Result<JsValue, JsValue> {
+    pub fn start_teacher(&mut self, seeds: &[u32]) -> Result<(), JsValue> {
         let Self { executor, generator: Some(generator), teacher: Some(teacher), .. } = self else {
             return Err(js::error("NoModel", "the many-step sampler needs a denoiser"));
         };
         let width = generator.width();
         let mut latents: Vec<f32> = seeds.iter().flat_map(|seed| latent(*seed, width)).collect();
         latents.resize(teacher.rows() * width, 0.0);
-        teacher.start(executor, &latents).map_err(js::sampling_error)?;
-        let steps = teacher.steps();
-        Ok(js::object(&[("steps", steps.into()), ("evaluations", teacher.evaluations(steps).into())]))
+        teacher.start(executor, &latents).map_err(js::sampling_error)
     }
 
-    /// One step of the many-step sampler: pictures with `step`, `evaluations` and `sigma`, or
-    /// `undefined` after the last. Noisy states are scaled to the contrast of a picture.
+    /// One step of the many-step sampler: pictures with `step` and `evaluations`, or `undefined` after the last. Noisy states are scaled to the contrast of a picture.
     #[wasm_bindgen(js_name = advanceTeacher)]
     pub async fn advance_teacher(&mut self) -> Result<JsValue, JsValue> {
         let Self { executor, generator: Some(generator), teacher: Some(teacher), .. } = self else {
@@ -110,9 +106,7 @@ impl Engine {
         let step = teacher.level();
         let sigma = teacher.sigma(step);
         let drawn = pictures(generator.meta(), &state, SIGMA_DATA / (sigma * sigma + SIGMA_DATA * SIGMA_DATA).sqrt());
-        for (name, value) in
-            [("step", step.into()), ("evaluations", teacher.evaluations(step).into()), ("sigma", sigma.into())]
-        {
+        for (name, value) in [("step", step.into()), ("evaluations", teacher.evaluations(step).into())] {
             js_sys::Reflect::set(&drawn, &name.into(), &value)?;
         }
         Ok(drawn)
@@ -153,13 +147,10 @@ impl Engine {
 
 /// What a file says about itself.
 fn describe(meta: &ModelMeta, parameters: usize) -> JsValue {
-    let shape: Array = meta.data_shape.iter().map(|size| JsValue::from(*size as u32)).collect();
     js::object(&[
         ("kind", meta.kind.name().into()),
-        ("shape", shape.into()),
         ("parameters", (parameters as u32).into()),
         ("dataset", meta.dataset.as_str().into()),
-        ("license", meta.license.as_str().into()),
         ("step", (meta.step as f64).into()),
     ])
 }

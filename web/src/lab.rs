@@ -8,7 +8,7 @@ use onestep_core::eval::planar::{Grid, LIVE_BINS, kl_grid};
 use onestep_core::exec::Executor;
 use onestep_core::sampling::canary;
 use onestep_core::session::{Command, Event, Flow, Session};
-use onestep_core::train::{Config, Handover, METHODS, Method, Preset, Recipe, See, Setup, TrainingData};
+use onestep_core::train::{Config, Divergence, Handover, METHODS, Method, Preset, Recipe, See, Setup, TrainingData};
 use wasm_bindgen::prelude::*;
 
 use crate::{device, js};
@@ -29,10 +29,9 @@ pub struct Lab {
     /// Points of the data, `x, y, x, y, ..`.
     real: Vec<f32>,
     half_width: f32,
-    finished: bool,
 }
 
-/// The methods that the laboratory offers, as objects with `name` and `about`. One that fills a store with samples of
+/// The methods that the laboratory offers, as objects with `name`, `about` and the settings that it reads, `knobs`. One that fills a store with samples of
 /// many evaluations would leave the page without an answer for minutes.
 #[wasm_bindgen]
 pub fn methods() -> JsValue {
@@ -45,20 +44,30 @@ pub fn methods() -> JsValue {
         let network = data.network(&config);
         !waits(&Setup { network, data: data.spec.clone(), config }.recipe())
     };
-    let object = |method: &Method| js::object(&[("name", method.name.into()), ("about", method.about.into())]);
+    let object = |method: &Method| {
+        let knobs = method.knobs.join(" ").into();
+        js::object(&[("name", method.name.into()), ("about", method.about.into()), ("knobs", knobs)])
+    };
     METHODS.iter().filter(offered).map(object).collect::<Array>().into()
 }
 
 #[wasm_bindgen]
 impl Lab {
     /// Starts a run on the device `gpu` (after the start-up canary) or `cpu`, paused. The data are a density by name, or
-    /// `drawing` with the vertices `x, y, x, y, ..` of a visitor's strokes. A method that is not known is the first.
+    /// `drawing` with the vertices `x, y, x, y, ..` of a visitor's strokes. A method that is not known is the first. The
+    /// usual learning rates are multiplied by `rate`; `critic_steps` and `noise` are taken if they are not 0, and so is a
+    /// divergence that there is.
+    #[expect(clippy::too_many_arguments, reason = "an object would cost the page more bytes")]
     pub async fn open(
         kind: String,
         data: String,
         vertices: Vec<f32>,
         seed: u32,
         method: String,
+        rate: f32,
+        critic_steps: u32,
+        divergence: String,
+        noise: f32,
     ) -> Result<Lab, JsValue> {
         let method = Method::find(&method).unwrap_or(&METHODS[0]);
         let (data, half_width, preset) = if data == "drawing" {
@@ -84,6 +93,12 @@ impl Lab {
             snap: 1_000_000_000,
             tick: 10,
             warmup_steps: usual.warmup_steps.min(1000),
+            lr_warmup: (usual.lr_warmup * rate).min(1.0),
+            lr_generator: (usual.lr_generator * rate).min(1.0),
+            lr_critic: (usual.lr_critic * rate).min(1.0),
+            critic_steps: if critic_steps > 0 { critic_steps } else { usual.critic_steps },
+            divergence: *Divergence::ALL.iter().find(|d| d.name() == divergence).unwrap_or(&usual.divergence),
+            sigma_max: if noise > 0.0 { noise.max(2.0 * usual.sigma_min) } else { usual.sigma_max },
             ..usual
         };
         let network = data.network(&config);
@@ -99,54 +114,32 @@ impl Lab {
         let session = Session::new(executor, setup, data, Box::new(sink), Box::new(js::clock));
         let mut session = session.map_err(js::session_error)?;
         session.handle(Command::Pause);
-        Ok(Self { session, events, real, half_width, finished: false })
+        Ok(Self { session, events, real, half_width })
     }
 
-    /// Half the side of the square that is shown.
-    #[wasm_bindgen(getter, js_name = halfWidth)]
-    pub fn half_width(&self) -> f32 {
-        self.half_width
+    /// What stays as it is: half the side of the square that is shown as `halfWidth`, points of the data as `real`, the
+    /// noise that each sample is made of as `latents`, the title of what colours and arrows show as `field`, and whether
+    /// the method has a statistic that stands for the quality of its samples as `hasMeter`.
+    pub fn describe(&self) -> JsValue {
+        let field = self.session.trainer().recipe().field().map(|sight| sight.name.into());
+        js::object(&[
+            ("halfWidth", self.half_width.into()),
+            ("real", js::floats(&self.real)),
+            ("latents", js::floats(self.session.latents())),
+            ("field", field.unwrap_or(JsValue::UNDEFINED)),
+            ("hasMeter", self.meter().is_some().into()),
+        ])
     }
 
-    /// Points of the data.
-    #[wasm_bindgen(getter)]
-    pub fn real(&self) -> Vec<f32> {
-        self.real.clone()
-    }
-
-    /// Title of what colours and arrows show.
-    #[wasm_bindgen(getter)]
-    pub fn field(&self) -> Option<String> {
-        Some(self.session.trainer().recipe().field()?.name.to_owned())
-    }
-
-    /// Whether the method has a statistic that stands for the quality of its samples.
-    #[wasm_bindgen(getter, js_name = hasMeter)]
-    pub fn has_meter(&self) -> bool {
-        self.meter().is_some()
-    }
-
-    /// Turns so far.
-    #[wasm_bindgen(getter)]
-    pub fn iterations(&self) -> f64 {
-        self.session.iterations() as f64
-    }
-
-    /// Whether the run has made all its steps.
-    #[wasm_bindgen(getter)]
-    pub fn finished(&self) -> bool {
-        self.finished
-    }
-
-    /// Trains for about this long; returns the statistics that came meanwhile, by name, and that which stands for the
-    /// quality of the samples as `meter`.
+    /// Trains for about this long; returns the statistics that came meanwhile, by name, that which stands for the
+    /// quality of the samples as `meter`, and whether the run has made all its steps as `finished`.
     pub async fn train(&mut self, millis: f64) -> Result<JsValue, JsValue> {
         let end = js::now_ms() + millis;
         self.session.handle(Command::Play);
-        let mut done = 0;
+        let (mut done, mut finished) = (0, false);
         while js::now_ms() < end {
             if self.session.advance().await.map_err(js::session_error)? == Flow::End {
-                self.finished = true;
+                finished = true;
                 break;
             }
             done += 1;
@@ -156,7 +149,9 @@ impl Lab {
         }
         self.wait().await?;
         self.session.handle(Command::Pause);
-        Ok(self.take_statistics())
+        let statistics = self.take_statistics();
+        js_sys::Reflect::set(&statistics, &"finished".into(), &finished.into())?;
+        Ok(statistics)
     }
 
     /// One update, by its name.
@@ -191,7 +186,7 @@ impl Lab {
             ("side", (FIELD as u32).into()),
             ("kl", kl.into()),
             ("updates", self.session.updates().into_iter().map(JsValue::from_str).collect::<Array>().into()),
-            ("iterations", self.iterations().into()),
+            ("iterations", (self.session.iterations() as f64).into()),
         ]))
     }
 
@@ -211,7 +206,6 @@ impl Lab {
         executor.finished().await.map_err(|e| js::session_error(e.into()))
     }
 
-    /// The last statistics and warnings; other events are for hosts without a screen.
     /// The statistic that the method shows for the quality of its samples.
     fn meter(&self) -> Option<&'static str> {
         self.session.trainer().recipe().sights.iter().find_map(|sight| match sight.see {
@@ -220,6 +214,7 @@ impl Lab {
         })
     }
 
+    /// The last statistics and warnings; other events are for hosts without a screen.
     fn take_statistics(&self) -> JsValue {
         let mut properties = Vec::new();
         let events = std::mem::take(&mut *self.events());

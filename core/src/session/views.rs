@@ -7,6 +7,11 @@ use crate::exec::{Executor, LaunchTime};
 use crate::train::{FieldOfView, FieldValues, TrainingData, sample_batch};
 
 impl Session {
+    /// The fixed latents `[n, ..]` that [`Event::Grid`] has the samples of.
+    pub fn latents(&self) -> &[f32] {
+        &self.latents
+    }
+
     /// The samples of the fixed latents `[n, ..]`, as in [`Event::Grid`].
     pub async fn samples(&mut self) -> Result<Vec<f32>, SessionError> {
         Ok(self.trainer.sample(&self.latents).await?)

@@ -10,7 +10,7 @@ async function onestep(device) {
   const { Engine } = await import(`./${query.get("code")}/engine.js`);
   let choice;
   const engine = new Engine(device, (chosen) => (choice = chosen), () => {});
-  await engine.start();
+  await engine.need("generator");
   if (choice.kind !== device) throw new Error(`onestep runs on ${choice.kind}: ${choice.reason} ${choice.detail ?? ""}`);
   return {
     draw: (count) => engine.draw(Array.from({ length: count }, (_, i) => i)),

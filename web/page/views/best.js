@@ -1,7 +1,7 @@
 // Choose: several candidates, ranked by the ratio network.
 
 import { newest } from "../newest.js";
-import { single } from "../paint.js";
+import { noise, single } from "../paint.js";
 import { after } from "../state.js";
 import { ms } from "../words.js";
 
@@ -11,14 +11,28 @@ const digits = (score) => score.toFixed(2).replace(/^-0\.00$/, "0.00");
 /** @param {import("../main.js").App} app */
 export function best(app) {
   const ranking = app.part("ranking");
-  const count = app.part("best");
 
   const reroll = () => app.go({ seed: after(app.state.seed, 1) });
   app.part("best-reroll").addEventListener("click", reroll);
-  count.addEventListener("change", () => app.go({ best: Number(count.value) }));
+  app.part("best").addEventListener("change", ({ target }) => app.go({ best: target.value }));
+
+  /** A candidate's place, and the words below. */
+  function item(label, words) {
+    const item = document.createElement("li");
+    const canvas = document.createElement("canvas");
+    canvas.className = "pictures";
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", label);
+    item.append(canvas, words);
+    return item;
+  }
 
   const candidates = newest(
     ({ seed, best }) => {
+      if (ranking.children.length === 0) {
+        ranking.append(...Array.from({ length: best }, () => item("Noise", "\u2013")));
+        for (const canvas of ranking.querySelectorAll("canvas")) noise(canvas, 1);
+      }
       // The candidates of seed s are s N to s N + N - 1, as `onestep sample --best-of N` takes them.
       const first = (seed * best) % 2 ** 32;
       return app.engine.judge(Array.from({ length: best }, (_, i) => after(first, i)));
@@ -27,14 +41,9 @@ export function best(app) {
       const order = Array.from(drawn.scores.keys()).sort((a, b) => drawn.scores[b] - drawn.scores[a]);
       ranking.replaceChildren(
         ...order.map((index, rank) => {
-          const item = document.createElement("li");
-          const canvas = document.createElement("canvas");
-          canvas.className = "pictures";
-          canvas.setAttribute("role", "img");
-          canvas.setAttribute("aria-label", `Candidate ${rank + 1} of ${drawn.count}`);
-          single(canvas, drawn, index);
-          item.append(canvas, digits(drawn.scores[index]));
-          return item;
+          const made = item(`Candidate ${rank + 1} of ${drawn.count}`, digits(drawn.scores[index]));
+          single(made.firstChild, drawn, index);
+          return made;
         }),
       );
       const mean = drawn.scores.reduce((sum, score) => sum + score, 0) / drawn.scores.length;
@@ -49,8 +58,7 @@ export function best(app) {
     keys: { r: reroll, R: reroll },
     forget: candidates.forget,
     show(state) {
-      if (!Array.from(count.options).some((option) => Number(option.value) === state.best)) count.add(new Option(state.best));
-      count.value = state.best;
+      app.choose(app.part("best"), state.best);
       return candidates.ask(`${state.seed} ${state.best}`, state);
     },
   };

@@ -1,41 +1,31 @@
 // Draw: a grid of pictures, one evaluation each.
 
 import { newest } from "../newest.js";
-import { grid, layout, noise, save } from "../paint.js";
-import { after, format } from "../state.js";
+import { grid, layout, noise } from "../paint.js";
+import { after } from "../state.js";
 import { ms } from "../words.js";
 
 /** @param {import("../main.js").App} app */
 export function sample(app) {
   const canvas = app.part("sample-canvas");
   const seed = app.part("seed");
-  const count = app.part("n");
   /** The first seed on the canvas; none while there is only noise. */
   let shown;
 
   const seeds = ({ seed, n }) => Array.from({ length: n }, (_, i) => after(seed, i));
   const reroll = () => app.go({ seed: after(app.state.seed, app.state.n) });
 
-  app.part("reroll").addEventListener("click", reroll);
-  seed.addEventListener("change", () => app.go({ seed: Number(seed.value) }));
-  count.addEventListener("change", () => app.go({ n: Number(count.value) }));
-  app.part("save").addEventListener("click", async () => {
-    const name = `onestep-seed-${shown ?? "none"}.png`;
-    await app.attempt(async () => {
-      await save(canvas, name);
-      app.say(`Saved as ${name}.`);
-    });
+  // A press of the button leaves the field before it counts: then it is for the seed that was typed.
+  let typed = false;
+  app.part("reroll").addEventListener("pointerdown", () => {
+    typed = seed.value !== "" && seed.value !== String(app.state.seed);
   });
-  app.part("copy").addEventListener("click", async () => {
-    // The address bar may lag behind.
-    const link = location.href.split("#")[0] + format(app.state);
-    try {
-      await navigator.clipboard.writeText(link);
-      app.say("The link is on the clipboard: it leads to these very pictures.");
-    } catch {
-      app.say(`The browser keeps the clipboard to itself. The link: ${link}`);
-    }
+  app.part("reroll").addEventListener("click", ({ detail: presses }) => {
+    if (!typed || presses === 0) reroll();
+    typed = false;
   });
+  seed.addEventListener("change", () => app.go({ seed: seed.value || app.state.seed }));
+  app.part("n").addEventListener("change", ({ target }) => app.go({ n: target.value }));
 
   const pictures = newest(
     (state) => {
@@ -45,6 +35,7 @@ export function sample(app) {
     (drawn, { seed }) => {
       grid(canvas, drawn);
       shown = seed;
+      canvas.dataset.name = `seed-${seed}`;
       canvas.classList.remove("fresh");
       void canvas.offsetWidth; // the animation begins anew
       canvas.classList.add("fresh");
@@ -53,7 +44,7 @@ export function sample(app) {
       app.text("sample-evaluations", `${drawn.count} × 1`);
       app.text("sample-ms", ms(drawn.ms));
       app.text("sample-each", ms(drawn.ms / drawn.count));
-      app.say(`${drawn.count} pictures from seed ${seed} on, in ${ms(drawn.ms)}.`);
+      app.say(`${drawn.count} picture${drawn.count === 1 ? "" : "s"} from seed ${seed} on, in ${ms(drawn.ms)}.`);
     },
   );
 
@@ -62,8 +53,7 @@ export function sample(app) {
     forget: pictures.forget,
     show(state) {
       seed.value = state.seed;
-      if (!Array.from(count.options).some((option) => Number(option.value) === state.n)) count.add(new Option(state.n));
-      count.value = state.n;
+      app.choose(app.part("n"), state.n);
       return pictures.ask(`${state.seed} ${state.n}`, state);
     },
   };

@@ -18,7 +18,7 @@ pub fn bench(no_build: bool) -> Result<bool> {
     harness::ensure_programs()?;
     if !harness::build_program()?
         || !harness::install_packages()?
-        || !(no_build || make(Toolchain::ensure()?[0], true)?)
+        || !(no_build || make(Toolchain::ensure()?[0], true, None)?)
     {
         return Ok(false);
     }

@@ -8,7 +8,8 @@ use crate::summary::Summary;
 use crate::wasm::Toolchain;
 
 /// The page, driven by Playwright.
-const PAGE: [&str; 3] = ["page.test.mjs", "address.test.mjs", "visit.test.mjs"];
+const PAGE: [&str; 5] =
+    ["page.test.mjs", "address.test.mjs", "visit.test.mjs", "screen.test.mjs", "laboratory.test.mjs"];
 /// ONNX files, which need no page.
 const ONNX: &str = "onnx.test.mjs";
 
@@ -52,7 +53,7 @@ fn page(toolchain: Toolchain, filter: Option<&str>) -> Result<Summary> {
     let shaders = step::target_dir().join("shaders.txt");
     let failed = Summary { failed: 1, ..Summary::default() };
     let Some(mut sources) = step::example("sources")? else { return Ok(failed) };
-    if !make(toolchain, false)? || !step::run("the text of every kernel", sources.arg(&shaders))? {
+    if !make(toolchain, false, None)? || !step::run("the text of every kernel", sources.arg(&shaders))? {
         return Ok(failed);
     }
     let server = serve::Server::start(&dist::folder(), 0)?;

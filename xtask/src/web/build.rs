@@ -12,7 +12,7 @@ use crate::step;
 use crate::wasm::{SIMD, TARGET, Toolchain};
 
 /// The modules and their features: pictures need nothing that trains.
-const MODULES: [(&str, &str); 2] = [("onestep", "engine"), (LAB, "lab")];
+pub const MODULES: [(&str, &str); 2] = [("onestep", "engine"), (LAB, "lab")];
 /// What a build of a module differs in: a browser refuses a whole module that has one instruction
 /// it does not know, so there is one with vectors and one without.
 const VARIANTS: [(&str, &str); 2] = [("", SIMD), (SCALAR, "")];
@@ -54,7 +54,8 @@ pub fn engine(toolchain: Toolchain, quick: bool) -> Result<Option<PathBuf>> {
         let wasm = folder.join(format!("{name}_bg.wasm"));
         shrink(&wasm, !flags.is_empty())?;
         let script = folder.join(format!("{name}.js"));
-        let (text, module) = slim::names(&std::fs::read_to_string(&script)?, &std::fs::read(&wasm)?)?;
+        let bindings = slim::bindings(&std::fs::read_to_string(&script)?)?;
+        let (text, module) = slim::names(&bindings, &std::fs::read(&wasm)?)?;
         std::fs::write(&script, text)?;
         std::fs::write(&wasm, module)?;
     }

@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::build::{LAB, SCALAR};
+use super::build::{LAB, MODULES, SCALAR};
 use super::{script, slim};
 use crate::step;
 use crate::wasm::Toolchain;
@@ -41,6 +41,9 @@ const SERVICE_WORKER: &str = "sw.js";
 /// The weights, by what the page calls them.
 const MODELS: [(&str, &str); 3] =
     [("generator", "mnist-generator"), ("ratio", "mnist-ratio"), ("denoiser", "mnist-denoiser")];
+
+/// What links to the page are shown with elsewhere; no visitor loads it.
+const CARD: &str = "card.png";
 
 /// Where the page is built.
 pub fn folder() -> PathBuf {
@@ -93,8 +96,9 @@ impl fmt::Display for Sizes {
     }
 }
 
-/// Lays out `web/dist` from the page's sources, the engine's folder and the weights.
-pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
+/// Lays out `web/dist` from the page's sources, the engine's folder and the weights, for a place with this address if it
+/// is known.
+pub fn assemble(engine: &Path, toolchain: Toolchain, address: Option<&str>) -> Result<Sizes> {
     let dist = folder();
     let _ = fs::remove_dir_all(&dist);
     fs::create_dir_all(dist.join("models"))?;
@@ -104,6 +108,8 @@ pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
     for source in [step::root().join(SOURCES), engine.to_path_buf()] {
         collect(&source, "", &mut code)?;
     }
+    let views = code.remove("views.css").context("the styles of the views are missing")?;
+    code.get_mut("style.css").context("the style is missing")?.extend(views);
     for (name, bytes) in &mut code {
         let slim = match Path::new(name).extension().and_then(|ending| ending.to_str()) {
             Some("js") => script::slim,
@@ -113,7 +119,8 @@ pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
         *bytes = slim(str::from_utf8(bytes).with_context(|| format!("{name} is no text"))?).into_bytes();
     }
     let worker = code.remove(SERVICE_WORKER).context("the service worker is missing")?;
-    code.insert("models.js".to_owned(), models(&dist, &mut sizes)?);
+    let table = format!("{}{}", models(&dist, &mut sizes)?, modules(&code)?);
+    code.insert("models.js".to_owned(), table.into_bytes());
     let mut hash = Sha256::new();
     for (name, bytes) in &code {
         hash.update(name);
@@ -127,6 +134,9 @@ pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
 
     let page = slim::html(&fs::read_to_string(step::root().join("index.html"))?);
     let page = page.replace(&format!("{SOURCES}/"), &format!("{code_folder}/"));
+    let card = format!("{}/{CARD}", address.unwrap_or_default().trim_end_matches('/'));
+    let page = page.replace(&format!("content=\"{CARD}\""), &format!("content=\"{}\"", card.trim_start_matches('/')));
+    fs::copy(step::root().join("assets/web").join(CARD), dist.join(CARD)).context("cannot copy the card")?;
     write(&dist.join("index.html"), page.as_bytes())?;
     sizes.code.insert("index.html".to_owned(), gzip(page.as_bytes()).len());
 
@@ -145,8 +155,18 @@ pub fn assemble(engine: &Path, toolchain: Toolchain) -> Result<Sizes> {
     Ok(sizes)
 }
 
-/// Writes the weights, compressed, and returns the module that says where they are.
-fn models(dist: &Path, sizes: &mut Sizes) -> Result<Vec<u8>> {
+/// What each module's size is as it runs and as it is sent, for the page's progress.
+fn modules(code: &BTreeMap<String, Vec<u8>>) -> Result<String> {
+    let mut table = serde_json::Map::new();
+    for (name, _) in MODULES {
+        let module = code.get(&format!("{name}_bg.wasm")).with_context(|| format!("{name} was not built"))?;
+        table.insert(name.to_owned(), json!([module.len(), gzip(module).len()]));
+    }
+    Ok(format!("export const CODE={};\n", json!(table)))
+}
+
+/// Writes the weights, compressed, and returns what says where they are.
+fn models(dist: &Path, sizes: &mut Sizes) -> Result<String> {
     let mut table = serde_json::Map::new();
     for (role, name) in MODELS {
         let source = step::root().join(format!("assets/web/{name}.safetensors"));
@@ -162,7 +182,7 @@ fn models(dist: &Path, sizes: &mut Sizes) -> Result<Vec<u8>> {
             json!({ "file": file, "name": format!("{name}.safetensors"), "bytes": packed.len(), "sha256": hex(&digest) }),
         );
     }
-    Ok(format!("export const MODELS={};\n", json!(table)).into_bytes())
+    Ok(format!("export const MODELS={};\n", json!(table)))
 }
 
 /// Adds the files of a folder and those below, by their relative names.

@@ -25,6 +25,9 @@ pub struct Options {
     /// Build only the engine with vector instructions, in half the time: for development
     #[arg(long)]
     quick: bool,
+    /// Where the page will be, so that links to it are shown with their picture elsewhere
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
     /// Serve the page on this machine when it is built
     #[arg(long)]
     serve: bool,
@@ -38,7 +41,7 @@ pub struct Options {
 
 /// Builds, and serves if that is asked for.
 pub fn run(options: &Options) -> Result<bool> {
-    if !options.no_build && !make(Toolchain::ensure()?[0], options.quick)? {
+    if !options.no_build && !make(Toolchain::ensure()?[0], options.quick, options.address.as_deref())? {
         return Ok(false);
     }
     if options.serve {
@@ -50,9 +53,9 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 /// Builds `web/dist`; false if the engine does not compile or the page has become too big.
-fn make(toolchain: Toolchain, quick: bool) -> Result<bool> {
+fn make(toolchain: Toolchain, quick: bool, address: Option<&str>) -> Result<bool> {
     let Some(engine) = build::engine(toolchain, quick)? else { return Ok(false) };
-    let sizes = dist::assemble(&engine, toolchain)?;
+    let sizes = dist::assemble(&engine, toolchain, address)?;
     print!("{sizes}");
     let fits = sizes.within_budget();
     if !fits {
