@@ -84,11 +84,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         assert!(meaning(&at("absent")).unwrap_err().contains("absent"));
-        std::fs::write(at("settings.toml"), "data = \"rings\"\nlr_ratio = 0.01\n").unwrap();
+        std::fs::write(at("settings.toml"), "data = \"rings\"\nlr_critic = 0.01\n").unwrap();
         let Meaning::Run(start) = meaning(&at("settings.toml")).unwrap() else { panic!("settings start a run") };
         let Start::New { preset, config, .. } = *start else { panic!("a new one") };
         assert_eq!((preset.as_str(), config.lr_critic, config.warmup_steps), ("rings", 0.01, 0));
-        std::fs::write(at("wrong.toml"), "lr_ratio = -1\n").unwrap();
+        std::fs::write(at("wrong.toml"), "lr_critic = -1\n").unwrap();
         assert!(meaning(&at("wrong.toml")).unwrap_err().contains("lr_critic"));
         // A method changes its preset, here as on the command line: without its warm-up, sid was refused.
         std::fs::write(at("sid.toml"), "data = \"gaussians\"\nmethod = \"sid\"\n").unwrap();

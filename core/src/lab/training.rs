@@ -322,7 +322,7 @@ mod tests {
             batch: 128,
             width: 32,
             blocks: 2,
-            steps: 300,
+            steps: 1000,
             lr_critic: 5e-3,
             beta1: 0.9,
             ema: 0.98,
@@ -340,11 +340,11 @@ mod tests {
         let error = |got: &[f32]| Gradient::of(&got.iter().map(|x| f64::from(*x)).collect::<Vec<_>>(), &wanted).error;
         for kind in [Kind::Ratio, Kind::Scaled, Kind::Shown] {
             let error = error(&ask(kind));
-            // Of a network that says nothing it is 1; measured 0.60 and less.
-            assert!(error < 0.8, "{kind:?}: {error}");
+            // Of a network that says nothing it is 1.
+            assert!(error < 0.5, "{kind:?}: {error}");
         }
         let [of_data, of_samples] = [Kind::OfData, Kind::OfSamples].map(ask);
         let between: Vec<f32> = of_data.iter().zip(&of_samples).map(|(a, b)| a - b).collect();
-        assert!(error(&between) < 0.8, "two denoisers: {}", error(&between));
+        assert!(error(&between) < 0.5, "two denoisers: {}", error(&between));
     }
 }

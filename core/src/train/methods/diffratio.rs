@@ -154,7 +154,7 @@ const PLOTS: &[Plot] = &[
 const COLLAPSE: Alarm = Alarm {
     about: "collapsed: the ratio network gives the same answer everywhere",
     advice: "The generator has no gradient to follow, and such a network seldom comes back. Start anew, or go on from \
-             an earlier checkpoint, with a lower learning rate for the ratio network (lr critic).",
+             an earlier checkpoint, with a lower learning rate for the ratio network (`lr_critic`).",
     rings: |latest| {
         latest("Ratio/accuracy").is_some_and(|accuracy| (accuracy - 0.5).abs() < 0.01)
             && latest("Ratio/pull").is_some_and(|pull| pull < 1e-8)

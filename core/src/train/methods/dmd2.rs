@@ -2,12 +2,12 @@
 //! the fake denoiser takes several updates for each of the generator, and a discriminator on its features brings in what
 //! the teacher does not know of the data.
 //!
-//! Samples may be of a few steps ([`few`]).
+//! Samples may be of a few steps ([`super::few`]).
 
 use super::super::recipe::{Method, Need, Subject, Update};
-use super::super::step::{Step, Weights};
+use super::super::step::Step;
 use super::score::{self, Denoised, generator_rates};
-use super::{Config, dmd, few, judge};
+use super::{Config, dmd, judge};
 use crate::graph::Var;
 
 /// Distribution matching with a discriminator.
@@ -43,13 +43,9 @@ const GENERATOR: Update = Update {
     build: generator,
 };
 
-/// Distribution matching and the non-saturating loss of the discriminator on the same noised samples. (In the published
-/// code the latter have noise of levels of their own.)
+/// Distribution matching and the non-saturating loss of the discriminator on the same noised samples.
 fn generator(step: &Step<'_>) {
-    let net = step.net("generator");
-    let denoised = Denoised::of(step, few::samples(step, &net));
-    let logit = step.frozen("head", Weights::Param).judge(judge::of_samples(step, denoised.y));
-    score::record_size(step, &denoised);
+    let (net, denoised, logit) = judge::asked(step);
     step.descend(&net, loss(&denoised, judge::price(step, logit)));
 }
 

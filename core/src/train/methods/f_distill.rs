@@ -6,9 +6,9 @@
 
 use super::super::bins::{bin_indicator, mean_by_bin};
 use super::super::recipe::{Method, Need, Subject, Update};
-use super::super::step::{Step, Weights};
-use super::score::{self, Denoised, generator_rates};
-use super::{dmd, dmd2, few, judge};
+use super::super::step::Step;
+use super::score::{self, generator_rates};
+use super::{dmd, dmd2, judge};
 use crate::graph::Var;
 use crate::nets::per_sample;
 use crate::train::Divergence;
@@ -50,9 +50,7 @@ const GENERATOR: Update = Update {
 /// DMD2's step with the weight `h(r)`, relative to its mean over the batch. The ratio is relative to its running mean at
 /// each noise level.
 fn generator(step: &Step<'_>) {
-    let net = step.net("generator");
-    let denoised = Denoised::of(step, few::samples(step, &net));
-    let logit = step.frozen("head", Weights::Param).judge(judge::of_samples(step, denoised.y));
+    let (net, denoised, logit) = judge::asked(step);
     let ratio = ratio(logit);
     let (_, u) = step.sigma();
     let indicator = bin_indicator(u);
@@ -60,7 +58,6 @@ fn generator(step: &Step<'_>) {
     let own = (indicator * means).sum(&[0]).reshape(&[step.batch()]);
     let weight = step.kept(weight(step.config().divergence, ratio, own));
     let mean = step.over_batch(weight.sum_all()) * (1.0 / step.config().batch as f32);
-    score::record_size(step, &denoised);
     step.record("Ratio/mean", ratio.mean_all());
     let pull = step.kept(dmd::gradient(&denoised)) * per_sample(weight / mean, denoised.y.rank());
     step.descend(&net, score::pulled(denoised.y, pull) + judge::price(step, logit).mean_all());

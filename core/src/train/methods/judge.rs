@@ -65,6 +65,16 @@ pub fn told<'g>(step: &Step<'g>, [real, fake]: [Var<'g>; 2]) -> Var<'g> {
     loss
 }
 
+/// What a generator's update begins with: the generator, its samples as teacher and fake denoiser see them, and the head's
+/// logit on the same noised samples `[B]`. (DMD2's published code gives the latter noise of levels of their own.)
+pub fn asked<'g>(step: &Step<'g>) -> (Net<'g>, score::Denoised<'g>, Var<'g>) {
+    let net = step.net("generator");
+    let denoised = score::Denoised::of(step, few::samples(step, &net));
+    let logit = step.frozen("head", Weights::Param).judge(of_samples(step, denoised.y));
+    score::record_size(step, &denoised);
+    (net, denoised, logit)
+}
+
 /// The fake denoiser's features of samples `y` with the noise that [`score::Denoised::of`] puts on them.
 pub fn of_samples<'g>(step: &Step<'g>, y: Var<'g>) -> Var<'g> {
     let (sigma, _) = step.sigma();
