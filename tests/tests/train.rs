@@ -307,6 +307,27 @@ fn a_run_that_goes_back_to_an_older_checkpoint_has_another_future() {
 }
 
 #[test]
+fn a_run_that_goes_back_to_its_newest_checkpoint_has_another_future() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::default();
+    let start = Start::New { preset: String::new(), config: Box::new(short(20)), transfer: None };
+    let mut session = open(start, load(&short(20)), folder.path(), &events);
+    advance_to(&mut session, 100, 5);
+    // The checkpoint at 5 is there; then changes at the same step, and at 8.
+    set(&mut session, "lr_critic", "0.5");
+    advance_to(&mut session, 0, 9);
+    drop(session);
+    let run = only_run(folder.path());
+    let gone_on = open(resume(&run, Overrides::default()), load(&short(20)), folder.path(), &events);
+    assert_eq!((gone_on.iterations(), gone_on.trainer().config().lr_critic), (5, 0.5), "what was done is done again");
+    drop(gone_on);
+    let back = resume(&run.join("checkpoints/state-000005"), Overrides::default());
+    let mut back = open(back, load(&short(20)), folder.path(), &events);
+    advance_to(&mut back, 100, 11);
+    assert_eq!(back.trainer().config().lr_critic, short(20).lr_critic);
+}
+
+#[test]
 fn a_run_that_diverges_names_the_statistic_and_keeps_its_last_good_state() {
     let folder = tempfile::tempdir().unwrap();
     let start = Start::New { preset: String::new(), config: Box::new(short(2000)), transfer: None };

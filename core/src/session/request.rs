@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, State};
-use super::find::{find_checkpoint, latest_checkpoint, offer, wrong};
+use super::find::{find_checkpoint, offer, wrong};
 use super::settings::{Change, Pinned, RunSettings, Transfer, place_of};
 use super::tidy::Place;
 use super::{Clock, Event, RunFolder, Session, SessionError};
@@ -24,8 +24,8 @@ pub enum Start {
         /// Weights to start from.
         transfer: Option<PathBuf>,
     },
-    /// The last checkpoint of a run's folder (or of the newest run in a folder of runs), or a
-    /// checkpoint's own folder.
+    /// The last checkpoint of a run's folder (or of the newest run in a folder of runs), from where all that was
+    /// changed after it is changed again; or a checkpoint's own folder, from where another future begins.
     Resume {
         /// The folder.
         path: PathBuf,
@@ -84,7 +84,7 @@ struct Resumption {
     to_come: Vec<Change>,
     /// What is changed now.
     wanted: Vec<Change>,
-    /// Whether it goes back to a checkpoint that is not the last, and so to another future.
+    /// Whether it goes back to a checkpoint that was named itself, and so to another future.
     rewinds: bool,
 }
 
@@ -96,16 +96,22 @@ impl Resumption {
         let step = state.step();
         let begin = settings.changes.partition_point(|change| change.step < step);
         let mut to_come = settings.changes.split_off(begin);
-        let rewinds = latest_checkpoint(&run).map_or(true, |latest| latest.file_name() != checkpoint.file_name());
-        if rewinds {
-            to_come.retain(|change| change.step == step);
-        }
+        // A run is gone on with; a checkpoint, also the newest one, is gone back to.
+        let rewinds = path == checkpoint;
         let mut overrides = overrides.clone();
         if let Some(place) = overrides.data.take() {
             settings.move_data(&place)?;
         }
         let mut saved = state.config.unwrap_or_else(|| settings.config.clone());
         saved.data.clone_from(&settings.config.data);
+        if rewinds {
+            // Of the changes at its own step, the checkpoint has those that were made before it was taken.
+            let in_it = |change: &Change| {
+                let mut changed = saved.clone();
+                changed.set_live(&change.knob, &change.value).is_ok() && changed == saved
+            };
+            to_come.retain(|change| change.step == step && in_it(change));
+        }
         saved.method.get().check(&overrides)?;
         let mut changed = saved.clone();
         for change in to_come.iter().filter(|change| change.step == step) {

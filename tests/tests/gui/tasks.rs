@@ -115,6 +115,7 @@ fn a_run_that_collapsed_goes_back_to_a_checkpoint() {
     click(&mut gui, "Play");
     until(&mut gui, "it goes on", |w| iterations(w) > 140);
     assert!(state(&gui).run.alarm().is_none());
+    assert_eq!(opened(state(&gui)).lr_critic, 0.002, "the change was made again");
     assert!(files(&other) == before, "the other run has other files");
 }
 
