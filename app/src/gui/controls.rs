@@ -157,8 +157,10 @@ fn rewind(ui: &mut egui::Ui, run: &Run, ask: &mut Option<Ask>) {
             }
             egui::ScrollArea::vertical().max_height(480.0).show(ui, |ui| {
                 for (step, path) in checkpoints {
-                    let text = format!("To step {step}");
-                    if ui.button(text).on_hover_text("With the weights and the settings of that step.").clicked() {
+                    let button = Button::new(format!("To step {step}"));
+                    // The list moves down while a run goes on: a button is known by its step, not by its place.
+                    let button = ui.push_id(step, |ui| ui.add(button)).inner;
+                    if button.on_hover_text("With the weights and the settings of that step.").clicked() {
                         *ask = Some(Ask::Rewind(path));
                         ui.close();
                     }
