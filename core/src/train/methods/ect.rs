@@ -23,7 +23,7 @@ pub const METHOD: Method = Method {
 const LEVELS: (f32, f32) = (-1.1, 2.0);
 /// Stages over the phase, in each of which the two levels are half as far from each other.
 const STAGES: f32 = 8.0;
-/// How much farther low levels are (k and b of equation 16).
+/// How much farther low levels are (k of the published code; its b is 1).
 const FARTHER: f32 = 8.0;
 /// Lowest level at which a network is evaluated.
 const LOWEST: f32 = 0.002;
@@ -43,7 +43,7 @@ const TUNING: Update = Update {
     build: tuning,
 };
 
-/// `E |D(x0 + t eps; t) - sg D(x0 + r eps; r)| / (t - r)`, the target x0 itself where r is 0 (algorithm 1).
+/// `E |D(x0 + t eps; t) - sg D(x0 + r eps; r)| / (t - r)`, the target x0 itself where r is 0.
 fn tuning(step: &Step<'_>) {
     let net = step.net("generator");
     let (x0, rank) = (step.real(), step.real().rank());
@@ -52,7 +52,7 @@ fn tuning(step: &Step<'_>) {
     let highest = step.graph().constant(step.config().sigma_init);
     let lowest = step.graph().constant(LOWEST);
     let t = (step.levels() * deviation + mean).exp().max(lowest).min(highest);
-    // r / t = 1 - (1 + k sigmoid(-b t)) / q^stage (equation 16, with q = 2 and b = 1), from diffusion to consistency.
+    // r / t = 1 - (1 + k sigmoid(-b t)) / q^stage (the published code's, q = 2, b = 1), from diffusion to consistency.
     let stage = (step.progress() * STAGES).floor() + 1.0;
     let apart = ((-t).sigmoid() * FARTHER + 1.0) * (stage * -std::f32::consts::LN_2).exp();
     let r = t * (1.0 - apart);

@@ -23,7 +23,7 @@ pub const METHOD: Method = Method {
 const FIRST_TIME: f32 = 0.002;
 /// Share of samples whose two times are one, where the velocity itself is learned.
 const SAME: f32 = 0.25;
-/// Power and offset of the weight `1 / (error^2 + c)^p` (equation 22, as in the published settings for CIFAR-10).
+/// Power and offset of the weight `1 / (error^2 + c)^p` (as in the published settings for CIFAR-10).
 const WEIGHT: (f32, f32) = (0.75, 1e-3);
 
 fn recipe(setup: &Setup) -> Recipe {
