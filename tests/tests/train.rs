@@ -12,7 +12,9 @@ use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor, Limits};
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig, cycle, latent};
 use onestep_core::session::{Command, End, Event, Flow, Request, Session, Start};
-use onestep_core::train::{Config, DataSpec, METHODS, MethodName, Need, Overrides, Setup, Trainer, TrainingData};
+use onestep_core::train::{
+    Config, DataSpec, METHODS, Method, MethodName, Need, Overrides, Setup, Trainer, TrainingData,
+};
 use onestep_tests::{Side, Tolerance, compare};
 use pollster::block_on;
 
@@ -66,20 +68,36 @@ fn gradients(executor: Executor, method: MethodName, width: usize, classes: usiz
     stores
 }
 
+/// Devices that compile at once. A software driver compiles each device's shaders on one core, and a step takes no time
+/// beside that; more would crowd a real card.
+const DEVICES: usize = 4;
+
 #[test]
 fn every_update_in_wgsl_matches_the_cpu_executor() {
-    // Squares, images that are none, and images with classes.
-    for (method, width, classes) in
-        METHODS.iter().map(|method| (method, 8, 3)).chain([(&METHODS[0], 8, 0), (&METHODS[0], 12, 0)])
-    {
-        println!("{}", method.name);
-        let run = |executor| gradients(executor, method.into(), width, classes);
-        let (ours, theirs) = (run(gpu()), run(cpu()));
-        assert!(!ours.is_empty(), "{} trains nothing", method.name);
-        for ((name, got), (_, want)) in ours.iter().zip(&theirs) {
-            compare(name, Side { name: "gpu", values: got }, Side { name: "cpu", values: want }, STEP).unwrap();
-            assert!(want.iter().any(|g| g.abs() > 1e-4), "{name} is all but zero: the comparison proves nothing");
+    // Images that are no squares, squares, and images with classes.
+    let first = [(&METHODS[0], 12, 0), (&METHODS[0], 8, 0)];
+    let cases = Mutex::new(first.into_iter().chain(METHODS.iter().map(|method| (method, 8, 3))));
+    let next = || cases.lock().unwrap().next();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(DEVICES);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((method, width, classes)) = next() {
+                    updates_match(method, width, classes);
+                }
+            });
         }
+    });
+}
+
+fn updates_match(method: &'static Method, width: usize, classes: usize) {
+    println!("{}", method.name);
+    let run = |executor| gradients(executor, method.into(), width, classes);
+    let (ours, theirs) = (run(gpu()), run(cpu()));
+    assert!(!ours.is_empty(), "{} trains nothing", method.name);
+    for ((name, got), (_, want)) in ours.iter().zip(&theirs) {
+        compare(name, Side { name: "gpu", values: got }, Side { name: "cpu", values: want }, STEP).unwrap();
+        assert!(want.iter().any(|g| g.abs() > 1e-4), "{name} is all but zero: the comparison proves nothing");
     }
 }
 

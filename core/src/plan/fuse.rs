@@ -223,16 +223,18 @@ fn cost(nodes: &[Node], stored: &[bool], id: usize) -> usize {
 }
 
 /// The nodes that `id` is computed from, down to those where `ends`, each once, in order.
+///
+/// Time goes with what is found, not with the graph: a plan asks for every node and every launch, time and again.
 pub(super) fn below(nodes: &[Node], id: usize, ends: &dyn Fn(usize) -> bool) -> Vec<usize> {
-    let mut reached = vec![false; id + 1];
-    reached[id] = true;
-    // Operands come before what is made of them.
-    for n in (0..=id).rev() {
-        if reached[n] && (n == id || !ends(n)) {
-            for &input in &nodes[n].inputs {
-                reached[input] = true;
+    let mut found = Vec::new();
+    let mut left = nodes[id].inputs.clone();
+    while let Some(n) = left.pop() {
+        if let Err(place) = found.binary_search(&n) {
+            found.insert(place, n);
+            if !ends(n) {
+                left.extend(&nodes[n].inputs);
             }
         }
     }
-    (0..id).filter(|&n| reached[n]).collect()
+    found
 }

@@ -1,7 +1,6 @@
 //! What a run has to leave behind: outputs in stores, optimizer updates, statistics.
 
 use super::PlanError;
-use super::expand::Failure;
 use super::fuse::fuse;
 use super::ir::{AdamScalars, MAX_BINDINGS, Plan, SLOT_ALIGN};
 use super::place::place;
@@ -115,29 +114,26 @@ impl<'g> Program<'g> {
                 return Err(PlanError::TooManyStatistics { program: self.name.clone(), got, limit });
             }
         }
-        // Every failed attempt names one more value that has to be in memory.
+        // Every failed attempt names more values that have to be in memory.
         let mut extra = Vec::new();
         loop {
             match self.attempt(&extra)? {
                 Ok(plan) => return Ok(plan),
-                Err(Failure::Store(id)) => {
-                    assert!(!extra.contains(&id), "storing node {id} twice does not help");
-                    extra.push(id);
+                Err(missing) => {
+                    assert!(missing.iter().all(|id| !extra.contains(id)), "storing {missing:?} twice does not help");
+                    extra.extend(missing);
                 }
             }
         }
     }
 
-    fn attempt(&self, extra: &[usize]) -> Result<Result<Plan, Failure>, PlanError> {
+    fn attempt(&self, extra: &[usize]) -> Result<Result<Plan, Vec<usize>>, PlanError> {
         let nodes = self.graph.nodes();
         let recorded = self.record.iter().flat_map(|r| r.values.iter().copied());
         let wanted: Vec<usize> = self.outputs.iter().map(|(id, _)| *id).chain(recorded).collect();
         let fusion = fuse(&nodes, &wanted, extra)?;
         let scalars = self.scalars(&fusion.live);
-        match schedule(&nodes, &fusion, &scalars)? {
-            Ok(drafts) => Ok(Ok(place(self, &nodes, drafts, scalars))),
-            Err(failure) => Ok(Err(failure)),
-        }
+        Ok(schedule(&nodes, &fusion, &scalars)?.map(|drafts| place(self, &nodes, drafts, scalars)))
     }
 
     fn scalars(&self, live: &[bool]) -> Vec<String> {

@@ -26,11 +26,12 @@ const SUMS_PER_LAUNCH: usize = 4;
 /// norm, and the bias before it. More would keep their operands alive for longer.
 const PATIENT_SUMS: usize = 3;
 
+/// The launches, or the nodes that have to be in memory before there can be any.
 pub(super) fn schedule(
     nodes: &[Node],
     fusion: &Fusion,
     scalars: &[String],
-) -> Result<Result<Vec<Draft>, Failure>, PlanError> {
+) -> Result<Result<Vec<Draft>, Vec<usize>>, PlanError> {
     let context = Context { nodes, stored: &fusion.stored, scalars };
     // A job is named by the node that it leaves in memory; `origin` is the contraction before it.
     let mut origin: Vec<Option<usize>> = vec![None; nodes.len()];
@@ -65,45 +66,55 @@ pub(super) fn schedule(
     let mut done = vec![false; nodes.len()];
     let mut waiting: Vec<usize> = (0..jobs.len()).filter(|&w| !joined[jobs[w]]).collect();
     let mut drafts = Vec::new();
+    // A network that is evaluated time and again lacks the same each time: all of it is found in one attempt.
+    let mut missing = Vec::new();
     while !waiting.is_empty() {
         let is_ready = |job: &&usize| needs[**job].iter().all(|&n| done[n]);
         let ready: Vec<usize> = waiting.iter().filter(is_ready).map(|&job| jobs[job]).collect();
         let together = |id: usize| ready.iter().filter(|&&other| alike(id, other)).count();
         let urgent = ready.iter().find(|&&id| !patient(id) || together(id) >= PATIENT_SUMS);
         let job = *urgent.or(ready.first()).expect("a graph has no cycle");
-        if let Some(map) = maps.remove(&job) {
-            done[job] = true;
-            waiting.retain(|&w| jobs[w] != job);
-            drafts.push(map.draft);
-            continue;
-        }
         let mut group = vec![job];
-        let mut draft = match draft(&context, &group, origin[job]) {
-            Ok(draft) if bindings(&draft) <= MAX_BINDINGS => draft,
+        let summed = maps.remove(&job).map(|map| map.draft);
+        let mut drafted = match summed.map_or_else(|| draft(&context, &group, origin[job]), Ok) {
+            Ok(draft) if bindings(&draft) <= MAX_BINDINGS => Some(draft),
+            // What is missing elsewhere may be what this one reads too much of.
+            Ok(_) if reads(nodes, fusion, job).iter().any(|id| missing.contains(id)) => None,
             // A contraction whose epilogue reads too much gives it up.
             Ok(draft) => match heaviest_operand(nodes, fusion, job).or(origin[job]) {
-                Some(id) => return Ok(Err(Failure::Store(id))),
+                Some(id) => {
+                    missing.push(id);
+                    None
+                }
+                None if !missing.is_empty() => None,
                 None => {
                     let (label, got) = (draft.label.clone(), bindings(&draft));
                     return Err(PlanError::TooManyOperands { label, got, limit: MAX_BINDINGS });
                 }
             },
-            Err(failure) => return Ok(Err(failure)),
+            Err(Failure::Store(id)) => {
+                missing.push(id);
+                None
+            }
         };
-        for &other in ready.iter().filter(|&&other| other != job && alike(job, other)) {
-            group.push(other);
-            match self::draft(&context, &group, None) {
-                Ok(larger) if bindings(&larger) <= MAX_BINDINGS && group.len() <= SUMS_PER_LAUNCH => draft = larger,
-                _ => drop(group.pop()),
+        if let Some(draft) = &mut drafted {
+            for &other in ready.iter().filter(|&&other| other != job && alike(job, other)) {
+                group.push(other);
+                match self::draft(&context, &group, None) {
+                    Ok(larger) if bindings(&larger) <= MAX_BINDINGS && group.len() <= SUMS_PER_LAUNCH => {
+                        *draft = larger;
+                    }
+                    _ => drop(group.pop()),
+                }
             }
         }
         for &id in &group {
             done[id] = true;
         }
         waiting.retain(|&w| !group.contains(&jobs[w]));
-        drafts.push(draft);
+        drafts.extend(drafted);
     }
-    Ok(Ok(drafts))
+    Ok(if missing.is_empty() { Ok(drafts) } else { Err(missing) })
 }
 
 fn position(jobs: &[usize], id: usize) -> usize {

@@ -1,9 +1,11 @@
 //! What every method has to hold, without its author writing a test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::data::Density;
 use crate::exec::cpu::CpuExecutor;
+use crate::exec::gpu::{Choice, Tuning, lower};
 use crate::exec::{Executor, RunArgs};
 use crate::graph::reference::{Feed, evaluate};
 use crate::graph::{Graph, Op};
@@ -130,6 +132,35 @@ fn plans_with_second_derivatives_match_the_reference() {
         setup.config.r1 = 0.3;
         plan_matches_reference(&setup, setup.recipe().update("ratio").expect("it has a ratio network"));
     }
+}
+
+/// As a browser's device is handed them: lowering refuses a launch of more than eight buffers, planning does before it.
+#[test]
+fn updates_over_points_fit_a_browser() {
+    let tuning = Tuning { software: false, choice: Choice::Table, temporaries: true, max_elements: (128 << 20) / 4 };
+    let mut seen = BTreeSet::new();
+    for preset in PRESETS {
+        let Ok(density) = Density::parse(&preset.config().data) else { continue };
+        let data = TrainingData::density(density, 1);
+        for (method, classes) in METHODS.iter().flat_map(|method| [(method, 0), (method, 1)]) {
+            let config = Config { classes, ..preset.config_for(method) };
+            let setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
+            let name = format!("{}, {:?}", method.name, setup.network);
+            let lacks_classes = classes == 0 && method.needs.contains(&Need::Classes);
+            // Where only the data differ, plans are the same.
+            if lacks_classes || !seen.insert(name.clone()) {
+                continue;
+            }
+            let recipe = setup.recipe();
+            for update in recipe.updates() {
+                let plan = update.plan(&setup, &recipe).unwrap_or_else(|e| panic!("{name}, {}: {e}", update.name));
+                for launch in &plan.launches {
+                    lower(launch, &tuning).unwrap_or_else(|e| panic!("{name}, {}, {}: {e}", update.name, launch.label));
+                }
+            }
+        }
+    }
+    assert!(!seen.is_empty(), "no preset has points");
 }
 
 pub(super) fn turns(trainer: &mut Trainer, count: usize) {

@@ -1,5 +1,5 @@
 //! Every shader of the project, as the compilers of other systems see it, without owning them: naga writes it for Metal,
-//! DirectX 12 and Vulkan, and Chrome's, Microsoft's and Khronos' tools judge it. Part of `cargo xtask test`.
+//! DirectX 12 and Vulkan, and Chrome's, Microsoft's and Khronos' tools judge it. `cargo xtask test every_shader` does it.
 //!
 //! A tool that can't be had here is left out, which one line says. What a tool has accepted is not asked again
 //! ([`Accepted`]): it is slow, and a change touches few shaders. Everything lies in the target folder.
