@@ -18,6 +18,7 @@ mod export;
 pub mod gui;
 mod interrupt;
 mod lab;
+mod merge;
 mod methods;
 mod output;
 mod pictures;
@@ -57,6 +58,8 @@ enum Command {
     Eval(eval::Args),
     /// Write a model in another form: 16-bit weights for the web page, or ONNX for other runtimes.
     Export(export::Args),
+    /// Make one model of two by interpolating their weights.
+    Merge(merge::Args),
     /// Show what a run will launch, kernel by kernel, without running it.
     Plan(Box<plan::Args>),
     /// Train several methods at equal compute, and put them side by side.
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Sample(args) => sample::run(args, cli.quiet),
         Command::Eval(args) => eval::run(args, cli.quiet),
         Command::Export(args) => export::run(args, cli.quiet),
+        Command::Merge(args) => merge::run(args, cli.quiet),
         Command::Plan(args) => plan::run(args),
         Command::Compare(args) => compare::run(args, cli.quiet),
         Command::Claim(args) => claim::run(args, cli.quiet),

@@ -111,6 +111,21 @@ pub enum ModelProblem {
     /// Tensors that do not fit the network.
     #[error("does not fit the network: {0}; use a file of the same network, or its settings")]
     Architecture(#[from] LayoutError),
+    #[cfg(feature = "native")]
+    /// Two models that cannot become one.
+    #[error("cannot be merged: its {what} is {got}, not {wanted}; choose two models of one network and data")]
+    Unlike {
+        /// What differs.
+        what: &'static str,
+        /// That of the other, and the other's file.
+        wanted: String,
+        /// Its own.
+        got: String,
+    },
+    #[cfg(feature = "native")]
+    /// Networks, optimizers and more.
+    #[error("is the state of a run, not a model; choose one of its snapshots")]
+    NoModel,
     /// Infinite weights or NaN.
     #[error("tensor `{tensor}` has {got} at element {index}; {fix}")]
     NonFinite {

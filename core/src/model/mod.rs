@@ -10,10 +10,14 @@ pub(crate) mod checksums;
 mod error;
 mod file;
 mod header;
+#[cfg(feature = "native")]
+mod merge;
 mod meta;
 pub(crate) mod tensors;
 
 pub use error::{ModelError, ModelProblem};
 pub use file::{MAX_FILE_BYTES, ModelFile};
+#[cfg(feature = "native")]
+pub use merge::merge;
 pub use meta::{FORMAT, ModelKind, ModelMeta};
 pub use tensors::Storage;

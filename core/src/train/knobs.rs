@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::divergence::Divergence;
+#[cfg(not(target_arch = "wasm32"))]
+use super::guidance::GuidanceRule;
 use super::methods::METHODS;
 use super::recipe::Method;
 
@@ -67,8 +69,8 @@ trait Number {
 }
 
 macro_rules! numbers {
-    ($($type:ty: $self:ident => $value:expr;)*) => {
-        $(impl Number for $type {
+    ($($(#[cfg($cfg:meta)])? $type:ty: $self:ident => $value:expr;)*) => {
+        $($(#[cfg($cfg)])? impl Number for $type {
             fn number(&self) -> Option<f64> {
                 let $self = self;
                 $value
@@ -85,6 +87,8 @@ numbers! {
     String: _x => None;
     MethodName: _x => None;
     Divergence: _x => None;
+    #[cfg(not(target_arch = "wasm32"))]
+    GuidanceRule: _x => None;
     Multipliers: _x => None;
 }
 
@@ -321,6 +325,10 @@ knobs! {
     label_dropout: f32 = 0.1, live, 0.0 ..= 1.0;
     /// With classes, how far a teacher goes from all of them together (0) to the one that is asked for (1, off) and beyond.
     guidance: f32 = 1.0, live, 0.0 ..= 100.0;
+    /// With classes, how they come into the difference of two scores: `lsg` guides teacher and fake denoiser alike, `zero-cfg`
+    /// keeps them from the fake denoiser, `anti-cfg` leads it away from them.
+    #[cfg(not(target_arch = "wasm32"))]
+    guidance_rule: GuidanceRule = GuidanceRule::Lsg, fixed;
     /// Steps between lines of statistics.
     tick: u64 = 50, live, 1 ..= 1_000_000_000;
     /// Steps between checkpoints, snapshots and sample grids.
@@ -356,7 +364,7 @@ pub const COMMON: &[&str] = &[
 ];
 
 /// Settings that have no effect without classes.
-pub const OF_CLASSES: &[&str] = &["label_dropout", "guidance"];
+pub const OF_CLASSES: &[&str] = &["label_dropout", "guidance", "guidance_rule"];
 
 /// One of [`METHODS`], by its name.
 #[derive(Clone, Copy)]

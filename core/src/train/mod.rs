@@ -9,6 +9,8 @@ mod cut_tests;
 mod divergence;
 mod field;
 mod group;
+#[cfg(not(target_arch = "wasm32"))]
+mod guidance;
 mod knobs;
 mod methods;
 mod presets;
@@ -29,6 +31,8 @@ pub(crate) use counters::CountersV1;
 pub use divergence::Divergence;
 pub use field::{FieldOfView, FieldValues};
 pub use group::Group;
+#[cfg(not(target_arch = "wasm32"))]
+pub use guidance::GuidanceRule;
 pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multipliers, OF_CLASSES, Overrides};
 pub use methods::METHODS;
 pub use presets::{PRESETS, Preset};

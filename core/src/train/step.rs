@@ -144,6 +144,12 @@ impl<'g> Step<'g> {
         Self::new(LOOK, setup, recipe, graph)
     }
 
+    /// A step that leaves nothing behind, but has its batch: for tests.
+    #[cfg(test)]
+    pub(crate) fn trial(setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Self {
+        Self::new("trial", setup, recipe, graph)
+    }
+
     fn new(update: &'static str, setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Self {
         Self {
             graph,
@@ -360,7 +366,7 @@ impl<'g> Step<'g> {
                 || self.own_labels.borrow().is_some(),
             "`{name}` is several students: divide the batch first"
         );
-        Net { params, network, sigma_init: self.config().sigma_init, labels, slots: self.slots }
+        Net { params, network, sigma_init: self.config().sigma_init, labels, guidance: None, slots: self.slots }
     }
 
     /// A setting as a number that may change from run to run of the plan.
@@ -448,12 +454,22 @@ pub struct Net<'g> {
     sigma_init: f32,
     /// One-hot `[B, K]`.
     labels: Option<Var<'g>>,
+    /// How far a denoiser goes from no class to the class, where that is not just to the class.
+    guidance: Option<Var<'g>>,
     slots: Slots,
 }
 
 impl<'g> Net<'g> {
     /// `D(x; sigma)` of `x [B, ..]` and `sigma [N]`, N the batch or 1.
     pub fn denoise(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        match self.guidance {
+            Some(weight) => self.towards_class(x, sigma, weight),
+            None => self.told(x, sigma),
+        }
+    }
+
+    /// `D(x; sigma)` with the labels that it has.
+    fn told(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Denoise, "`{}` is no denoiser", self.network.name);
         self.scope(|| {
             #[cfg(feature = "gallery")]
@@ -470,12 +486,30 @@ impl<'g> Net<'g> {
     /// class of each sample and beyond, `D(x | 0) + w (D(x | c) - D(x | 0))` with the setting `guidance` as w.
     /// Without classes it is [`Net::denoise`].
     pub fn guided(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
-        let told = self.denoise(x, sigma);
+        self.towards_class(x, sigma, self.params.graph().scalar("guidance"))
+    }
+
+    fn towards_class(&self, x: Var<'g>, sigma: Var<'g>, weight: Var<'g>) -> Var<'g> {
+        let told = self.told(x, sigma);
         if self.labels.is_none() {
             return told;
         }
         let untold = self.scope(|| self.network.net.denoiser(&self.params, x, sigma, None));
-        untold + self.params.graph().scalar("guidance") * (told - untold)
+        untold + weight * (told - untold)
+    }
+
+    /// The same network, which denoises with guidance of this weight: 0 is without the class, 1 with it.
+    #[cfg(feature = "gallery")]
+    #[must_use]
+    pub fn guided_by(self, weight: Var<'g>) -> Self {
+        Self { guidance: Some(weight), ..self }
+    }
+
+    /// The same network, which is told no class.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn untold(self) -> Self {
+        Self { labels: None, ..self }
     }
 
     /// The same network, which is not told the class of a random part of the samples (the setting `label_dropout`),
@@ -602,10 +636,6 @@ mod tests {
         Setup { network, data, config: Config { batch, classes: 1, ..Config::default() } }
     }
 
-    fn step<'g>(setup: &'g Setup, recipe: &'g Recipe, graph: &'g Graph) -> Step<'g> {
-        Step { update: "test", ..Step::look(setup, recipe, graph) }
-    }
-
     fn values(setup: &Setup, graph: &Graph, wanted: &[Var<'_>]) -> Vec<Vec<f64>> {
         let mut feed = Feed { seed: 7, step: 3, ..Feed::default() };
         for (name, layout) in [("generator", setup.network.generator_layout()), ("ratio", setup.network.ratio_layout())]
@@ -625,7 +655,7 @@ mod tests {
     fn labels_are_those_of_the_rows_that_are_drawn() {
         let (setup, graph) = (setup(64), Graph::new());
         let recipe = setup.recipe();
-        let step = step(&setup, &recipe, &graph);
+        let step = Step::trial(&setup, &recipe, &graph);
         let out = values(&setup, &graph, &[step.real(), step.labels().unwrap()]);
         for (point, label) in out[0].chunks(2).zip(out[1].chunks(CLASSES)) {
             let wanted = [0, 1, 2].map(|k| f64::from(u8::from(point[0] as usize % CLASSES == k)));
@@ -638,7 +668,7 @@ mod tests {
     fn two_batches_in_one_evaluation_have_the_labels_of_each() {
         let (setup, graph) = (setup(8), Graph::new());
         let recipe = setup.recipe();
-        let step = step(&setup, &recipe, &graph);
+        let step = Step::trial(&setup, &recipe, &graph);
         let (x, y) = (step.real() * 0.05, step.latent());
         let net = step.net("ratio").dropping_labels();
         let sigma = graph.full(1.0, &[1]);
@@ -651,7 +681,7 @@ mod tests {
     fn guidance_goes_on_along_the_way_from_no_class_to_the_class() {
         let (setup, graph) = (setup(8), Graph::new());
         let recipe = setup.recipe();
-        let step = step(&setup, &recipe, &graph);
+        let step = Step::trial(&setup, &recipe, &graph);
         let (x, sigma) = (step.real() * 0.05, graph.full(1.0, &[1]));
         let net = step.net("generator");
         let untold = setup.network.denoiser(&Params::new(&graph, "generator.param"), x, sigma, None);
@@ -668,7 +698,7 @@ mod tests {
         let rows = 4096;
         let (setup, graph) = (setup(rows), Graph::new());
         let recipe = setup.recipe();
-        let step = step(&setup, &recipe, &graph);
+        let step = Step::trial(&setup, &recipe, &graph);
         let labels = step.net("generator").dropping_labels().labels.unwrap();
         let out = values(&setup, &graph, &[labels, step.labels().unwrap()]);
         let kept = |row: &[f64]| row.iter().sum::<f64>() > 0.5;

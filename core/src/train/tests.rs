@@ -238,6 +238,7 @@ fn settings_that_a_method_does_not_list_change_none_of_its_plans() {
             let mut overrides = Overrides::default();
             let value = match other.config.number(knob.name) {
                 Some(number) => (number + 1.0).to_string(),
+                None if knob.name == "guidance_rule" => "anti-cfg".to_owned(),
                 None => "js".to_owned(),
             };
             overrides.set(knob.name, &value).unwrap();

@@ -9,6 +9,7 @@ mod compare;
 mod crash;
 mod inputs;
 mod lab;
+mod merge;
 mod mutants;
 mod runs;
 #[cfg(unix)]

@@ -70,15 +70,16 @@ pub fn told<'g>(step: &Step<'g>, [real, fake]: [Var<'g>; 2]) -> Var<'g> {
 pub fn asked<'g>(step: &Step<'g>) -> (Net<'g>, score::Denoised<'g>, Var<'g>) {
     let net = step.net("generator");
     let denoised = score::Denoised::of(step, few::samples(step, &net));
-    let logit = step.frozen("head", Weights::Param).judge(of_samples(step, denoised.y));
+    let seen = of_samples(step, &step.frozen("fake", Weights::Param), denoised.y);
+    let logit = step.frozen("head", Weights::Param).judge(seen);
     score::record_size(step, &denoised);
     (net, denoised, logit)
 }
 
-/// The fake denoiser's features of samples `y` with the noise that [`score::Denoised::of`] puts on them.
-pub fn of_samples<'g>(step: &Step<'g>, y: Var<'g>) -> Var<'g> {
+/// The features that `fake`, the fake denoiser, has of samples `y` with the noise that [`score::Denoised::of`] puts on them.
+pub fn of_samples<'g>(step: &Step<'g>, fake: &Net<'g>, y: Var<'g>) -> Var<'g> {
     let (sigma, _) = step.sigma();
-    step.frozen("fake", Weights::Param).features(step.noised(y, sigma, Stream::NoiseFake), sigma)
+    fake.features(step.noised(y, sigma, Stream::NoiseFake), sigma)
 }
 
 /// What a generator pays for samples that are not taken for data, by their `logit`: `softplus(-logit)`, the

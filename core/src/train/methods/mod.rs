@@ -48,6 +48,8 @@ mod shortcut;
 #[cfg(feature = "gallery")]
 mod sid;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod sid_few;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod sida;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
@@ -113,6 +115,8 @@ pub const METHODS: &[Method] = &[
     dmd2::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     sida::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    sid_few::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     f_distill::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]

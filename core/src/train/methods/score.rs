@@ -126,6 +126,12 @@ pub fn generator_rates(config: &Config) -> Rates {
     Rates { lr: config.lr_generator, beta1: config.beta1, beta2: config.beta2, cools: true }
 }
 
+/// Teacher and fake denoiser as they are asked: the first guided by the setting `guidance`.
+pub fn asked<'g>(step: &Step<'g>) -> [Net<'g>; 2] {
+    let [teacher, fake] = ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param));
+    [teacher.guided_by(step.knob("guidance")), fake]
+}
+
 /// Samples, and what both denoisers make of them when they are noised. Nothing is detached.
 #[derive(Clone, Copy)]
 pub struct Denoised<'g> {
@@ -142,11 +148,14 @@ pub struct Denoised<'g> {
 impl<'g> Denoised<'g> {
     /// Noise on samples `y [B, ..]`, and both denoisers.
     pub fn of(step: &Step<'g>, y: Var<'g>) -> Self {
+        Self::by(step, y, &asked(step))
+    }
+
+    /// The same by these two, teacher and fake denoiser.
+    pub fn by(step: &Step<'g>, y: Var<'g>, [teacher, fake]: &[Net<'g>; 2]) -> Self {
         let (sigma, _) = step.sigma();
         let x_t = step.noised(y, sigma, Stream::NoiseFake);
-        let teacher = step.frozen("teacher", Weights::Param).guided(x_t, sigma);
-        let fake = step.frozen("fake", Weights::Param).denoise(x_t, sigma);
-        Self { y, sigma, teacher, fake }
+        Self { y, sigma, teacher: teacher.denoise(x_t, sigma), fake: fake.denoise(x_t, sigma) }
     }
 
     /// `D_fake - D_teacher`, detached: samples move against it.
@@ -313,7 +322,7 @@ mod tests {
             plans.flat_map(|plan| plan.arenas).any(|arena| arena.kind == ArenaKind::Store(DataSpec::STORE.into()))
         };
         assert!(["vsd", "dmd", "sid", "swiftbrush", "disback"].into_iter().all(|name| !reads(name)));
-        assert!(["dmd2", "sida", "f-distill"].into_iter().all(reads));
+        assert!(["dmd2", "sida", "f-distill", "sid-few"].into_iter().all(reads));
     }
 
     #[test]

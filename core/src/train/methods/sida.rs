@@ -2,6 +2,7 @@
 //! which the fake denoiser is the discriminator, too, without one parameter more.
 
 use super::super::recipe::{Method, Need, Subject, Update};
+use super::super::step::{Net, Step};
 use super::score::{self, Denoised, generator_rates, record_size};
 use super::{Mode, few, judge, sid};
 use crate::graph::Var;
@@ -32,14 +33,16 @@ pub const METHOD: Method = Method {
 
 const FAKE: Update = Update {
     about: "the fake denoiser learns to remove noise from samples, and half way through it to tell them from data",
-    build: |step| {
-        let net = step.net("fake");
-        let (denoising, seen) = judge::seen(step, &net);
-        let told = judge::told(step, seen.map(logits));
-        step.descend(&net, denoising + told * judge::IN_FAKE);
-    },
+    build: |step| learn(step, &step.net("fake")),
     ..score::FAKE
 };
+
+/// The fake denoiser learns both.
+pub fn learn<'g>(step: &Step<'g>, fake: &Net<'g>) {
+    let (denoising, seen) = judge::seen(step, fake);
+    let told = judge::told(step, seen.map(logits));
+    step.descend(fake, denoising + told * judge::IN_FAKE);
+}
 
 /// Features as logits: their mean over channels, one logit per place, `[B, places]`.
 fn logits(features: Var<'_>) -> Var<'_> {
@@ -53,14 +56,18 @@ const GENERATOR: Update = Update {
     about: "samples move to where both denoisers agree, and to where they are taken for data",
     subject: Subject::Fake,
     rates: generator_rates,
-    build: |step| {
-        let net = step.net("generator");
-        let denoised = Denoised::of(step, few::samples(step, &net));
-        record_size(step, &denoised);
-        let price = judge::price(step, logits(judge::of_samples(step, denoised.y)).clamp(-10.0, 10.0));
-        step.descend(&net, loss(&denoised, step.knob("alpha"), price));
-    },
+    build: |step| follow(step, &score::asked(step)),
 };
+
+/// The generator follows teacher and fake denoiser as they are asked.
+pub fn follow<'g>(step: &Step<'g>, asked: &[Net<'g>; 2]) {
+    let net = step.net("generator");
+    let denoised = Denoised::by(step, few::samples(step, &net), asked);
+    record_size(step, &denoised);
+    let seen = judge::of_samples(step, &asked[1], denoised.y);
+    let price = judge::price(step, logits(seen).clamp(-10.0, 10.0));
+    step.descend(&net, loss(&denoised, step.knob("alpha"), price));
+}
 
 /// The loss of sid and the mean of what samples cost. The published code weighs them 100 to 0.01 and divides both by the
 /// teacher's error; but it takes the mean of the price over the batch first, so that the divisor weighs no noise level
