@@ -204,6 +204,20 @@ impl NetworkConfig {
         denoise(|x, noise| self.bare(params, x, Time { noise, gap }, labels), x, sigma)
     }
 
+    /// `D(x; sigma)` of a network with two times that is told another number, `[N]`, in the place of the second.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn denoiser_told<'g>(
+        &self,
+        params: &Params<'g>,
+        x: Var<'g>,
+        sigma: Var<'g>,
+        number: Var<'g>,
+        labels: Option<Var<'g>>,
+    ) -> Var<'g> {
+        assert!(self.has_two_times(), "a network with one time has no place for another number");
+        denoise(|x, noise| self.bare(params, x, Time { noise, gap: Some(number) }, labels), x, sigma)
+    }
+
     /// `g(z)`: one step from `sigma_init z` to noise level 0, of a standard normal `latent [B, ..]`.
     pub fn generator<'g>(
         &self,

@@ -269,6 +269,9 @@ knobs! {
     /// How often a discriminator is to take data for data: where it does so more often, noise grows.
     #[cfg(not(target_arch = "wasm32"))]
     told_target: f32 = 0.6, live, -1.0 ..= 1.0;
+    /// Of mixtures of data and samples, the only share of data that samples are compared with; 0: all shares.
+    #[cfg(not(target_arch = "wasm32"))]
+    mixture_share: f32 = 0.0, live, 0.0 ..= 1.0;
     /// Weight of the highest noise level's own loss in bootstrapping.
     boundary: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Learning rate of the warm-up.

@@ -541,6 +541,13 @@ impl<'g> Net<'g> {
         self.scope(|| self.network.net.denoiser_towards(&self.params, x, sigma, next, self.labels_of(x)))
     }
 
+    /// `D` of a network with two times that is told, in the place of the second, which `share [N]` of the mixture that it
+    /// denoises is data.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn denoise_mixed(&self, x: Var<'g>, sigma: Var<'g>, share: Var<'g>) -> Var<'g> {
+        self.scope(|| self.network.net.denoiser_told(&self.params, x, sigma, share, self.labels_of(x)))
+    }
+
     /// The velocity `F` of `TrigFlow` (arXiv 2410.11081), in units of the data's deviation sd, of states
     /// `x = cos t x0 + sin t sd eps [B, ..]` with `tan t = sigma / sd`, and `noise = ln(sigma) / 4 [B]`:
     /// `D = cos t x - sin t sd F`. It is what EDM's network says, with the other sign.

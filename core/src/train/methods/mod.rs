@@ -49,6 +49,8 @@ mod shortcut;
 mod sid;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod sida;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod smt;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -119,6 +121,8 @@ pub const METHODS: &[Method] = &[
     diffusion_gan::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     disback::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    smt::METHOD,
 ];
 
 /// The recipe of a method with one network.
