@@ -181,7 +181,19 @@ impl NetworkConfig {
     #[cfg(feature = "gallery")]
     #[must_use]
     pub fn students(self, students: usize) -> Self {
-        Self::Students(StudentsConfig { students, of: Box::new(self) })
+        Self::Students(StudentsConfig {
+            students,
+            #[cfg(not(target_arch = "wasm32"))]
+            levels: Vec::new(),
+            of: Box::new(self),
+        })
+    }
+
+    /// One of this network for the noise levels above the first of `levels`, which fall, and one from each downwards.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn experts(self, levels: Vec<f32>) -> Self {
+        Self::Students(StudentsConfig { students: levels.len() + 1, levels, of: Box::new(self) })
     }
 
     /// `D(x; sigma)` of data `x [B, ..]` and `sigma [N]`, N the batch or 1. Like all of these, it takes one-hot
@@ -287,7 +299,7 @@ impl NetworkConfig {
             Self::Mlp(config) => mlp(params, config, x, time, labels, Waves::GENERATOR, config.dim),
             Self::Unet(config) => unet(params, config, x, time, labels),
             #[cfg(feature = "gallery")]
-            Self::Students(config) => config.chosen(params, labels, &|of| of.bare(params, x, time, labels)),
+            Self::Students(config) => config.chosen(params, time.noise, labels, &|of| of.bare(params, x, time, labels)),
         }
     }
 

@@ -356,7 +356,7 @@ impl<'g> Step<'g> {
         #[cfg(feature = "gallery")]
         assert!(
             labels.is_none()
-                || !matches!(network.net, NetworkConfig::Students(_))
+                || !matches!(&network.net, NetworkConfig::Students(students) if students.by_class())
                 || self.own_labels.borrow().is_some(),
             "`{name}` is several students: divide the batch first"
         );
@@ -517,6 +517,9 @@ impl<'g> Net<'g> {
     #[cfg(feature = "gallery")]
     fn divided(&self, inputs: [Var<'g>; 2], build: &dyn Fn(&NetworkConfig, &[Var<'g>]) -> Var<'g>) -> Option<Var<'g>> {
         let NetworkConfig::Students(students) = &self.network.net else { return None };
+        if !students.by_class() {
+            return None;
+        }
         Some(students.divided(&self.params, &[inputs[0], inputs[1], self.labels?], build))
     }
 

@@ -34,6 +34,8 @@ mod meanflow;
 #[cfg(feature = "gallery")]
 mod msd;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod phased_dmd;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod progressive;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod rcm;
@@ -123,6 +125,8 @@ pub const METHODS: &[Method] = &[
     disback::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     smt::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    phased_dmd::METHOD,
 ];
 
 /// The recipe of a method with one network.

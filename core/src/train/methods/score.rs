@@ -15,7 +15,7 @@ use super::super::step::{Net, Setup, Step, Weights};
 use super::{denoising_loss, lengths, warm_up};
 use crate::graph::Var;
 use crate::model::ModelKind;
-use crate::nets::{Draw, SIGMA_DATA, per_sample};
+use crate::nets::{Draw, NetworkConfig, SIGMA_DATA, per_sample};
 
 /// Settings that all of these methods read.
 pub const KNOBS: [&str; 11] = [
@@ -89,6 +89,31 @@ pub fn recipe(setup: &Setup, fake: Mode, update: Update, story: &[Moment]) -> Re
     }
 }
 
+/// The recipe of methods whose generator is of another form than the teacher, which so is the network that the warm-up
+/// trains; there may be several fakes, each of a form of its own.
+pub fn recipe_apart(
+    setup: &Setup,
+    generator: &NetworkConfig,
+    fakes: &[(&'static str, NetworkConfig)],
+    turn: [Update; 2],
+    story: &[Moment],
+) -> Recipe {
+    let network = |name, net: &NetworkConfig| {
+        let (head, first, mode) = (Head::Denoise, First::Random(0), Mode::Trained);
+        Network { name, net: net.clone(), head, first, mode }
+    };
+    // The teacher last: a copy to itself makes its average its weights.
+    let takers = std::iter::once("generator").chain(fakes.iter().map(|(name, _)| *name)).chain(["teacher"]);
+    let inherit: Vec<Handover> = takers.map(|to| Handover::Copy { from: "teacher", to }).collect();
+    let mut recipe = recipe(setup, Mode::Trained, turn[1], story);
+    let mut last = recipe.phases.pop().expect("the distillation");
+    last.turn[0].1 = turn[0];
+    recipe.phases = warm_up(&setup.config, "teacher", &inherit).into_iter().chain([last]).collect();
+    recipe.networks = vec![network("generator", generator), network("teacher", &setup.network)];
+    recipe.networks.extend(fakes.iter().map(|(name, net)| network(name, net)));
+    Recipe { inherit, ..recipe }
+}
+
 /// Seed of a fake's first weights that are not the generator's.
 const FAKE_SALT: u32 = 0x4641_4B45;
 
@@ -143,10 +168,13 @@ impl<'g> Denoised<'g> {
     /// Noise on samples `y [B, ..]`, and both denoisers.
     pub fn of(step: &Step<'g>, y: Var<'g>) -> Self {
         let (sigma, _) = step.sigma();
-        let x_t = step.noised(y, sigma, Stream::NoiseFake);
+        Self::noised(step, y, step.noised(y, sigma, Stream::NoiseFake), sigma, "fake")
+    }
+
+    /// What the teacher and this fake make of `x_t [B, ..]`, which is `y` with noise.
+    pub fn noised(step: &Step<'g>, y: Var<'g>, x_t: Var<'g>, sigma: Var<'g>, fake: &str) -> Self {
         let teacher = step.frozen("teacher", Weights::Param).guided(x_t, sigma);
-        let fake = step.frozen("fake", Weights::Param).denoise(x_t, sigma);
-        Self { y, sigma, teacher, fake }
+        Self { y, sigma, teacher, fake: step.frozen(fake, Weights::Param).denoise(x_t, sigma) }
     }
 
     /// `D_fake - D_teacher`, detached: samples move against it.
@@ -312,7 +340,7 @@ mod tests {
             let plans = updates.map(|(_, update)| update.plan(&setup, &recipe).unwrap());
             plans.flat_map(|plan| plan.arenas).any(|arena| arena.kind == ArenaKind::Store(DataSpec::STORE.into()))
         };
-        assert!(["vsd", "dmd", "sid", "swiftbrush", "disback"].into_iter().all(|name| !reads(name)));
+        assert!(["vsd", "dmd", "sid", "swiftbrush", "disback", "phased-dmd"].into_iter().all(|name| !reads(name)));
         assert!(["dmd2", "sida", "f-distill"].into_iter().all(reads));
     }
 
