@@ -181,7 +181,19 @@ impl NetworkConfig {
     #[cfg(feature = "gallery")]
     #[must_use]
     pub fn students(self, students: usize) -> Self {
-        Self::Students(StudentsConfig { students, of: Box::new(self) })
+        Self::Students(StudentsConfig {
+            students,
+            #[cfg(not(target_arch = "wasm32"))]
+            levels: Vec::new(),
+            of: Box::new(self),
+        })
+    }
+
+    /// One of this network for the noise levels above the first of `levels`, which fall, and one from each downwards.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn experts(self, levels: Vec<f32>) -> Self {
+        Self::Students(StudentsConfig { students: levels.len() + 1, levels, of: Box::new(self) })
     }
 
     /// `D(x; sigma)` of data `x [B, ..]` and `sigma [N]`, N the batch or 1. Like all of these, it takes one-hot
@@ -202,6 +214,20 @@ impl NetworkConfig {
     ) -> Var<'g> {
         let gap = self.has_two_times().then(|| flow_time(sigma) - flow_time(next));
         denoise(|x, noise| self.bare(params, x, Time { noise, gap }, labels), x, sigma)
+    }
+
+    /// `D(x; sigma)` of a network with two times that is told another number, `[N]`, in the place of the second.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn denoiser_told<'g>(
+        &self,
+        params: &Params<'g>,
+        x: Var<'g>,
+        sigma: Var<'g>,
+        number: Var<'g>,
+        labels: Option<Var<'g>>,
+    ) -> Var<'g> {
+        assert!(self.has_two_times(), "a network with one time has no place for another number");
+        denoise(|x, noise| self.bare(params, x, Time { noise, gap: Some(number) }, labels), x, sigma)
     }
 
     /// `g(z)`: one step from `sigma_init z` to noise level 0, of a standard normal `latent [B, ..]`.
@@ -273,7 +299,7 @@ impl NetworkConfig {
             Self::Mlp(config) => mlp(params, config, x, time, labels, Waves::GENERATOR, config.dim),
             Self::Unet(config) => unet(params, config, x, time, labels),
             #[cfg(feature = "gallery")]
-            Self::Students(config) => config.chosen(params, labels, &|of| of.bare(params, x, time, labels)),
+            Self::Students(config) => config.chosen(params, time.noise, labels, &|of| of.bare(params, x, time, labels)),
         }
     }
 

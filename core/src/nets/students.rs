@@ -1,7 +1,7 @@
 //! Several networks of one form, of which the class of a sample chooses one (multi-student distillation, arXiv
-//! 2410.23274).
+//! 2410.23274), or the noise level (experts, as of Phased DMD, arXiv 2510.27684).
 //!
-//! Student k of n has the classes k, k + n, k + 2n and so on. Its parameters have the names of the form, behind
+//! Student k of n has the classes k, k + n, k + 2n and so on, or the levels down to the k-th that is named, without it. Its parameters have the names of the form, behind
 //! `student{k}.`, and lie one student after the other.
 
 use serde::Serialize;
@@ -11,20 +11,32 @@ use crate::graph::{Graph, Var, concat};
 use crate::json::Fields;
 
 /// Several networks of one form.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StudentsConfig {
     /// How many.
     pub students: usize,
+    /// Falling noise levels, from each of which downwards the next student is asked; none: the class chooses.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<f32>,
     /// What each is: a network with classes.
     pub of: Box<NetworkConfig>,
 }
+
+/// No level is NaN: see [`StudentsConfig::validate`].
+impl Eq for StudentsConfig {}
 
 impl StudentsConfig {
     /// Takes the settings from the entries of a JSON object.
     pub(super) fn take(fields: &mut Fields) -> Result<Self, String> {
         let students = fields.required("students")?;
-        let of = NetworkConfig::take(fields.required("of")?)?;
-        Ok(Self { students, of: Box::new(of) })
+        let of = Box::new(NetworkConfig::take(fields.required("of")?)?);
+        Ok(Self {
+            students,
+            #[cfg(not(target_arch = "wasm32"))]
+            levels: fields.optional("levels")?.unwrap_or_default(),
+            of,
+        })
     }
 
     /// Whether the networks can be built; the error names the first setting that is wrong.
@@ -33,9 +45,27 @@ impl StudentsConfig {
         if matches!(*self.of, NetworkConfig::Students(_)) {
             return ConfigError::unless(false, "students", "of", "a single network".to_owned(), self.students);
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        if !self.levels.is_empty() {
+            let falls = self.levels.windows(2).all(|pair| pair[1] < pair[0]);
+            let fits = falls && self.levels.iter().all(|level| *level > 0.0 && level.is_finite());
+            ConfigError::unless(fits, "students", "levels", "positive and falling".to_owned(), self.levels.len())?;
+            let wanted = format!("one more than there are levels, {}", self.levels.len() + 1);
+            let fits = self.students == self.levels.len() + 1;
+            ConfigError::unless(fits, "students", "students", wanted, self.students)?;
+            return self.of.validate();
+        }
         let wanted = format!("from 2 to the number of classes, {classes}");
         ConfigError::unless((2..=classes).contains(&self.students), "students", "students", wanted, self.students)?;
         self.of.validate()
+    }
+
+    /// Whether the class of a sample chooses, not the noise level.
+    pub fn by_class(&self) -> bool {
+        #[cfg(not(target_arch = "wasm32"))]
+        return self.levels.is_empty();
+        #[cfg(target_arch = "wasm32")]
+        true
     }
 
     /// Classes of student `k`.
@@ -65,20 +95,48 @@ impl StudentsConfig {
     }
 
     /// Every student for all rows, and of each row what the student of its class says; the mean of all where no class is
-    /// said. It costs as many evaluations as there are students.
+    /// said. It costs as many evaluations as there are students. Of students of noise levels, `noise [N]` being
+    /// `ln(sigma) / 4`, what that of the level says: one evaluation if it is a constant.
     pub(super) fn chosen<'g>(
         &self,
         params: &Params<'g>,
+        noise: Var<'g>,
         labels: Option<Var<'g>>,
         build: &dyn Fn(&NetworkConfig) -> Var<'g>,
     ) -> Var<'g> {
         let all = self.each(params, &|_| build(&self.of));
+        #[cfg(not(target_arch = "wasm32"))]
+        if !self.by_class() {
+            return self.at_level(noise, &all);
+        }
         let routes = labels.map(|labels| labels.matmul(self.owners(params.graph())));
         let share = |(k, out): (usize, Var<'g>)| match routes {
             None => out * (1.0 / self.students as f32),
             Some(routes) => out * per_sample(routes.slice(1, k..k + 1).reshape(&[routes.shape()[0]]), out.rank()),
         };
         all.into_iter().enumerate().map(share).reduce(|sum, part| sum + part).expect("there are at least two")
+    }
+
+    /// Of what each student says, that of the noise level.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn at_level<'g>(&self, noise: Var<'g>, all: &[Var<'g>]) -> Var<'g> {
+        /// A level that was rounded on its way here is still the level.
+        const ROUNDING: f32 = 1e-4;
+        let last = self.levels.len();
+        // 1 from level k - 1 downwards: all of them, and below the last none.
+        let below = |k: usize| noise.less(noise.graph().constant(self.levels[k].ln() * 0.25 + ROUNDING));
+        let one = noise.graph().full(1.0, &noise.shape());
+        let share = |k: usize| {
+            if k == 0 {
+                one - below(0)
+            } else if k < last {
+                below(k - 1) - below(k)
+            } else {
+                below(k - 1)
+            }
+        };
+        let parts = all.iter().enumerate().map(|(k, out)| *out * per_sample(share(k), out.rank()));
+        parts.reduce(|sum, part| sum + part).expect("there are at least two")
     }
 
     /// Which student each class belongs to, one-hot `[K, students]`.
@@ -124,7 +182,7 @@ mod tests {
 
     fn config() -> StudentsConfig {
         let of = MlpConfig { dim: 2, width: 8, depth: 1, label_dim: CLASSES, two_times: false };
-        StudentsConfig { students: 2, of: Box::new(NetworkConfig::Mlp(of)) }
+        StudentsConfig { students: 2, levels: Vec::new(), of: Box::new(NetworkConfig::Mlp(of)) }
     }
 
     /// Weights of both students, no two alike, and those of each.
@@ -153,6 +211,31 @@ mod tests {
             assert_close(&out[0][row.clone()], &out[1 + class % 2][row], 1e-12);
         }
         assert!((out[1][0] - out[2][0]).abs() > 1e-3, "students that are alike prove nothing");
+    }
+
+    #[test]
+    fn each_noise_level_is_asked_of_its_student_and_a_constant_one_of_no_other() {
+        let of = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 1, label_dim: 0, two_times: false });
+        let (network, graph) = (of.clone().experts(vec![0.5]), Graph::new());
+        network.validate().unwrap();
+        assert_eq!(network, NetworkConfig::from_json(&serde_json::to_string(&network).unwrap()).unwrap());
+        assert!(of.clone().experts(vec![0.5, 0.5]).validate().is_err());
+        let x = graph.input("x", 0, &[3, 2]);
+        let sigma = graph.input("sigma", 0, &[3]);
+        let asked = |net: &NetworkConfig, store, sigma| net.denoiser(&Params::new(&graph, store), x, sigma, None);
+        let apart = [asked(&network, "all", sigma), asked(&of, "first", sigma), asked(&of, "second", sigma)];
+        let [all, first, second] = weights(&network.generator_layout(), &of.generator_layout());
+        let points: Vec<f64> = (0..6).map(|i| (f64::from(i) * 1.3).cos()).collect();
+        let stores =
+            feed(&[("all", &all), ("first", &first), ("second", &second), ("x", &points), ("sigma", &[0.6, 0.5, 0.1])]);
+        let out = evaluate(&graph, &stores, &apart);
+        assert_close(&out[0], &[&out[1][..2], &out[2][2..]].concat(), 1e-12);
+        assert!((out[1][2] - out[2][2]).abs() > 1e-3, "students that are alike prove nothing");
+        for (level, of_one) in [(2.0, "first"), (0.5, "second")] {
+            let sigma = graph.full(level, &[1]);
+            let out = evaluate(&graph, &stores, &[asked(&network, "all", sigma), asked(&of, of_one, sigma)]);
+            assert_eq!(out[0], out[1]);
+        }
     }
 
     #[test]

@@ -273,6 +273,15 @@ knobs! {
     /// How often a discriminator is to take data for data: where it does so more often, noise grows.
     #[cfg(not(target_arch = "wasm32"))]
     told_target: f32 = 0.6, live, -1.0 ..= 1.0;
+    /// Of mixtures of data and samples, the only share of data that samples are compared with; 0: all shares.
+    #[cfg(not(target_arch = "wasm32"))]
+    mixture_share: f32 = 0.0, live, 0.0 ..= 1.0;
+    /// Noise level down to which the first of two phases goes, and at which the second begins.
+    #[cfg(not(target_arch = "wasm32"))]
+    phase_sigma: f32 = 2.5, fixed, 0.001 ..= 1000.0;
+    /// 1: where samples still have noise, the fake denoiser learns the target that is right for them; 0: the samples as they are.
+    #[cfg(not(target_arch = "wasm32"))]
+    subinterval: u32 = 1, fixed, 0 ..= 1;
     /// Weight of the highest noise level's own loss in bootstrapping.
     boundary: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Learning rate of the warm-up.
@@ -502,6 +511,14 @@ impl Config {
         }
         if self.accumulate > 1 {
             super::slots::deal(self, &[1])?;
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.method.get().reads("phase_sigma") {
+            let below = self.sigma_init.min(self.sigma_max);
+            if self.phase_sigma >= below {
+                let problem = format!("must be below sigma_init and sigma_max, {below}");
+                return refuse("phase_sigma", self.phase_sigma.to_string(), &problem);
+            }
         }
         if self.method.get().reads("students") && !self.batch.is_multiple_of(self.students) {
             let problem = format!("must divide the batch, {}", self.batch);

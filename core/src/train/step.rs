@@ -362,7 +362,7 @@ impl<'g> Step<'g> {
         #[cfg(feature = "gallery")]
         assert!(
             labels.is_none()
-                || !matches!(network.net, NetworkConfig::Students(_))
+                || !matches!(&network.net, NetworkConfig::Students(students) if students.by_class())
                 || self.own_labels.borrow().is_some(),
             "`{name}` is several students: divide the batch first"
         );
@@ -551,6 +551,9 @@ impl<'g> Net<'g> {
     #[cfg(feature = "gallery")]
     fn divided(&self, inputs: [Var<'g>; 2], build: &dyn Fn(&NetworkConfig, &[Var<'g>]) -> Var<'g>) -> Option<Var<'g>> {
         let NetworkConfig::Students(students) = &self.network.net else { return None };
+        if !students.by_class() {
+            return None;
+        }
         Some(students.divided(&self.params, &[inputs[0], inputs[1], self.labels?], build))
     }
 
@@ -573,6 +576,13 @@ impl<'g> Net<'g> {
     /// [`NetworkConfig::denoiser_towards`].
     pub fn denoise_towards(&self, x: Var<'g>, sigma: Var<'g>, next: Var<'g>) -> Var<'g> {
         self.scope(|| self.network.net.denoiser_towards(&self.params, x, sigma, next, self.labels_of(x)))
+    }
+
+    /// `D` of a network with two times that is told, in the place of the second, which `share [N]` of the mixture that it
+    /// denoises is data.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn denoise_mixed(&self, x: Var<'g>, sigma: Var<'g>, share: Var<'g>) -> Var<'g> {
+        self.scope(|| self.network.net.denoiser_told(&self.params, x, sigma, share, self.labels_of(x)))
     }
 
     /// The velocity `F` of `TrigFlow` (arXiv 2410.11081), in units of the data's deviation sd, of states

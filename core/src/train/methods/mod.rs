@@ -34,6 +34,8 @@ mod meanflow;
 #[cfg(feature = "gallery")]
 mod msd;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod phased_dmd;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod progressive;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod rcm;
@@ -51,6 +53,8 @@ mod sid;
 mod sid_few;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod sida;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod smt;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -123,6 +127,10 @@ pub const METHODS: &[Method] = &[
     diffusion_gan::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     disback::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    smt::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    phased_dmd::METHOD,
 ];
 
 /// The recipe of a method with one network.

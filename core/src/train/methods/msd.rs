@@ -4,11 +4,10 @@
 //! The paper's first stage for students of the teacher's size, distribution matching. Its adversarial stage, and the
 //! score matching by which smaller students begin, are left out.
 
-use super::super::recipe::{Count, First, Handover, Head, Method, Mode, Need, Network, Phase, Recipe, Subject, Update};
+use super::super::recipe::{Method, Need, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
+use super::dmd;
 use super::score::{self, Denoised, generator_rates, pull};
-use super::{dmd, warm_up};
-use crate::model::ModelKind;
 use crate::nets::NetworkConfig;
 
 /// Several students.
@@ -26,33 +25,14 @@ pub const METHOD: Method = Method {
 };
 
 fn recipe(setup: &Setup) -> Recipe {
-    let network = |name, net, first| Network { name, net, head: Head::Denoise, first, mode: Mode::Trained };
-    let students = || setup.network.clone().students(setup.config.students);
-    // The teacher last: a copy to itself makes its average its weights.
-    let inherit = ["generator", "fake", "teacher"].map(|to| Handover::Copy { from: "teacher", to }).to_vec();
-    let distillation = Phase {
-        name: "distillation",
-        length: Count::Knob("steps"),
-        turn: vec![(Count::Knob("critic_steps"), FAKE), (Count::Times(1), GENERATOR)],
-        saves: vec![("generator", ModelKind::Generator)],
-        then: Vec::new(),
-    };
+    let students = setup.network.clone().students(setup.config.students);
     let story = score::story(
         "Each student has a denoiser of its own, a copy of the teacher at first, which learns to remove noise from that \
          student's samples.",
         "What the teacher and each sample's own fake denoiser disagree on, divided by the teacher's error, moves the \
          sample.",
     );
-    Recipe {
-        networks: vec![
-            network("generator", students(), First::Random(0)),
-            network("teacher", setup.network.clone(), First::Random(0)),
-            network("fake", students(), First::Random(0)),
-        ],
-        phases: warm_up(&setup.config, "teacher", &inherit).into_iter().chain([distillation]).collect(),
-        inherit,
-        ..score::recipe(setup, Mode::Trained, GENERATOR, &story)
-    }
+    score::recipe_apart(setup, &students.clone(), &[("fake", students)], [FAKE, GENERATOR], &story)
 }
 
 const FAKE: Update = Update {

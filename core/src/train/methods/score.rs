@@ -15,7 +15,7 @@ use super::super::step::{Net, Setup, Step, Weights};
 use super::{denoising_loss, lengths, warm_up};
 use crate::graph::Var;
 use crate::model::ModelKind;
-use crate::nets::{Draw, SIGMA_DATA, per_sample};
+use crate::nets::{Draw, NetworkConfig, SIGMA_DATA, per_sample};
 
 /// Settings that all of these methods read.
 pub const KNOBS: [&str; 11] = [
@@ -89,6 +89,31 @@ pub fn recipe(setup: &Setup, fake: Mode, update: Update, story: &[Moment]) -> Re
     }
 }
 
+/// The recipe of methods whose generator is of another form than the teacher, which so is the network that the warm-up
+/// trains; there may be several fakes, each of a form of its own.
+pub fn recipe_apart(
+    setup: &Setup,
+    generator: &NetworkConfig,
+    fakes: &[(&'static str, NetworkConfig)],
+    turn: [Update; 2],
+    story: &[Moment],
+) -> Recipe {
+    let network = |name, net: &NetworkConfig| {
+        let (head, first, mode) = (Head::Denoise, First::Random(0), Mode::Trained);
+        Network { name, net: net.clone(), head, first, mode }
+    };
+    // The teacher last: a copy to itself makes its average its weights.
+    let takers = std::iter::once("generator").chain(fakes.iter().map(|(name, _)| *name)).chain(["teacher"]);
+    let inherit: Vec<Handover> = takers.map(|to| Handover::Copy { from: "teacher", to }).collect();
+    let mut recipe = recipe(setup, Mode::Trained, turn[1], story);
+    let mut last = recipe.phases.pop().expect("the distillation");
+    last.turn[0].1 = turn[0];
+    recipe.phases = warm_up(&setup.config, "teacher", &inherit).into_iter().chain([last]).collect();
+    recipe.networks = vec![network("generator", generator), network("teacher", &setup.network)];
+    recipe.networks.extend(fakes.iter().map(|(name, net)| network(name, net)));
+    Recipe { inherit, ..recipe }
+}
+
 /// Seed of a fake's first weights that are not the generator's.
 const FAKE_SALT: u32 = 0x4641_4B45;
 
@@ -126,9 +151,9 @@ pub fn generator_rates(config: &Config) -> Rates {
     Rates { lr: config.lr_generator, beta1: config.beta1, beta2: config.beta2, cools: true }
 }
 
-/// Teacher and fake denoiser as they are asked: the first guided by the setting `guidance`.
-pub fn asked<'g>(step: &Step<'g>) -> [Net<'g>; 2] {
-    let [teacher, fake] = ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param));
+/// Teacher and this fake denoiser as they are asked: the first guided by the setting `guidance`.
+pub fn asked<'g>(step: &Step<'g>, fake: &str) -> [Net<'g>; 2] {
+    let [teacher, fake] = ["teacher", fake].map(|name| step.frozen(name, Weights::Param));
     [teacher.guided_by(step.knob("guidance")), fake]
 }
 
@@ -148,13 +173,17 @@ pub struct Denoised<'g> {
 impl<'g> Denoised<'g> {
     /// Noise on samples `y [B, ..]`, and both denoisers.
     pub fn of(step: &Step<'g>, y: Var<'g>) -> Self {
-        Self::by(step, y, &asked(step))
+        Self::by(step, y, &asked(step, "fake"))
     }
 
     /// The same by these two, teacher and fake denoiser.
-    pub fn by(step: &Step<'g>, y: Var<'g>, [teacher, fake]: &[Net<'g>; 2]) -> Self {
+    pub fn by(step: &Step<'g>, y: Var<'g>, nets: &[Net<'g>; 2]) -> Self {
         let (sigma, _) = step.sigma();
-        let x_t = step.noised(y, sigma, Stream::NoiseFake);
+        Self::noised(y, step.noised(y, sigma, Stream::NoiseFake), sigma, nets)
+    }
+
+    /// What both make of `x_t [B, ..]`, which is `y` with noise.
+    pub fn noised(y: Var<'g>, x_t: Var<'g>, sigma: Var<'g>, [teacher, fake]: &[Net<'g>; 2]) -> Self {
         Self { y, sigma, teacher: teacher.denoise(x_t, sigma), fake: fake.denoise(x_t, sigma) }
     }
 
@@ -321,7 +350,7 @@ mod tests {
             let plans = updates.map(|(_, update)| update.plan(&setup, &recipe).unwrap());
             plans.flat_map(|plan| plan.arenas).any(|arena| arena.kind == ArenaKind::Store(DataSpec::STORE.into()))
         };
-        assert!(["vsd", "dmd", "sid", "swiftbrush", "disback"].into_iter().all(|name| !reads(name)));
+        assert!(["vsd", "dmd", "sid", "swiftbrush", "disback", "phased-dmd"].into_iter().all(|name| !reads(name)));
         assert!(["dmd2", "sida", "f-distill", "sid-few"].into_iter().all(reads));
     }
 

@@ -56,7 +56,7 @@ const GENERATOR: Update = Update {
     about: "samples move to where both denoisers agree, and to where they are taken for data",
     subject: Subject::Fake,
     rates: generator_rates,
-    build: |step| follow(step, &score::asked(step)),
+    build: |step| follow(step, &score::asked(step, "fake")),
 };
 
 /// The generator follows teacher and fake denoiser as they are asked.
