@@ -53,6 +53,8 @@ mod sida;
 mod swiftbrush;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod tbcm;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod twinflow;
 #[cfg(feature = "gallery")]
 mod vsd;
 
@@ -109,6 +111,8 @@ pub const METHODS: &[Method] = &[
     boot::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     mdt::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    twinflow::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     dmd2::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
