@@ -140,4 +140,17 @@ pub const CLAIMS: &[Claim] = &[
         ],
         why: "",
     },
+    Claim {
+        method: "twinflow",
+        says: "In one step, twin trajectories come closer to the data than the recursion alone.",
+        paper: "the tutorial's two grids of digits (not measured there)",
+        data: "two-moons",
+        budget: "500GFLOP",
+        arms: &[
+            Arm { steps: &[2], ..Arm::of("twinflow") },
+            Arm { name: "recursion alone", settings: &[("score_weight", "0")], steps: &[2], ..Arm::of("twinflow") },
+        ],
+        checks: &[Check { value: KL, row: "twinflow", times: 1.0, than: "recursion alone" }],
+        why: "",
+    },
 ];

@@ -59,6 +59,8 @@ mod smt;
 mod swiftbrush;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod tbcm;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod twinflow;
 #[cfg(feature = "gallery")]
 mod vsd;
 
@@ -115,6 +117,8 @@ pub const METHODS: &[Method] = &[
     boot::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     mdt::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    twinflow::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     dmd2::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]

@@ -76,7 +76,12 @@ fn shortcut<'g>(step: &Step<'g>) {
 
 /// The mean velocity of a step of `gap`, by two steps of half of it: `(u(y, t) + u(y - gap / 2 u(y, t), t - gap / 2)) / 2`
 /// (equation 3).
-fn two_of_half<'g>(u: impl Fn(Var<'g>, Var<'g>, Var<'g>) -> Var<'g>, y: Var<'g>, t: Var<'g>, gap: Var<'g>) -> Var<'g> {
+pub(super) fn two_of_half<'g>(
+    u: impl Fn(Var<'g>, Var<'g>, Var<'g>) -> Var<'g>,
+    y: Var<'g>,
+    t: Var<'g>,
+    gap: Var<'g>,
+) -> Var<'g> {
     let half = gap * 0.5;
     let first = u(y, t, half);
     let second = u(y - per_sample(half, y.rank()) * first, t - half, half);
