@@ -100,6 +100,7 @@ impl StudentsConfig {
     pub(super) fn chosen<'g>(
         &self,
         params: &Params<'g>,
+        #[cfg_attr(target_arch = "wasm32", allow(unused_variables, reason = "the page's students are of classes"))]
         noise: Var<'g>,
         labels: Option<Var<'g>>,
         build: &dyn Fn(&NetworkConfig) -> Var<'g>,
