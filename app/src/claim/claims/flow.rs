@@ -152,6 +152,7 @@ pub const CLAIMS: &[Claim] = &[
             Arm { name: "recursion alone", settings: &[("score_weight", "0")], steps: &[2], ..Arm::of("twinflow") },
         ],
         checks: &[Check { value: KL, row: "twinflow", times: 1.0, than: "recursion alone" }],
-        why: "",
+        why: "Both draw badly in one step at this size, the moons run into each other, and with weight 1 the twin does not change \
+              that. The reason has not been found.",
     },
 ];
