@@ -30,14 +30,16 @@ fn a_preset_trains_from_one_click_and_the_knobs_act_meanwhile() {
 
     click(&mut gui, "Slow motion");
     let before = state(&gui).run.view.as_ref().expect("a view").counters.clone();
-    // At least one: slow motion makes some, too, and a busy machine shows them late.
+    // Slow motion makes steps of its own accord, too: as late as it can be told.
+    gui.get_by_role_and_label(egui::Role::Slider, "Seconds per moment").set_value_accesskit(6.0);
+    gui.run_steps(2);
     click(&mut gui, "Ratio step");
     until(&mut gui, "one ratio update more", |w| {
-        w.run.view.as_ref().is_some_and(|v| v.counters.of("ratio") > before.of("ratio"))
+        w.run.view.as_ref().is_some_and(|v| v.counters.of("ratio") == before.of("ratio") + 1)
     });
     click(&mut gui, "Generator step");
     until(&mut gui, "one generator update more", |w| {
-        w.run.view.as_ref().is_some_and(|v| v.counters.of("generator") > before.of("generator"))
+        w.run.view.as_ref().is_some_and(|v| v.counters.of("generator") == before.of("generator") + 1)
     });
 
     gui.get_by_label("Play").click();
