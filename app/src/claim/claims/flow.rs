@@ -1,9 +1,6 @@
 //! The flow and consistency family.
 
-use super::{Arm, Check, Claim, TEACHER};
-
-/// Distance to the data.
-const KL: &str = "kl_grid_20k";
+use super::{Arm, Check, Claim, KL, TEACHER};
 
 pub const CLAIMS: &[Claim] = &[
     Claim {

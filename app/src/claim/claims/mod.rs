@@ -77,6 +77,12 @@ pub struct Check {
     pub than: &'static str,
 }
 
+/// Distance to the data.
+const KL: &str = "kl_grid_20k";
+
+/// A teacher that has not learned for long.
+const WEAK: (&str, &str) = ("warmup_steps", "200");
+
 /// How far samples are from the end of the teacher's path from the same latent: the root of the mean square.
 pub const TEACHER: &str = "teacher_rms";
 

@@ -1,12 +1,6 @@
 //! The score family.
 
-use super::{Arm, Check, Claim};
-
-/// Distance to the data.
-const KL: &str = "kl_grid_20k";
-
-/// A teacher that has not learned for long.
-const WEAK: (&str, &str) = ("warmup_steps", "200");
+use super::{Arm, Check, Claim, KL, WEAK};
 
 /// Share of samples that show the class that was asked for; more is better.
 const SHOWN: &str = "class_accuracy_20k";
@@ -125,8 +119,7 @@ pub const CLAIMS: &[Claim] = &[
         budget: "300GFLOP",
         arms: &[Arm::of("disback"), Arm::of("vsd")],
         checks: &[Check { value: KL, row: "disback", times: 1.0, than: "vsd" }],
-        why: "The means hardly differ, and it is ahead with two of three seeds. At this size vsd is there so soon that little can \
-              be saved.",
+        why: "The means hardly differ, and it is ahead with two of three seeds. The reason has not been found.",
     },
     Claim {
         method: "smt",
