@@ -111,6 +111,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 results.save(&args.out)?;
                 return Err(anyhow::anyhow!("interrupted; the same command with --resume goes on"));
             };
+            let line = outcome.line(&results.metrics);
+            bar.suspend(|| note(quiet, format_args!("{} of {}: {line}", number + 1, jobs.len())));
             results.runs.push(outcome);
             results.save(&args.out)?;
         }

@@ -36,6 +36,24 @@ pub struct Outcome {
     pub secs: f64,
 }
 
+impl Outcome {
+    /// What came of the run, on one line.
+    pub fn line(&self, metrics: &[String]) -> String {
+        let Self { method, seed, secs, .. } = self;
+        let came = match (&self.problem, self.points.last()) {
+            (Some(problem), _) => problem.clone(),
+            (None, Some(end)) => metrics
+                .iter()
+                .zip(&end.values)
+                .map(|(name, value)| format!("{name} {value:.3}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            (None, None) => "nothing was measured".to_owned(),
+        };
+        format!("{method} with seed {seed}: {came}, {secs:.0} s")
+    }
+}
+
 /// All runs of a comparison.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Results {

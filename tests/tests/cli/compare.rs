@@ -42,7 +42,9 @@ fn a_comparison_that_is_interrupted_goes_on_to_the_same_numbers() {
     assert!(ended.code == Some(1) && ended.stderr.contains("--resume goes on"), "{}", ended.stderr);
     let first = results(&folder, "parts");
     assert_eq!(first["runs"].as_array().unwrap().len(), 1, "the second run was finished: nothing was interrupted");
-    let table = run(&folder, &format!("{TWO} --out parts --resume")).ok();
+    let on = run(&folder, &format!("{} --out parts --resume", TWO.replace(" -q", "")));
+    assert!(on.stderr.contains("2 of 2: dmd with seed 1: kl_grid_20k "), "{}", on.stderr);
+    let table = on.ok();
     assert!(table.contains("| vsd | 1 |") && table.contains("| dmd | 1 |"), "{table}");
     let [whole, parts] = ["whole", "parts"].map(|out| results(&folder, out));
     for (whole, parts) in whole["runs"].as_array().unwrap().iter().zip(parts["runs"].as_array().unwrap()) {
