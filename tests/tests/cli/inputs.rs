@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use onestep_core::data::{Density, write_npy_f32, write_npy_u8};
+use onestep_core::data::{Density, Picture, write_npy_f32, write_npy_u8};
 use onestep_core::model::ModelFile;
 use onestep_tests::values;
 use serde_json::Value;
 
-use crate::{folder, mlp, names, run, unet, write_models};
+use crate::{folder, mlp, names, read_npy, run, unet, write_models};
 
 fn report(text: &str) -> Vec<String> {
     let report: Value = serde_json::from_str(text).unwrap();
@@ -140,4 +140,76 @@ fn a_run_is_exported_by_its_newest_generator() {
     std::fs::create_dir(at("empty")).unwrap();
     run(&folder, "export -q --model empty --out b.safetensors").fails(2, &["empty", "no generator"]);
     assert!(!Path::new(&at("b.safetensors")).exists());
+}
+
+#[test]
+fn bad_data_are_refused_by_name() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("cut.idx"), [0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28, 1, 2, 3]).unwrap();
+    std::fs::write(at("text.npy"), "not an array").unwrap();
+    std::fs::create_dir(at("mixed")).unwrap();
+    for (name, side) in [("a.png", 8), ("b.png", 9)] {
+        let picture = Picture { pixels: vec![7; side * side], width: side, height: side, channels: 1 };
+        picture.save_png(at("mixed").join(name)).unwrap();
+    }
+    std::fs::create_dir(at("empty")).unwrap();
+    for (data, words) in [
+        ("cut.idx", &["cut.idx", "7072"][..]),
+        ("text.npy", &["text.npy"]),
+        ("mixed", &["b.png", "8x8", "9x9", "--resize"]),
+        ("empty", &["empty"]),
+    ] {
+        run(&folder, &format!("train -q --device cpu --data {data}")).fails(2, words);
+    }
+    assert!(!at("runs").exists(), "no run folder for a run that never began");
+}
+
+/// Such images ended every command with a panic, and left the folder of a run behind.
+#[test]
+fn images_that_are_no_squares_are_trained_or_refused_in_one_line() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    for (name, width) in [("wide.npy", 12), ("odd.npy", 10)] {
+        let bytes: Vec<u8> = values(1, 20 * 8 * width).iter().map(|x| (x * 127.0 + 128.0) as u8).collect();
+        write_npy_u8(at(name), &[20, 8, width, 1], &bytes).unwrap();
+    }
+    let before = names(folder.path());
+    for line in ["plan", "bench --device cpu", "train --device cpu", "train --dry-run"] {
+        run(&folder, &format!("{line} -q --data odd.npy")).fails(2, &["width", "got 10", "--resize 8"]);
+    }
+    assert_eq!(names(folder.path()), before, "nothing is left behind");
+
+    let small = "-q --data wide.npy --width 8 --batch 4 --attention 2 --warmup-steps 1 --steps 1";
+    for line in ["plan", "bench --repeat 1 --device cpu", "train --dry-run", "train --device cpu"] {
+        run(&folder, &format!("{line} {small}")).ok();
+    }
+    run(&folder, "train --resume latest --device cpu -q --steps 2").ok();
+    let model = format!("--model runs/{}", names(&at("runs"))[0]);
+    run(&folder, &format!("sample --device cpu -q {model} --seeds 0-2 --out some.npy --grid grid.png")).ok();
+    assert_eq!(read_npy(at("some.npy")).1, "3, 8, 12, 1");
+    run(&folder, &format!("eval --device cpu -q {model} --data wide.npy --num 4 --metrics copies")).ok();
+    let snapshot = at("runs").join(&names(&at("runs"))[0]).join("snapshots/generator-000003.safetensors");
+    run(&folder, &format!("export -q --format onnx --model {} --out wide.onnx", snapshot.display())).ok();
+}
+
+/// The first step failed, behind the folder of a run that had not begun.
+#[test]
+fn a_batch_that_does_not_fit_leaves_no_folder() {
+    let folder = folder();
+    write_npy_u8(folder.path().join("a.npy"), &[2, 8, 8, 1], &[9; 128]).unwrap();
+    // 687 GB.
+    let line = "train -q --device cpu --data a.npy --resize 512 --batch 65536 --width 4";
+    run(&folder, line).fails(2, &["warmup step", "lower --batch"]);
+    assert_eq!(names(folder.path()), ["a.npy"]);
+}
+
+#[test]
+fn data_without_labels_have_no_classes() {
+    let folder = folder();
+    write_npy_u8(folder.path().join("a.npy"), &[4, 8, 8, 1], &[9; 256]).unwrap();
+    for line in ["train -q --device cpu --data a.npy --classes", "plan --data a.npy --classes 1"] {
+        run(&folder, line).fails(2, &["classes = 1", "no labels", "one folder per class"]);
+    }
+    assert_eq!(names(folder.path()), ["a.npy"]);
 }

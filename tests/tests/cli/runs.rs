@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use onestep_core::data::{Density, write_npy_f32};
 
-use crate::{Run, command, folder, names, onestep, run};
+use crate::{Run, command, folder, names, onestep, read_npy, run};
 
 const SMALL: &str = "--device cpu -q --width 16 --batch 64 --snap 10 --tick 5";
 
@@ -242,4 +242,83 @@ fn the_environment_changes_a_run_that_goes_on_and_is_written_down() {
     resumed("ONESTEP_STEPS", "90", &["--steps", "46"]).ok();
     assert!(path.join("snapshots/generator-000046.safetensors").is_file(), "a flag comes last");
     resumed("ONESTEP_BATCH", "32", &[]).fails(2, &["ONESTEP_BATCH = 32", "this run has 64"]);
+}
+
+#[test]
+fn points_are_trained_drawn_measured_and_resumed() {
+    let folder = folder();
+    let tiny = "train --preset gaussians --device cpu --width 16 --blocks 1 --batch 64 --tick 10 -q --steps 30";
+    let out = run(&folder, tiny).ok();
+    assert!(out.contains("generator-000030.safetensors"), "{out}");
+    let runs = folder.path().join("runs");
+    let run_folder = runs.join(&names(&runs)[0]);
+    for file in ["config.json", "latest.json", "stats.jsonl", "samples/reals.png", "checkpoints/state-000030"] {
+        assert!(run_folder.join(file).exists(), "{file}");
+    }
+    let resume = |rest: &str| run(&folder, &format!("train --resume latest --device cpu -q {rest}"));
+    resume("--batch 32").fails(2, &["keeps its settings"]);
+    resume("--alpha 1").fails(2, &["alpha = 1", "no setting of diffratio"]);
+    assert!(resume("--steps 40").ok().contains("generator-000040.safetensors"));
+
+    let model = run_folder.display();
+    run(&folder, &format!("sample --device cpu -q --model {model} --seeds 0-9 --out points.npy --grid points.png"))
+        .ok();
+    let (kind, shape, bytes) = read_npy(folder.path().join("points.npy"));
+    assert_eq!((kind.as_str(), shape.as_str(), bytes.len()), ("<f4", "10, 2", 80));
+    let out = run(&folder, &format!("eval --device cpu -q --model {model} --num 2000 --json")).ok();
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let metrics = report["metrics"].as_array().unwrap();
+    assert!(metrics.iter().any(|metric| metric["name"] == "kl_grid_2k"), "{report}");
+    assert!(report["reference"].as_str().unwrap().contains("2000 fresh points of gaussians8"), "{report}");
+    run(&folder, &format!("eval --device cpu --model {model} --metrics fid")).fails(2, &["fid_lenet"]);
+    run(&folder, &format!("eval --device cpu --model {model} --metrics recall")).fails(2, &["kl_grid"]);
+
+    // Any ending of a run keeps what an earlier one wrote.
+    std::fs::write(run_folder.join("checkpoints/state-000040/state.safetensors"), b"damaged").unwrap();
+    resume("--steps 50").fails(2, &["state.safetensors"]);
+    assert!(run_folder.join("checkpoints/state-000030/state.safetensors").is_file());
+}
+
+#[test]
+fn events_are_lines_of_json() {
+    let folder = folder();
+    let line = "train --preset rings --device cpu --width 16 --batch 64 --steps 20 --tick 5 --json --outdir there -q";
+    let out = run(&folder, line).ok();
+    let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("started", "done"), "{out}");
+    assert!(kinds.contains(&"statistics") && kinds.contains(&"saved"), "{out}");
+}
+
+/// Warnings in a file began with codes for colours.
+#[test]
+fn a_warning_in_a_file_has_no_colours() {
+    let folder = folder();
+    let small = "--device cpu -q --keep-last 1";
+    run(&folder, &format!("train --preset gaussians --width 16 --batch 64 --steps 2 {small}")).ok();
+    // Not a checkpoint: it can't be removed as one.
+    let checkpoints = folder.path().join("runs").join(&names(&folder.path().join("runs"))[0]).join("checkpoints");
+    std::fs::write(checkpoints.join("state-000000"), "").unwrap();
+    let Run { stderr, .. } = run(&folder, &format!("train --resume latest --steps 3 {small}"));
+    assert!(stderr.contains("WARN") && !stderr.contains('\u{1b}'), "{stderr:?}");
+}
+
+/// `train | head -3` ended in silence, with nothing saved and exit code 0.
+#[test]
+fn a_run_goes_on_without_its_reader() {
+    let folder = folder();
+    let closed = || std::io::pipe().unwrap().1;
+    for (i, rest) in ["", "--json", "-q"].into_iter().enumerate() {
+        let line = format!("train --preset gaussians --device cpu --width 16 --batch 64 --steps 20 --tick 5 {rest}");
+        let mut child = command(&folder, &line.split_whitespace().collect::<Vec<_>>());
+        let status = child.stdout(closed()).stderr(closed()).status().unwrap();
+        let runs = names(&folder.path().join("runs"));
+        let run_folder = folder.path().join("runs").join(&runs[i]);
+        assert_eq!((status.code(), runs.len()), (Some(0), i + 1));
+        assert!(run_folder.join("snapshots/generator-000020.safetensors").is_file(), "{rest}");
+        assert!(std::fs::read_to_string(run_folder.join("log.txt")).unwrap().contains("\"done\""));
+    }
+    // An error keeps its exit code, too.
+    let mut child = command(&folder, &["train", "--preset", "mnits"]);
+    assert_eq!(child.stderr(closed()).status().unwrap().code(), Some(2));
 }
