@@ -404,11 +404,10 @@ impl Run {
                 self.snapshot = snapshot.or(self.snapshot.take());
                 self.state = State::Ended(end);
             }
-            Event::Phase { phase } => {
+            Event::Phase { phase, step } => {
                 // A run that goes on says first where it is.
                 if self.heard.replace(phase).is_some_and(|before| before != phase) {
-                    let step = self.view.as_ref().map_or(0, |view| view.step);
-                    self.charts.mark(step, format!("{phase} begins"));
+                    self.charts.phase(step, phase);
                 }
             }
             Event::Changed { step, elapsed_secs, knob, before, after } => {

@@ -60,7 +60,7 @@ impl Reporter {
                     self.line(&format!("resumed at step {resumed_at}"));
                 }
             }
-            Event::Phase { phase } => self.line(&format!("phase: {phase}")),
+            Event::Phase { phase, .. } => self.line(&format!("phase: {phase}")),
             Event::Progress { phase, step, steps, elapsed_secs, rate, .. } => {
                 self.last = Some((*phase, *step, *steps, *elapsed_secs, *rate));
                 if let Some(bar) = &self.bar {

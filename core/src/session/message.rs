@@ -70,6 +70,8 @@ pub enum Event {
     Phase {
         /// Which.
         phase: &'static str,
+        /// Turns done before, of all phases.
+        step: u64,
     },
     /// How far it is; at most a few times a second.
     Progress {

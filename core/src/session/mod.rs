@@ -297,7 +297,7 @@ impl Session {
         let phase = self.trainer.phase().name;
         if self.announced != Some(phase) {
             self.announced = Some(phase);
-            self.tell(Event::Phase { phase });
+            self.tell(Event::Phase { phase, step: self.iterations() });
         }
         self.trainer.turn()?;
         self.end_phase().await?;
@@ -433,7 +433,7 @@ impl Session {
         let phase = trainer.phase().name;
         self.announced = Some(phase);
         self.tell(event);
-        self.tell(Event::Phase { phase });
+        self.tell(Event::Phase { phase, step: self.iterations() });
         for event in std::mem::take(&mut self.untold) {
             self.tell(event);
         }

@@ -1,6 +1,7 @@
 //! Steps at which something was changed, drawn over the curves.
 //!
-//! A run's `log.txt` has an object of JSON per event, and a `changed` event for each new value of a setting.
+//! A run's `log.txt` has an object of JSON per event: `changed` for each new value of a setting, `phase` where a part of the
+//! run begins, and at the start and after each resume `started` and where it is.
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +20,13 @@ pub struct Mark {
     pub text: String,
     /// If it was a setting.
     pub change: Option<Change>,
+}
+
+impl Mark {
+    /// A part of the run begins.
+    pub fn phase(step: u64, name: &str) -> Self {
+        Self { step, text: format!("{name} begins"), change: None }
+    }
 }
 
 /// What a later change of the same setting has to know.
@@ -62,25 +70,34 @@ fn text(knob: &str, before: &str, after: &str) -> String {
     format!("{knob}: {before} to {after}")
 }
 
-/// A line of a run's log, if it is a change.
+/// A line of a run's log that says something of marks.
 #[derive(Deserialize)]
-struct Line {
-    event: String,
-    step: u64,
-    elapsed_secs: f64,
-    knob: String,
-    before: String,
-    after: String,
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Line {
+    Started { resumed_at: u64 },
+    Phase { phase: String, step: u64 },
+    Changed { step: u64, elapsed_secs: f64, knob: String, before: String, after: String },
 }
 
-/// The changes in a run's folder. A log that can't be read has none: marks explain curves, and those are read elsewhere.
+/// The marks in a run's folder. A log that can't be read has none: marks explain curves, and those are read elsewhere.
 pub fn read(run: &Path) -> Vec<Mark> {
     let log = fs::read(run.join("log.txt")).unwrap_or_default();
-    let mut marks = Vec::new();
+    let (mut marks, mut goes_on): (Vec<Mark>, bool) = (Vec::new(), false);
     for line in log.split(|byte| *byte == b'\n') {
-        let Ok(line) = serde_json::from_slice::<Line>(line) else { continue };
-        if line.event == "changed" {
-            change(&mut marks, line.step, line.elapsed_secs, &line.knob, [&line.before, &line.after], false);
+        match serde_json::from_slice(line) {
+            Ok(Line::Started { resumed_at }) => {
+                marks.retain(|mark| mark.step <= resumed_at);
+                goes_on = true;
+            }
+            Ok(Line::Phase { phase, step }) => {
+                if !std::mem::take(&mut goes_on) {
+                    insert(&mut marks, Mark::phase(step, &phase));
+                }
+            }
+            Ok(Line::Changed { step, elapsed_secs, knob, before, after }) => {
+                change(&mut marks, step, elapsed_secs, &knob, [&before, &after], false);
+            }
+            Err(_) => {}
         }
     }
     marks
@@ -125,6 +142,23 @@ mod tests {
         assert_eq!(texts(&marks), ["ema: 0.9 to 0.95", "ema: 0.95 to 0.9"]);
         change(&mut marks, 30, 30.0, "ema", ["0.9", "0.95"], true);
         assert_eq!(texts(&marks), ["ema: 0.9 to 0.95"]);
+    }
+
+    /// Phases that are made again after a resume are one mark, and where a run goes on nothing begins.
+    #[test]
+    fn phases_are_read_from_a_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = [
+            r#"{"event":"started","resumed_at":0}"#,
+            r#"{"event":"phase","phase":"warm-up","step":0}"#,
+            r#"{"event":"phase","phase":"distillation","step":300}"#,
+            r#"{"event":"started","resumed_at":250}"#,
+            r#"{"event":"phase","phase":"warm-up","step":250}"#,
+            r#"{"event":"phase","phase":"distillation","step":300}"#,
+        ];
+        std::fs::write(folder.path().join("log.txt"), lines.join("\n")).unwrap();
+        let marks = read(folder.path());
+        assert_eq!((marks.len(), marks[0].step, &marks[0].text[..]), (1, 300, "distillation begins"));
     }
 
     #[test]

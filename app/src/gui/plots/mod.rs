@@ -141,9 +141,9 @@ impl Charts {
         self.levels = Levels::new(by_level, sigma);
     }
 
-    /// Something happened at this step.
-    pub fn mark(&mut self, step: u64, text: String) {
-        marks::insert(&mut self.marks, Mark { step, text, change: None });
+    /// A phase of the run begins at this step.
+    pub fn phase(&mut self, step: u64, name: &str) {
+        marks::insert(&mut self.marks, Mark::phase(step, name));
     }
 
     /// A setting changed at this step, after so many seconds of the run; `goes_on` with its last change if both are

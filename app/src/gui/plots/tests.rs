@@ -70,8 +70,8 @@ fn run(lines: u64) -> Charts {
         &[0.0, f32::NAN, 0.9, 0.8, 0.7, 0.6, 0.55, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.48],
         [0.02, 80.0],
     );
-    charts.mark(1000, "lr_critic 0.0002".into());
-    charts.mark(500, "batch 128".into());
+    charts.phase(500, "distillation");
+    charts.change(1000, 9.0, "lr_critic", ["0.0001", "0.0002"], false);
     charts
 }
 
@@ -292,7 +292,7 @@ fn hovering_tells_all_curves_and_changes_of_a_step() {
     assert!(!text.contains("warm-up"), "it ended long before: {text}");
     harness.hover_at(rect.left_center() + vec2(rect.width() * 950.0 / 50_000.0, 0.0));
     harness.run_steps(3);
-    harness.get_by_label_contains("step 1000: lr_critic 0.0002");
+    harness.get_by_label_contains("step 1000: lr_critic: 0.0001 to 0.0002");
 }
 
 #[test]
