@@ -3,7 +3,7 @@
 use eframe::egui::Color32;
 use onestep_core::train::{See, Subject};
 
-use super::super::theme::Theme;
+use super::super::theme::{Theme, lerp};
 use super::super::training::Declared;
 
 /// A curve of a chart.
@@ -15,16 +15,19 @@ pub struct Trace {
     pub name: String,
     /// What it is about.
     pub subject: Option<Subject>,
+    /// How many curves before it in its chart are about the same.
+    pub after: usize,
 }
 
 impl Trace {
     fn new(key: &str, name: &str, subject: Option<Subject>) -> Self {
-        Self { key: key.to_owned(), name: name.to_owned(), subject }
+        Self { key: key.to_owned(), name: name.to_owned(), subject, after: 0 }
     }
 
-    /// Its colour; `plain` is that of text.
+    /// Its colour: its subject's, and nearer to that of text, `plain`, with every curve before it of the same subject.
     pub fn color(&self, theme: &Theme, plain: Color32) -> Color32 {
-        self.subject.map_or(plain, |subject| theme.subject(subject))
+        let share = 1.0 - 0.45_f32.powi(self.after as i32);
+        self.subject.map_or(plain, |subject| lerp(theme.subject(subject), plain, share))
     }
 }
 
@@ -67,7 +70,10 @@ pub struct Chart {
 }
 
 impl Chart {
-    fn lines(title: &str, help: &str, log: bool, traces: Vec<Trace>) -> Self {
+    fn lines(title: &str, help: &str, log: bool, mut traces: Vec<Trace>) -> Self {
+        for i in 0..traces.len() {
+            traces[i].after = traces[..i].iter().filter(|trace| trace.subject == traces[i].subject).count();
+        }
         let kind = Kind::Lines { log, traces, instead: Vec::new() };
         Self { title: title.to_owned(), help: help.to_owned(), kind }
     }
@@ -83,8 +89,8 @@ pub fn charts(declared: &Declared) -> Vec<Chart> {
         for name in statistics.iter().map(|statistic| &statistic.name).filter(|name| !own.contains(&name.as_str())) {
             let (group, curve) = name.split_once('/').unwrap_or(("", name));
             let subject = match curve {
-                curve if curve.ends_with("real") => Subject::Real,
-                curve if curve.ends_with("fake") => Subject::Fake,
+                curve if curve.ends_with("_real") => Subject::Real,
+                curve if curve.ends_with("_fake") => Subject::Fake,
                 _ => update.subject,
             };
             let trace = Trace::new(name, &curve.replace('_', " "), Some(subject));
