@@ -5,6 +5,7 @@
 //! [`Display`] is what a person has, eyes and a mouse; [`Desk`] is a folder with files to open and with runs.
 
 mod bench;
+mod methods;
 mod screenshots;
 mod test;
 

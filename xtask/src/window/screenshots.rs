@@ -2,7 +2,7 @@
 //!
 //! A picture is taken when the run's own statistics say that it has come far enough, not after a time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +14,9 @@ use crate::step;
 pub struct Options {
     /// Take only pictures whose name contains this
     filter: Option<String>,
+    /// Take a picture of every method instead, each trained on labelled points
+    #[arg(long)]
+    methods: bool,
 }
 
 /// When a picture is taken.
@@ -45,7 +48,7 @@ const fn shot(name: &'static str, size: [u16; 2], args: &'static [&'static str],
 /// The button "Slow motion".
 const SLOW_MOTION: [u16; 2] = [339, 12];
 
-const LARGE: [u16; 2] = [1280, 800];
+pub(super) const LARGE: [u16; 2] = [1280, 800];
 const SMALL: [u16; 2] = [1024, 640];
 
 const SHOTS: &[Shot] = &[
@@ -81,8 +84,11 @@ pub fn run(options: &Options) -> Result<bool> {
     if !prepare()? {
         return Ok(false);
     }
-    let folder = step::target_dir().join("screenshots");
-    std::fs::create_dir_all(&folder)?;
+    if options.methods {
+        super::methods::run(options.filter.as_deref().unwrap_or_default())?;
+        return Ok(true);
+    }
+    let folder = folder()?;
     let wanted = |shot: &&Shot| options.filter.as_deref().is_none_or(|filter| shot.name.contains(filter));
     let shots: Vec<&Shot> = SHOTS.iter().filter(wanted).collect();
     if shots.is_empty() {
@@ -94,6 +100,13 @@ pub fn run(options: &Options) -> Result<bool> {
         println!("{}", path.display());
     }
     Ok(true)
+}
+
+/// Where pictures go.
+pub(super) fn folder() -> Result<PathBuf> {
+    let folder = step::target_dir().join("screenshots");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 fn take(shot: &Shot, path: &Path) -> Result<()> {
