@@ -235,13 +235,16 @@ fn shorter(setup: &Setup) -> Setup {
     setup
 }
 
-/// What a warm-up's weights may depend on, as sixteen characters: the network, and every setting that all methods have,
-/// but for those that follow after it or only say what is written.
+/// What a warm-up's weights may depend on, as sixteen characters: the network, the update, and every setting that all
+/// methods have, but for those that follow after it or only say what is written.
 fn fingerprint(setup: &Setup) -> String {
     const NOT: [&str; 7] = ["method", "steps", "duration", "minutes", "tick", "snap", "keep_last"];
     let read = COMMON.iter().filter(|knob| !NOT.contains(knob)).chain(&["warmup_steps", "lr_warmup"]);
-    let mut hash = DefaultHasher::new();
-    hash.write(format!("{:?}", setup.recipe().begins_with().net).as_bytes());
+    let (recipe, mut hash) = (setup.recipe(), DefaultHasher::new());
+    hash.write(format!("{:?}", recipe.begins_with().net).as_bytes());
+    for (_, update) in recipe.phases.iter().take(1).flat_map(|phase| &phase.turn) {
+        hash.write(update.name.as_bytes());
+    }
     for knob in read {
         hash.write(format!("{knob} {}\n", setup.config.text_of(knob)).as_bytes());
     }

@@ -296,6 +296,12 @@ impl<'g> Step<'g> {
         noise(self.graph, Stream::SigmaNormal, self.slots, &[])
     }
 
+    /// As [`Step::levels`], independent of these.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn other_levels(&self) -> Var<'g> {
+        noise(self.graph, Stream::Level, self.slots, &[])
+    }
+
     /// Uniform numbers in 0 to 1 `[B]`.
     pub fn uniform(&self, stream: Stream) -> Var<'g> {
         uniform(self.graph, stream, self.slots)
@@ -510,6 +516,17 @@ impl<'g> Net<'g> {
     #[must_use]
     pub fn untold(self) -> Self {
         Self { labels: None, ..self }
+    }
+
+    /// The same network, which is told of each sample the class after its own; after the last comes the first.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    #[must_use]
+    pub fn mistold(mut self) -> Self {
+        self.labels = self.labels.map(|labels| {
+            let last = labels.shape()[1] - 1;
+            concat(&[labels.slice(1, last..last + 1), labels.slice(1, 0..last)], 1)
+        });
+        self
     }
 
     /// The same network, which is not told the class of a random part of the samples (the setting `label_dropout`),

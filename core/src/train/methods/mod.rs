@@ -42,6 +42,8 @@ mod rcm;
 #[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod sana_sprint;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod scm;
 #[cfg(feature = "gallery")]
 mod score;
@@ -113,6 +115,8 @@ pub const METHODS: &[Method] = &[
     tbcm::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     rcm::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    sana_sprint::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     boot::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
