@@ -136,15 +136,17 @@ pub const FAKE: Update = Update {
     about: "the fake denoiser learns to remove noise from samples",
     subject: Subject::Critic,
     rates: |c| Rates { lr: c.lr_critic, beta1: c.beta1, beta2: c.beta2, cools: true },
-    build: |step| {
-        let net = step.net("fake");
-        let y = step.frozen("generator", Weights::Param).generate(step.latent());
-        let (sigma, _) = step.sigma();
-        let loss = denoising_loss(step, &net, y, sigma, Stream::NoiseFake);
-        step.record("Loss/fake", loss);
-        step.descend(&net, loss);
-    },
+    build: |step| learn(step, &step.net("fake")),
 };
+
+/// The fake denoiser `net` learns to remove noise from samples.
+pub fn learn<'g>(step: &Step<'g>, net: &Net<'g>) {
+    let y = step.frozen("generator", Weights::Param).generate(step.latent());
+    let (sigma, _) = step.sigma();
+    let loss = denoising_loss(step, net, y, sigma, Stream::NoiseFake);
+    step.record("Loss/fake", loss);
+    step.descend(net, loss);
+}
 
 /// Numbers of the generator's optimizer.
 pub fn generator_rates(config: &Config) -> Rates {

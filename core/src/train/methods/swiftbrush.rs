@@ -1,12 +1,13 @@
 //! `SwiftBrush` (Nguyen and Tran 2023, arXiv 2312.05239): variational score distillation in which the denoiser of the
 //! samples is the teacher itself with low-rank adapters, so that it costs only theirs.
 //!
-//! The paper guides both denoisers by a text with the same weight. Without classes there is nothing to guide by, and the
-//! weight has no effect.
+//! Both denoisers are guided by the class with the same weight, the setting `guidance`. Without classes there is nothing to
+//! guide by, and the weight has no effect.
 
-use super::super::recipe::{Method, Mode, Need, Subject, Update};
-use super::super::step::Step;
+use super::super::recipe::{Method, Mode, Need, Recipe, Subject, Update};
+use super::super::step::{Net, Setup, Step, Weights};
 use super::score::{self, Denoised, generator_rates, pull};
+use crate::graph::Var;
 use crate::nets::{SIGMA_DATA, per_sample};
 
 /// Variational score distillation by adapters.
@@ -17,33 +18,85 @@ pub const METHOD: Method = Method {
     knobs: &score::knobs::<12>(&["rank"]),
     needs: &[Need::Teacher],
     settings: |c| score::settings(c, 2e-3),
-    recipe: |setup| {
-        let story = score::story(
-            "Low-rank adapters on the frozen teacher, without effect at first, learn to remove noise from samples.",
-            "The teacher and the teacher with adapters are asked for the same noised samples. Their difference points to \
-             where data are more likely.",
-        );
-        let adapter = Mode::Adapter { of: "teacher", rank: setup.config.rank };
-        score::recipe(setup, adapter, GENERATOR, &story)
-    },
+    recipe: |setup| recipe(setup, GENERATOR),
 };
+
+/// The recipe with adapters as the fake denoiser and this update of the generator.
+pub fn recipe(setup: &Setup, generator: Update) -> Recipe {
+    let story = score::story(
+        "Low-rank adapters on the frozen teacher, without effect at first, learn to remove noise from samples.",
+        "The teacher and the teacher with adapters are asked for the same noised samples. Their difference points to where \
+         data are more likely.",
+    );
+    let adapter = Mode::Adapter { of: "teacher", rank: setup.config.rank };
+    let mut recipe = score::recipe(setup, adapter, generator, &story);
+    recipe.phases.last_mut().expect("the distillation").turn[0].1 = FAKE;
+    recipe
+}
+
+/// It is to be guided, so that a part of the samples keeps its class from it.
+const FAKE: Update = Update { build: |step| score::learn(step, &step.net("fake").dropping_labels()), ..score::FAKE };
 
 const GENERATOR: Update = Update {
     name: "generator",
     about: "samples move by what the adapters change of the teacher",
     subject: Subject::Fake,
     rates: generator_rates,
-    build: generator,
+    build: |step| generator(step, step.knob("guidance")),
 };
 
 /// Algorithm 1. The difference of both noise predictions has weight `sigma^2` at deviation `sigma` of a process that
 /// keeps the variance; in units of the data that is `sigma sd / (sigma^2 + sd^2)` times the difference of both denoisers.
 /// Noise levels are uniform in the logarithm; the paper's are uniform in time, without two per cent at both ends. The
-/// paper moves the generator first and the adapters after it, on the same sample.
-fn generator(step: &Step<'_>) {
+/// paper moves the generator first and the adapters after it, on the same sample. Both denoisers are guided with `guidance`,
+/// one number or one per sample `[B, 1, ..]`.
+pub fn generator<'g>(step: &Step<'g>, guidance: Var<'g>) {
     let net = step.net("generator");
-    let denoised = Denoised::of(step, net.generate(step.latent()));
+    let denoised = Denoised::by(step, net.generate(step.latent()), &asked(step, guidance));
     let sigma = denoised.sigma;
     let weight = sigma * SIGMA_DATA / (sigma.square() + SIGMA_DATA * SIGMA_DATA);
     pull(step, &net, &denoised, denoised.difference() * per_sample(weight, denoised.y.rank()));
+}
+
+/// Teacher and adapters, guided alike.
+fn asked<'g>(step: &Step<'g>, guidance: Var<'g>) -> [Net<'g>; 2] {
+    ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param).guided_by(guidance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use crate::graph::reference::{Feed, evaluate};
+    use crate::nets::testing::assert_close;
+    use crate::train::DataSpec;
+    use crate::train::tests::{points, with_classes};
+
+    /// With the weight 0 it is as if neither had been told the class, with 1 both were just told it.
+    #[test]
+    fn both_denoisers_are_guided() {
+        let setup = with_classes(points(&METHOD));
+        let (recipe, graph) = (setup.recipe(), Graph::new());
+        let step = Step::trial(&setup, &recipe, &graph);
+        let (x, sigma) = (step.latent(), graph.full(0.7, &[1]));
+        let told = |weight: f32| asked(&step, graph.constant(weight)).map(|net| net.denoise(x, sigma));
+        let plain = || ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param));
+        let ([teacher, fake], mut feed) = (plain(), Feed { seed: 7, step: 3, ..Feed::default() });
+        let wanted = [plain().map(Net::untold), [teacher, fake]].map(|nets| nets.map(|net| net.denoise(x, sigma)));
+        for name in ["teacher", "fake"] {
+            let network = recipe.network(name).unwrap();
+            let first = network.layout().initial(5).into_iter().enumerate();
+            let weights = first.map(|(i, w)| f64::from(w) + 0.05 * (i as f64 * 0.7).sin());
+            feed.stores.insert(format!("{name}.param"), weights.collect());
+        }
+        feed.stores.insert(DataSpec::LABELS.into(), (0..50).map(|i| f64::from(i % 3)).collect());
+        let out = evaluate(&graph, &feed, &[told(0.0), told(1.0), wanted[0], wanted[1]].concat());
+        for i in 0..4 {
+            assert_close(&out[i], &out[i + 4], 1e-5);
+        }
+        for of_one in [[0, 2], [1, 3]] {
+            let change = out[of_one[0]].iter().zip(&out[of_one[1]]).map(|(a, b)| (a - b).abs());
+            assert!(change.fold(0.0, f64::max) > 0.01, "classes change nothing");
+        }
+    }
 }
