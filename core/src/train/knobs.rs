@@ -334,6 +334,9 @@ knobs! {
     label_dropout: f32 = 0.1, live, 0.0 ..= 1.0;
     /// With classes, how far a teacher goes from all of them together (0) to the one that is asked for (1, off) and beyond.
     guidance: f32 = 1.0, live, 0.0 ..= 100.0;
+    /// With classes, the least of the weights of guidance, where they are drawn at random from it up to `guidance`.
+    #[cfg(not(target_arch = "wasm32"))]
+    guidance_least: f32 = 1.0, live, 0.0 ..= 100.0;
     /// With classes, how they come into the difference of two scores: `lsg` guides teacher and fake denoiser alike, `zero-cfg`
     /// keeps them from the fake denoiser, `anti-cfg` leads it away from them.
     #[cfg(not(target_arch = "wasm32"))]
@@ -373,7 +376,7 @@ pub const COMMON: &[&str] = &[
 ];
 
 /// Settings that have no effect without classes.
-pub const OF_CLASSES: &[&str] = &["label_dropout", "guidance", "guidance_rule"];
+pub const OF_CLASSES: &[&str] = &["label_dropout", "guidance", "guidance_least", "guidance_rule"];
 
 /// One of [`METHODS`], by its name.
 #[derive(Clone, Copy)]

@@ -79,6 +79,24 @@ pub const CLAIMS: &[Claim] = &[
         why: "",
     },
     Claim {
+        method: "snoopi",
+        says: "With guidance of random weight, samples come closer to the data than with the mean weight or the largest one.",
+        paper: "PixArt-alpha, HPSv2: 31.08, and stable from one network to the next (read in notes on the paper)",
+        data: "pinwheel",
+        budget: "500GFLOP",
+        arms: &[
+            Arm { settings: &[CLASSES, ("guidance_least", "1.5"), ("guidance", "7.5")], ..Arm::of("snoopi") },
+            Arm { name: "guidance 1.5", settings: &[CLASSES, ("guidance", "1.5")], ..Arm::of("swiftbrush") },
+            Arm { name: "guidance 4.5", settings: &[CLASSES, ("guidance", "4.5")], ..Arm::of("swiftbrush") },
+            Arm { name: "guidance 7.5", settings: &[CLASSES, ("guidance", "7.5")], ..Arm::of("swiftbrush") },
+        ],
+        checks: &[
+            Check { value: KL, row: "snoopi", times: 1.0, than: "guidance 4.5" },
+            Check { value: KL, row: "snoopi", times: 1.0, than: "guidance 7.5" },
+        ],
+        why: "",
+    },
+    Claim {
         method: "f-distill",
         says: "Weighed by the density ratio for JS or forward KL, samples cover what reverse KL leaves out.",
         paper: "ImageNet-64, FID in 1 step: 1.16 (read in the repository of FastGen)",

@@ -57,6 +57,8 @@ mod sid_few;
 mod sida;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod smt;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod snoopi;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -133,6 +135,8 @@ pub const METHODS: &[Method] = &[
     f_distill::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     diffusion_gan::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    snoopi::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     disback::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
