@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
@@ -11,6 +12,8 @@ import { ROOT } from "./native.mjs";
 const VIEWS = ["sample", "plane", "best", "race", "lab"];
 const SAYS = { sample: /pictures from/, plane: /A map/, best: /candidates/, race: /35 evaluations took/, lab: /Ready/ };
 const SIZES = [[1280, 800], [390, 844], [320, 640], [1920, 1080], [768, 1024]];
+/** What was on the screen, to be looked at. */
+const PICTURES = process.env.PICTURES ?? tmpdir();
 /** Most of what a visitor sees may move without being asked to: the sum that browsers report. */
 const CLS = 0.05;
 
@@ -50,6 +53,7 @@ describe("the first screen", () => {
         assert.ok(status[0] - stage < 40 && status[0] >= stage, `${view}: the stage ends at ${stage}, the words begin at ${status[0]}`);
         assert.ok(status[1] <= height, `${view}: the words end at ${status[1]}`);
         assert.ok(button <= height, `${view}: the button ends at ${button}`);
+        await page.screenshot({ path: join(PICTURES, `page-${view}-${width}x${height}.png`) });
       }
       const moved = await page.evaluate(() => moved);
       assert.ok(moved < CLS, `${moved} has moved by itself`);

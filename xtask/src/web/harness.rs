@@ -44,12 +44,13 @@ pub fn onnx_cases() -> Result<Option<PathBuf>> {
     Ok(written.then_some(folder))
 }
 
-/// Node.js in the folder of the scripts, with the names of browser and program.
+/// Node.js in the folder of the scripts, with the names of browser and program, and of the folder for pictures.
 pub fn node(args: &[&str]) -> Command {
     let mut command = Command::new("node");
     let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| CHROMIUM.to_owned());
     command.args(args).current_dir(folder());
     command.env("CHROMIUM", browser).env("ONESTEP", program()).env("ONESTEP_ROOT", step::root());
+    command.env("PICTURES", step::target_dir().join("screenshots"));
     command
 }
 
