@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use onestep_core::data::Picture;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
-use onestep_core::model::ModelMeta;
-use onestep_core::nets::Draw;
-use onestep_core::sampling::Generator;
+use onestep_core::model::{ModelFile, ModelMeta};
+use onestep_core::nets::{Draw, Rule};
+use onestep_core::sampling::{Generator, straightness};
 use onestep_core::train::{Config, Method, Overrides, Preset, TrainingData};
 
 use crate::compare::{Budget, Job, Runs, Yardstick, only_folder, samples, small};
@@ -26,7 +26,7 @@ use crate::exit::bad_input;
 use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::plot::register_font;
-use claims::{Arm, Claim, TEACHER};
+use claims::{Arm, Claim, STRAIGHT, TEACHER};
 use record::{Record, Row, Run};
 
 /// Arguments of `onestep claim`.
@@ -184,10 +184,18 @@ fn config(claim: &Claim, arm: &Arm, preset: &Preset, seed: u32) -> anyhow::Resul
     Ok(config)
 }
 
+/// Samples that were drawn in one way.
+struct Way {
+    name: String,
+    evaluations: usize,
+    samples: Vec<f32>,
+    /// Of the paths, if samples go along them.
+    straightness: Option<f64>,
+}
+
 /// Samples of a run in every way that is asked for, all from the same latents.
 struct Drawn {
-    /// Name, evaluations and samples.
-    rows: Vec<(String, usize, Vec<f32>)>,
+    rows: Vec<Way>,
     /// Where the teacher's paths end, if there is a teacher.
     ends: Option<Vec<f32>>,
     meta: ModelMeta,
@@ -200,7 +208,7 @@ impl Drawn {
         let teacher = teacher_of(&run)?.map(|file| open_model(&file)).transpose()?;
         let latents = yardstick.latents(own.meta.data_shape.iter().product());
         let classes = yardstick.classes();
-        let draw = |model: &onestep_core::model::ModelFile, draw: Draw| {
+        let draw = |model: &ModelFile, draw: Draw| {
             let mut model = model.clone();
             model.meta.draw = Some(draw);
             let mut executor = Executor::Cpu(CpuExecutor::new());
@@ -209,26 +217,33 @@ impl Drawn {
         };
         let sigma = own.meta.sigma_init;
         let as_saved = own.meta.draw();
+        let flow = if arm.flow.is_empty() { None } else { Some(open_model(&last_denoiser(&run)?)?) };
         let ways = std::iter::once(as_saved.clone()).chain(arm.steps.iter().map(|n| as_saved.with_levels(*n)));
-        let of_teacher = arm.teacher.iter().map(|n| Draw::euler(*n, sigma));
-        let ways: Vec<_> = ways.map(|way| (&own, way)).collect();
-        let with_teacher = teacher.iter().flat_map(|teacher| of_teacher.clone().map(move |way| (teacher, way)));
-        let ways = ways.into_iter().chain(with_teacher);
-        let rows = arm.rows().into_iter().zip(ways);
-        let rows: anyhow::Result<Vec<_>> =
-            rows.map(|(name, (model, way))| Ok((name, way.evaluations(), draw(model, way)?))).collect();
+        let mut ways: Vec<_> = ways.map(|way| (&own, way)).collect();
+        for (model, steps) in [(&flow, arm.flow), (&teacher, arm.teacher)] {
+            ways.extend(model.iter().flat_map(|model| steps.iter().map(move |n| (model, Draw::euler(*n, sigma)))));
+        }
+        let row = |(name, (model, way)): (String, (&ModelFile, Draw))| {
+            let straightness = (way.rule == Rule::Euler).then(|| {
+                let mut executor = Executor::Cpu(CpuExecutor::new());
+                pollster::block_on(straightness(&mut executor, model, &latents, &classes))
+            });
+            let (evaluations, straightness) = (way.evaluations(), straightness.transpose()?);
+            Ok(Way { name, evaluations, samples: draw(model, way)?, straightness })
+        };
+        let rows: anyhow::Result<Vec<Way>> = arm.rows().into_iter().zip(ways).map(row).collect();
         let ends = teacher.as_ref().map(|teacher| draw(teacher, Draw::heun(PATH, sigma))).transpose()?;
         Ok(Self { rows: rows?, ends, meta: own.meta })
     }
 
     fn rows(&self, yardstick: &Yardstick) -> anyhow::Result<Vec<Row>> {
-        let row = |(name, evaluations, samples): &(String, usize, Vec<f32>)| {
+        let row = |way: &Way| {
             let mut values: BTreeMap<String, f64> =
-                yardstick.names().into_iter().zip(yardstick.values(samples)?).collect();
-            if let Some(ends) = &self.ends {
-                values.insert(TEACHER.to_owned(), root_mean_square(samples, ends));
-            }
-            Ok(Row { name: name.clone(), evaluations: *evaluations, values })
+                yardstick.names().into_iter().zip(yardstick.values(&way.samples)?).collect();
+            let from_teacher = self.ends.as_ref().map(|ends| root_mean_square(&way.samples, ends));
+            let more = [(TEACHER, from_teacher), (STRAIGHT, way.straightness)];
+            values.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+            Ok(Row { name: way.name.clone(), evaluations: way.evaluations, values })
         };
         self.rows.iter().map(row).collect()
     }
@@ -236,13 +251,20 @@ impl Drawn {
     fn pictures(&self) -> anyhow::Result<Vec<(String, Picture)>> {
         let width: usize = self.meta.data_shape.iter().product();
         let shown = width * if self.meta.data_shape.len() == 3 { 64 } else { 4096 };
-        self.rows.iter().map(|(name, _, drawn)| Ok((name.clone(), small(&drawn[..shown], &self.meta)?))).collect()
+        self.rows.iter().map(|way| Ok((way.name.clone(), small(&way.samples[..shown], &self.meta)?))).collect()
     }
 }
 
 fn root_mean_square(a: &[f32], b: &[f32]) -> f64 {
     let squares: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     (squares / a.len() as f64).sqrt()
+}
+
+/// The file of the last denoiser that a run saved.
+fn last_denoiser(run: &Path) -> anyhow::Result<PathBuf> {
+    let files = std::fs::read_dir(run.join("snapshots"))?.flatten().map(|entry| entry.path());
+    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("denoiser-"));
+    files.filter(named).max().ok_or_else(|| anyhow::anyhow!("{}: holds no denoiser", run.display()))
 }
 
 /// The file of the denoiser that a run began with.

@@ -27,7 +27,8 @@ pub fn page(docs: &Path) -> anyhow::Result<String> {
          [data/claims](data/claims). A claim is held if everything that decides it is so with every seed. Numbers are \
          means over seeds (least to most). The lower each of them, the better: `kl_grid` and `energy_distance` are \
          distances to the data, `teacher_rms` is how far samples are from where the teacher's path ends that begins with \
-         the same noise. Only of `class_accuracy`, the share of samples that show the class that was asked for, more is better.\n\n\
+         the same noise, `straightness` how far the paths of Euler's method are from straight lines (0: one step is exact). \
+         Only of `class_accuracy`, the share of samples that show the class that was asked for, more is better.\n\n\
          | method | claim | in the paper | measured here | held |\n|---|---|---|---|---|\n",
     );
     let mut details = String::new();

@@ -8,12 +8,16 @@
 mod canary;
 mod generator;
 mod plane;
+#[cfg(not(target_arch = "wasm32"))]
+mod straight;
 mod verifier;
 mod walk;
 
 pub use canary::canary;
 pub use generator::Generator;
 pub use plane::{line_latent, plane_latent};
+#[cfg(not(target_arch = "wasm32"))]
+pub use straight::straightness;
 pub use verifier::{BestOf, Kept, Verifier};
 pub use walk::Walk;
 

@@ -46,6 +46,8 @@ pub struct Arm {
     pub settings: &'static [(&'static str, &'static str)],
     /// In how many steps its network draws besides what its file says.
     pub steps: &'static [usize],
+    /// In how many steps of Euler's method the denoiser draws that it saved before its last phase.
+    pub flow: &'static [usize],
     /// In how many steps of Euler's method the denoiser that it began with draws, for comparison.
     pub teacher: &'static [usize],
 }
@@ -53,15 +55,17 @@ pub struct Arm {
 impl Arm {
     /// A method as it is.
     pub const fn of(method: &'static str) -> Self {
-        Self { name: method, method, settings: &[], steps: &[], teacher: &[] }
+        Self { name: method, method, settings: &[], steps: &[], flow: &[], teacher: &[] }
     }
 
-    /// Names of what is measured of it, in order: the run as its file says, in other numbers of steps, and its teacher.
+    /// Names of what is measured of it, in order: the run as its file says, in other numbers of steps, the denoiser before
+    /// its last phase, and its teacher.
     pub fn rows(&self) -> Vec<String> {
         let plural = |n: usize| if n == 1 { "" } else { "s" };
         let steps = self.steps.iter().map(|&n| format!("{} in {n} step{}", self.name, plural(n)));
+        let flow = self.flow.iter().map(|&n| format!("flow of {} in {n} step{}", self.name, plural(n)));
         let teacher = self.teacher.iter().map(|&n| format!("teacher in {n} step{}", plural(n)));
-        std::iter::once(self.name.to_owned()).chain(steps).chain(teacher).collect()
+        std::iter::once(self.name.to_owned()).chain(steps).chain(flow).chain(teacher).collect()
     }
 }
 
@@ -83,8 +87,14 @@ const KL: &str = "kl_grid_20k";
 /// A teacher that has not learned for long.
 const WEAK: (&str, &str) = ("warmup_steps", "200");
 
+/// Networks are told classes.
+const CLASSES: (&str, &str) = ("classes", "1");
+
 /// How far samples are from the end of the teacher's path from the same latent: the root of the mean square.
 pub const TEACHER: &str = "teacher_rms";
+
+/// How far the paths of a denoiser are from straight lines.
+pub const STRAIGHT: &str = "straightness";
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,9 @@
 //! The score family.
 
-use super::{Arm, Check, Claim, KL, WEAK};
+use super::{Arm, CLASSES, Check, Claim, KL, WEAK};
 
 /// Share of samples that show the class that was asked for; more is better.
 const SHOWN: &str = "class_accuracy_20k";
-const CLASSES: (&str, &str) = ("classes", "1");
 const LSG: (&str, &str) = ("guidance_rule", "lsg");
 const ZERO: (&str, &str) = ("guidance_rule", "zero-cfg");
 const ANTI: (&str, &str) = ("guidance_rule", "anti-cfg");
