@@ -96,9 +96,12 @@ impl Costs {
     }
 
     /// Costs of what a phase draws at its end.
-    fn collected(&self, phase: &onestep_core::train::Phase) -> f64 {
+    fn collected(&self, setup: &Setup, phase: &onestep_core::train::Phase) -> f64 {
         let cost = |handover: &Handover| match handover {
-            Handover::Collect { draw, rows, .. } => (draw.evaluations() * rows) as f64 * self.sample,
+            Handover::Collect { draw, rows, guided, .. } => {
+                let asked = if *guided && setup.guides() { 2 } else { 1 };
+                (asked * draw.evaluations() * rows) as f64 * self.sample
+            }
             _ => 0.0,
         };
         phase.then.iter().map(cost).sum()
@@ -107,8 +110,9 @@ impl Costs {
     /// What a whole run costs.
     pub fn run(&self, setup: &Setup) -> f64 {
         let recipe = setup.recipe();
-        let phase =
-            |phase| self.turn(&setup.config, phase) * phase.length.of(&setup.config) as f64 + self.collected(phase);
+        let phase = |phase| {
+            self.turn(&setup.config, phase) * phase.length.of(&setup.config) as f64 + self.collected(setup, phase)
+        };
         recipe.phases.iter().map(phase).sum()
     }
 
@@ -118,7 +122,7 @@ impl Costs {
         let recipe = setup.recipe();
         let mut config = setup.config.clone();
         let Some((last, before)) = recipe.phases.split_last() else { return Ok(config) };
-        let drawn: f64 = before.iter().map(|phase| self.collected(phase)).sum();
+        let drawn: f64 = before.iter().map(|phase| self.collected(setup, phase)).sum();
         let cost = |config: &Config| -> f64 {
             before.iter().map(|phase| self.turn(config, phase) * phase.length.of(config) as f64).sum()
         };
@@ -179,7 +183,7 @@ mod tests {
                 let spent = costs.run(&setup);
                 assert!(spent <= budget && spent > budget - 1.01 * last, "{}: {spent} of {budget}", method.name);
                 let of_last = last * setup.config.steps as f64;
-                let drawn: f64 = recipe.phases.iter().map(|phase| costs.collected(phase)).sum();
+                let drawn: f64 = recipe.phases.iter().map(|phase| costs.collected(&setup, phase)).sum();
                 assert!(of_last >= (1.0 - BEFORE) * budget - drawn - last, "{}", method.name);
             }
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{NetworkConfig, Params, SIGMA_DATA, euler_step, given_labels, heun_step, karras_sigmas, last_step};
-use crate::graph::Graph;
+use crate::graph::{Graph, Var};
 use crate::json::Fields;
 use crate::names::named;
 use crate::plan::Program;
@@ -133,7 +133,8 @@ pub fn renoise(latent: &[f32], level: u32) -> impl Iterator<Item = f32> + use<> 
 }
 
 /// The programs that lead `{prefix}.sample` from one noise level to the next, with the scalars `sigma` and `next`, and
-/// from the last to 0, with `sigma` alone. Jumps read `{prefix}.noise`, conditional networks `{prefix}.class`.
+/// from the last to 0, with `sigma` alone. Jumps read `{prefix}.noise`, conditional networks `{prefix}.class`; these are
+/// guided by the weight `guidance`, if there is one: `D(x | 0) + w (D(x | c) - D(x | 0))` (arXiv 2207.12598).
 pub fn walker<'g>(
     graph: &'g Graph,
     network: &NetworkConfig,
@@ -141,16 +142,24 @@ pub fn walker<'g>(
     prefix: &str,
     params: &str,
     batch: usize,
+    guidance: Option<f32>,
 ) -> [Program<'g>; 2] {
     let shape: Vec<usize> = std::iter::once(batch).chain(network.data_shape()).collect();
     let state = format!("{prefix}.sample");
     let x = graph.input(&state, 0, &shape);
     let params = Params::new(graph, params);
     let labels = given_labels(graph, network, prefix, batch);
-    let denoise = |x, sigma| network.denoiser(&params, x, sigma, labels);
+    let guided = |told: &dyn Fn(Option<Var<'g>>) -> Var<'g>| match guidance {
+        Some(weight) if labels.is_some() => {
+            let untold = told(None);
+            untold + (told(labels) - untold) * weight
+        }
+        _ => told(labels),
+    };
+    let denoise = |x, sigma| guided(&|labels| network.denoiser(&params, x, sigma, labels));
     let towards = |next| {
-        let params = &params;
-        move |x, sigma| network.denoiser_towards(params, x, sigma, next, labels)
+        let (params, guided) = (&params, &guided);
+        move |x, sigma| guided(&|labels| network.denoiser_towards(params, x, sigma, next, labels))
     };
     let (sigma, next, end) = (graph.scalar("sigma"), graph.scalar("next"), graph.constant(0.0));
     let last = last_step(towards(end.reshape(&[1])), x, sigma);

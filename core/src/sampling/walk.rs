@@ -38,6 +38,19 @@ impl Walk {
         params: &str,
         rows: usize,
     ) -> Result<Self, SamplingError> {
+        Self::guided(executor, network, draw, prefix, params, rows, None)
+    }
+
+    /// The same with classifier-free guidance of this weight, in several levels.
+    pub(crate) fn guided(
+        executor: &mut Executor,
+        network: &NetworkConfig,
+        draw: Draw,
+        prefix: &str,
+        params: &str,
+        rows: usize,
+        guidance: Option<f32>,
+    ) -> Result<Self, SamplingError> {
         let width: usize = network.data_shape().iter().product();
         let graph = Graph::new();
         let several = draw.sigmas.len() > 1;
@@ -49,9 +62,10 @@ impl Walk {
             }
         }
         let (step, last) = if several {
-            let [step, last] = walker(&graph, network, draw.rule, prefix, params, rows);
+            let [step, last] = walker(&graph, network, draw.rule, prefix, params, rows, guidance);
             (Some(executor.prepare(&step.build()?)?), last.build()?)
         } else {
+            assert!(guidance.is_none(), "one evaluation is not guided");
             (None, sampler(&graph, network, draw.sigmas[0], prefix, params, rows).build()?)
         };
         let last = executor.prepare(&last)?;

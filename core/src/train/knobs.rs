@@ -237,6 +237,9 @@ knobs! {
     minutes: f32 = 0.0, live, 0.0 ..= 1e7;
     /// Steps in which a flow is trained again on its own samples.
     reflow_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
+    /// How often a flow is trained again on its own samples before it is distilled.
+    #[cfg(not(target_arch = "wasm32"))]
+    reflows: u32 = 1, fixed, 0 ..= 3;
     /// Steps of each round but the last, of methods that train in rounds.
     round_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
     /// Steps of each part of the way on which a teacher is led to untrained samples.

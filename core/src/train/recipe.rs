@@ -361,6 +361,8 @@ pub enum Handover {
         into: [&'static str; 2],
         /// How many.
         rows: usize,
+        /// Whether classes are asked for with the setting `guidance`.
+        guided: bool,
     },
 }
 

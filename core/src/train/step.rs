@@ -30,6 +30,11 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// Whether guidance makes a difference, so that a network has to be asked twice.
+    pub fn guides(&self) -> bool {
+        self.network.classes() > 0 && (self.config.guidance - 1.0).abs() > 0.0
+    }
+
     /// What the method makes of these settings.
     pub fn recipe(&self) -> Recipe {
         (self.config.method.get().recipe)(self)

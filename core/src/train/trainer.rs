@@ -273,20 +273,29 @@ impl Trainer {
                 self.set_weights(to, &weights)?;
             }
             Handover::Save(..) => {}
-            Handover::Collect { draw, into, rows } => self.collect(&draw, into, rows).await?,
+            Handover::Collect { draw, into, rows, guided } => {
+                let guidance = (guided && self.setup.guides()).then_some(self.setup.config.guidance);
+                self.collect(&draw, into, rows, guidance).await?;
+            }
         }
         Ok(())
     }
 
     /// Fills stores with latents and with what the network that is drawn from makes of them.
-    async fn collect(&mut self, draw: &Draw, [latents, samples]: [&str; 2], rows: usize) -> Result<(), TrainError> {
+    async fn collect(
+        &mut self,
+        draw: &Draw,
+        [latents, samples]: [&str; 2],
+        rows: usize,
+        guidance: Option<f32>,
+    ) -> Result<(), TrainError> {
         /// Seeds of these latents; those of pictures count from 0.
         const FIRST_SEED: u32 = 1 << 31;
         let (width, batch) = (self.setup.data.width(), sample_batch(&self.setup.data));
         let drawn = self.drawn();
         let params = format!("{}.{}", drawn.name, drawn.best());
         let net = drawn.net.clone();
-        let walk = Walk::new(&mut self.executor, &net, draw.clone(), GRID, &params, batch)?;
+        let walk = Walk::guided(&mut self.executor, &net, draw.clone(), GRID, &params, batch, guidance)?;
         for first in (0..rows).step_by(batch) {
             let seeds = FIRST_SEED + first as u32..FIRST_SEED + (first + batch).min(rows) as u32;
             let of_seeds: Vec<f32> = seeds.flat_map(|seed| latent(seed, width)).collect();

@@ -26,6 +26,8 @@ mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod instaflow;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod judge;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod mdt;
@@ -101,6 +103,8 @@ pub const METHODS: &[Method] = &[
     flow::METHOD,
     #[cfg(feature = "gallery")]
     reflow::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    instaflow::METHOD,
     #[cfg(feature = "gallery")]
     ect::METHOD,
     #[cfg(feature = "gallery")]

@@ -29,16 +29,20 @@ fn rows(setup: &Setup) -> usize {
     if setup.data.bytes { IMAGES } else { POINTS }
 }
 
+/// The pairs are drawn, by as many steps as a flow's samples.
+pub(super) fn collect(setup: &Setup, guided: bool) -> Handover {
+    Handover::Collect { draw: Draw::euler(STEPS, setup.config.sigma_init), into: PAIRS, rows: rows(setup), guided }
+}
+
 fn recipe(setup: &Setup) -> Recipe {
-    let draw = Draw::euler(STEPS, setup.config.sigma_init);
-    let collect = Handover::Collect { draw, into: PAIRS, rows: rows(setup) };
+    let collect = collect(setup, false);
     let anew = Handover::Copy { from: "generator", to: "generator" };
     let phases = vec![
         phase("flow", "warmup_steps", FLOW, vec![collect.clone(), anew.clone()]),
         phase("reflow", "reflow_steps", REFLOW, vec![collect, anew]),
         phase("distillation", "steps", DISTILLATION, Vec::new()),
     ];
-    alone(setup.network.clone(), phases, Vec::new(), Draw::once(setup.config.sigma_init), STORY)
+    alone(setup.network.clone(), phases, Vec::new(), Draw::once(setup.config.sigma_init), &STORY)
 }
 
 const FLOW: Update = Update {
@@ -54,7 +58,7 @@ const FLOW: Update = Update {
     },
 };
 
-const REFLOW: Update = Update {
+pub(super) const REFLOW: Update = Update {
     name: "reflow",
     about: "the network learns the velocity between the noises and the samples that it made of them",
     subject: Subject::Critic,
@@ -68,7 +72,7 @@ const REFLOW: Update = Update {
     },
 };
 
-const DISTILLATION: Update = Update {
+pub(super) const DISTILLATION: Update = Update {
     name: "distillation",
     about: "one evaluation learns what the straightened flow makes of a noise",
     subject: Subject::Fake,
@@ -87,7 +91,8 @@ fn pairs<'g>(step: &Step<'g>) -> [crate::graph::Var<'g>; 2] {
     step.collected(PAIRS, rows(step.setup()))
 }
 
-const STORY: &[Moment] = &[
+/// The last two are also those of [`instaflow`](super::instaflow).
+pub(super) const STORY: [Moment; 3] = [
     Moment {
         name: "Flow",
         about: "The network learns the velocity of straight lines from any noise to any point of the data.",
