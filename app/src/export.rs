@@ -25,6 +25,9 @@ pub struct Args {
     /// Where to.
     #[arg(long, value_name = "FILE.safetensors|FILE.onnx")]
     out: PathBuf,
+    /// Call a network that draws in many evaluations a denoiser, as which the page's race takes it.
+    #[arg(long)]
+    as_denoiser: bool,
 }
 
 /// Forms of a model.
@@ -42,7 +45,16 @@ pub enum Format {
 
 /// Reads, converts, writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let model = ModelFile::open(snapshot(&args.model)?)?;
+    let mut model = ModelFile::open(snapshot(&args.model)?)?;
+    if args.as_denoiser {
+        if model.meta.kind != ModelKind::Generator || model.meta.draw().evaluations() == 1 {
+            return Err(bad_input!(
+                "--as-denoiser: {} does not draw in many evaluations; give a generator of `denoise` or `flow`",
+                model.name
+            ));
+        }
+        model.meta.kind = ModelKind::Denoiser;
+    }
     save(&model, args.format, &args.out)?;
     note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta, Storage};
-use onestep_core::nets::{MlpConfig, NetworkConfig};
+use onestep_core::nets::{Draw, MlpConfig, NetworkConfig};
 use serde_json::Value;
 
 use crate::{Run, SAMPLE, folder, mlp, names, program, read_npy, run, unet, write_models};
@@ -102,6 +102,22 @@ fn generators_are_exported_and_other_models_refused_as_onnx() {
     export("ratio", "--format onnx --out ratio.onnx").fails(2, &["ratio-000001", "only generators"]);
     export("generator", "--format onnx --out missing/generator.onnx").fails(2, &["missing"]);
     assert!(!folder.path().join("ratio.onnx").exists());
+}
+
+#[test]
+fn a_network_that_draws_in_many_evaluations_is_exported_as_a_denoiser() {
+    let folder = folder();
+    write_models(&folder, &unet(), "mnist-10k");
+    let one_step = folder.path().join("generator-000001.safetensors");
+    let export =
+        |name: &str| run(&folder, &format!("export -q --as-denoiser --model {name} --out denoiser.safetensors"));
+    export("generator-000001.safetensors").fails(2, &["--as-denoiser", "generator-000001", "`denoise` or `flow`"]);
+    let mut model = ModelFile::open(&one_step).unwrap();
+    model.meta.draw = Some(Draw::heun(5, 2.0));
+    model.save(folder.path().join("many.safetensors"), Storage::F32).unwrap();
+    export("many.safetensors").ok();
+    let meta = ModelFile::open(folder.path().join("denoiser.safetensors")).unwrap().meta;
+    assert_eq!((meta.kind, meta.draw().evaluations()), (ModelKind::Denoiser, 9));
 }
 
 #[test]
