@@ -4,6 +4,7 @@
 //! what is finished stands in `results.json`, what is not goes on from its last checkpoint.
 
 mod budget;
+mod curves;
 mod measure;
 mod report;
 mod run;

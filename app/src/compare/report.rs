@@ -10,8 +10,9 @@ use onestep_core::files::atomic_write;
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::curves::Curves;
 use super::measure::Point;
-use crate::plot::{Drawing, save};
+use crate::plot::save;
 
 /// What is known of one run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -152,7 +153,8 @@ impl Results {
         if lines.iter().all(|(_, band)| band.is_empty()) {
             return Ok(());
         }
-        save(&Curves { results: self, lines }, folder, "curves", (900, 560))
+        let size = Curves::size(lines.len());
+        save(&Curves { results: self, lines }, folder, "curves", size)
     }
 
     /// Spent, mean, least and most of the first value, at each point that all finished seeds have.
@@ -168,54 +170,6 @@ impl Results {
             [spent, mean, least, most]
         };
         (0..count).map(at).filter(|point| point.iter().all(|x| x.is_finite() && *x > 0.0)).collect()
-    }
-}
-
-/// Quality against what was spent.
-struct Curves<'a> {
-    results: &'a Results,
-    lines: Vec<(&'a str, Vec<[f64; 4]>)>,
-}
-
-impl Drawing for Curves<'_> {
-    fn draw<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, plotters::coord::Shift>,
-    ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        let Self { results, lines } = self;
-        let (scale, unit) = if results.unit == "operations" { (1e-12, "TFLOP") } else { (1.0, "seconds") };
-        let all = || lines.iter().flat_map(|(_, band)| band);
-        let least = |i: usize| all().map(|point| point[i]).fold(f64::INFINITY, f64::min);
-        let most = |i: usize| all().map(|point| point[i]).fold(0.0, f64::max);
-        let x = (0.95 * least(0) * scale)..(1.02 * most(0) * scale);
-        let y = (0.8 * least(2))..(1.25 * most(3));
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("{}, {} each", results.data, results.budget), ("sans-serif", 20))
-            .margin(12)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
-            .build_cartesian_2d(x, y.log_scale())?;
-        let metric = results.metrics.first().map_or("", String::as_str);
-        chart.configure_mesh().x_desc(unit).y_desc(metric).light_line_style(WHITE).draw()?;
-        for (number, (method, band)) in lines.iter().enumerate() {
-            let color = Palette99::pick(number).to_rgba();
-            let edge = |i: usize| band.iter().map(move |point| (point[0] * scale, point[i]));
-            let outline: Vec<(f64, f64)> = edge(2).chain(edge(3).collect::<Vec<_>>().into_iter().rev()).collect();
-            chart.draw_series([Polygon::new(outline, color.mix(0.15))])?;
-            chart
-                .draw_series(LineSeries::new(edge(1), color.stroke_width(2)))?
-                .label((*method).to_owned())
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.2))
-            .label_font(("sans-serif", 15))
-            .draw()?;
-        area.present()
     }
 }
 
