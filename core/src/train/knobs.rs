@@ -255,7 +255,8 @@ knobs! {
     levels: u32 = 18, fixed, 2 ..= 1000;
     /// Share of a consistency distillation, at its beginning, over which the derivative comes into its tangent.
     tangent_warmup: f32 = 0.1, live, 0.0 ..= 1.0;
-    /// 1: tangents of a consistency distillation are divided by their size; 0: they are taken as they are.
+    /// 1: derivatives along the path, which a consistency or a mean velocity learns by, are divided by their size; 0: they are
+    /// taken as they are.
     tangent_normal: f32 = 1.0, live, 0.0 ..= 1.0;
     /// Weight of the matching of velocities.
     matching: f32 = 1.0, live, 0.0 ..= 1000.0;

@@ -4,7 +4,7 @@
 use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Need, Rates, Subject, Update};
 use super::super::step::{Step, Weights};
-use super::{from_noise, phase, taught};
+use super::{Config, from_noise, phase, taught};
 use crate::graph::Var;
 use crate::nets::{Draw, per_sample};
 
@@ -13,14 +13,32 @@ pub const METHOD: Method = Method {
     name: "mdt-dist",
     about: "A network learns the mean velocity to a path's end, and samples move by how its own velocity differs from a teacher's.",
     paper: "arXiv 2509.04406",
-    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "guidance", "cooldown", "matching", "score_weight"],
+    knobs: &[
+        "warmup_steps",
+        "lr_warmup",
+        "lr_generator",
+        "guidance",
+        "cooldown",
+        "matching",
+        "score_weight",
+        "tangent_normal",
+    ],
     needs: &[Need::Teacher],
-    settings: from_noise,
+    settings,
     recipe: |setup| {
         let last = phase("distillation", "steps", UPDATE, Vec::new());
         taught(setup, setup.network.clone(), vec![last], Draw::once(setup.config.sigma_init), STORY)
     },
 };
+
+/// Those of a consistency; derivatives of points, whose size is about 1 anyway, are taken as they are: divided by it, they
+/// lead to another place of rest.
+fn settings(config: &mut Config) {
+    if config.warmup_steps == 0 {
+        config.tangent_normal = 0.0;
+    }
+    from_noise(config);
+}
 
 /// Step of the difference that stands for a derivative, and lowest time above it.
 const STEP: f32 = 0.01;
@@ -50,7 +68,7 @@ fn velocity<'g>(step: &Step<'g>) {
     let on_line = |x0: Var<'g>| (1.0 - share) * x0 + share * eps;
     let target = |y| {
         let v = (y - teacher.guided(y / (1.0 - share), t / (1.0 - t))) / share;
-        mean_to_the_end(|y, t| frozen.velocity(y, t, t), v, y, t, true)
+        mean_to_the_end(|y, t| frozen.velocity(y, t, t), v, y, t, step.knob("tangent_normal"))
     };
     let y = on_line(x0);
     let matched = (net.velocity(y, t, t) - target(y)).square().mean_all();
@@ -75,13 +93,13 @@ fn mean_to_the_end<'g>(
     v: Var<'g>,
     y: Var<'g>,
     t: Var<'g>,
-    normal: bool,
+    normal: Var<'g>,
 ) -> Var<'g> {
     let rank = y.rank();
     let change = (u(y, t) - u(y - v * STEP, t - STEP)) * (1.0 / STEP);
     let axes: Vec<usize> = (1..rank).collect();
-    let size = if normal { (change.square().sum(&axes) + 1e-12).sqrt() + OFFSET } else { y.graph().constant(1.0) };
-    (v - per_sample(t, rank) * change / size).detach()
+    let size = (change.square().sum(&axes) + 1e-12).sqrt() + OFFSET;
+    (v - per_sample(t, rank) * change / (normal * size + (1.0 - normal))).detach()
 }
 
 const STORY: &[Moment] = &[
@@ -117,17 +135,17 @@ mod tests {
     /// its size it is another.
     #[test]
     fn the_exact_mean_velocity_is_its_own_target() {
-        let error = |normal: bool| {
+        let error = |normal: f32| {
             let graph = Graph::new();
             let (y, t) = (graph.input("y", 0, &[3, 1]), graph.input("t", 0, &[3]));
             let share = per_sample(t, 2);
             let v = (y - denoiser(y / (1.0 - share), t / (1.0 - t))) / share;
-            let target = mean_to_the_end(|y, t| mean_velocity(y, t, t), v, y, t, normal);
+            let target = mean_to_the_end(|y, t| mean_velocity(y, t, t), v, y, t, graph.constant(normal));
             let stores: [(&str, &[f64]); 3] = [("y", &[-1.5, 0.3, 0.9]), ("t", &[0.9, 0.5, 0.3]), ("model", &DATA)];
             let out = evaluate(&graph, &feed(&stores), &[target - mean_velocity(y, t, t)]).remove(0);
             out.iter().fold(0.0_f64, |most, x| most.max(x.abs()))
         };
-        let [exact, divided] = [false, true].map(error);
+        let [exact, divided] = [0.0, 1.0].map(error);
         assert!(exact < 2.0 * f64::from(STEP), "{exact}");
         assert!(divided > 0.1, "{divided}");
     }
