@@ -36,6 +36,10 @@ pub enum Stream {
     ThirdJump,
     /// Places of real points in their parts of a density.
     Place,
+    /// Noise of one of two next states.
+    FirstChoice,
+    /// Noise of the other.
+    SecondChoice,
     /// Which labels are dropped.
     Label = 64,
 }

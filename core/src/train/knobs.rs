@@ -271,6 +271,15 @@ knobs! {
     /// 1: of several steps, each is trained from where those before it end; 0: from noised data.
     #[cfg(not(target_arch = "wasm32"))]
     backward: u32 = 1, fixed, 0 ..= 1;
+    /// Share of the way to the generator's weights that the fake denoiser's are drawn at each of its updates.
+    #[cfg(not(target_arch = "wasm32"))]
+    fake_near: f32 = 0.03, live, 0.0 ..= 1.0;
+    /// Weight of rewards for next states whose class is read more surely; 0: none.
+    #[cfg(not(target_arch = "wasm32"))]
+    reward_weight: f32 = 0.0, fixed, 0.0 ..= 1000.0;
+    /// How steeply preferences among next states grow with their odds.
+    #[cfg(not(target_arch = "wasm32"))]
+    reward_beta: f32 = 0.1, live, 0.0 ..= 1000.0;
     /// Share of the distillation, at its beginning, in which the discriminator only learns.
     #[cfg(not(target_arch = "wasm32"))]
     gan_start: f32 = 0.0, live, 0.0 ..= 1.0;
@@ -525,6 +534,16 @@ impl Config {
             if self.phase_sigma >= below {
                 let problem = format!("must be below sigma_init and sigma_max, {below}");
                 return refuse("phase_sigma", self.phase_sigma.to_string(), &problem);
+            }
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.method.get().reads("reward_weight") && self.reward_weight > 0.0 {
+            let value = self.reward_weight.to_string();
+            if self.classes == 0 {
+                return refuse("reward_weight", value, "needs classes: set classes to 1");
+            }
+            if self.few_steps == 1 {
+                return refuse("reward_weight", value, "needs next states: set few_steps to 2 or more");
             }
         }
         if self.method.get().reads("students") && !self.batch.is_multiple_of(self.students) {

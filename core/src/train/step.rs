@@ -428,6 +428,20 @@ impl<'g> Step<'g> {
         self.leave(net, &self.graph.vjp(&[(at, self.shared(cotangent))], &variables));
     }
 
+    /// Moves the weights of the network `name` by this `share` of what they differ by from those of the network `to`, of the
+    /// same layout, as both are before the update.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn draw_near(&self, name: &str, to: &str, share: Var<'g>) {
+        let weights = |name: &str| {
+            let network = self.recipe.network(name).unwrap_or_else(|| panic!("the recipe has no network `{name}`"));
+            self.graph.input(&format!("{name}.param"), 0, &[network.layout().len])
+        };
+        let (own, others) = (weights(name), weights(to));
+        if self.part() != Part::Slice {
+            self.grow(|program| program.output(own + share * (others - own), &format!("{name}.param"), 0));
+        }
+    }
+
     fn leave(&self, net: &Net<'g>, grads: &[Var<'g>]) {
         let name = net.network.name;
         debug_assert!(!grads.is_empty(), "{}: `{name}` has no part in what trains it", self.update);
@@ -619,6 +633,14 @@ impl<'g> Net<'g> {
     pub fn logit(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
         assert_eq!(self.network.head, Head::Logit, "`{}` is no critic", self.network.name);
         self.scope(|| self.network.net.ratio(&self.params, x, sigma, self.labels_of(x)))
+    }
+
+    /// The same where each sample is said to be of any class, all alike.
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    pub fn logit_of_any_class(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
+        let classes = self.network.net.classes();
+        let drawn = (uniform(self.params.graph(), Stream::Class, self.slots) * classes as f32).floor();
+        self.scope(|| self.network.net.ratio(&self.params, x, sigma, Some(one_hot(drawn, classes))))
     }
 
     /// What a denoiser sees in `x [B, ..]` at `sigma [N]`: see [`NetworkConfig::features`].

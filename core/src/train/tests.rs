@@ -134,6 +134,19 @@ fn plans_with_second_derivatives_match_the_reference() {
     }
 }
 
+#[test]
+fn plans_with_rewards_match_the_reference() {
+    let method = Method::find("flash-dmd").expect("it has rewards");
+    for setup in [points(method), images(method)] {
+        let mut setup = with_classes(setup);
+        setup.config.reward_weight = 0.5;
+        setup.config.few_steps = 3;
+        for update in setup.recipe().updates() {
+            plan_matches_reference(&setup, update);
+        }
+    }
+}
+
 /// As a browser's device is handed them: lowering refuses a launch of more than eight buffers, planning does before it.
 #[test]
 fn updates_over_points_fit_a_browser() {

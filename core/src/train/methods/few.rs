@@ -27,7 +27,7 @@ pub fn samples<'g>(step: &Step<'g>, net: &Net<'g>) -> Var<'g> {
 }
 
 /// Where the step that is drawn for each sample begins, and its noise level: `[B, ..]` and `[B]`.
-fn begin<'g>(step: &Step<'g>) -> (Var<'g>, Var<'g>) {
+pub fn begin<'g>(step: &Step<'g>) -> (Var<'g>, Var<'g>) {
     let levels = draw(step.config()).sigmas;
     let generator = step.frozen("generator", Weights::Param);
     let number = (step.uniform(Stream::Step) * levels.len() as f32).floor();

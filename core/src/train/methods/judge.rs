@@ -57,11 +57,17 @@ pub fn seen<'g>(step: &Step<'g>, net: &Net<'g>) -> (Var<'g>, [Var<'g>; 2]) {
 }
 
 /// The logistic loss of logits on data and on samples, which at its minimum are the log density ratio of the two.
-pub fn told<'g>(step: &Step<'g>, [real, fake]: [Var<'g>; 2]) -> Var<'g> {
+pub fn told<'g>(step: &Step<'g>, logits: [Var<'g>; 2]) -> Var<'g> {
+    told_where(step, logits, step.graph().constant(1.0))
+}
+
+/// The same where logits count for so much `[B]`, 1 on average.
+pub fn told_where<'g>(step: &Step<'g>, [real, fake]: [Var<'g>; 2], counts: Var<'g>) -> Var<'g> {
     let zero = step.graph().constant(0.0);
-    let loss = (-real).softplus().mean_all() + fake.softplus().mean_all();
+    let mean = |x: Var<'g>| (x * counts).mean_all();
+    let loss = mean((-real).softplus()) + mean(fake.softplus());
     step.record("Loss/told", loss);
-    step.record("Told/accuracy", (zero.less(real).mean_all() + fake.less(zero).mean_all()) * 0.5);
+    step.record("Told/accuracy", (mean(zero.less(real)) + mean(fake.less(zero))) * 0.5);
     loss
 }
 

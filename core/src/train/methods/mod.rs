@@ -21,6 +21,8 @@ mod ect;
 mod f_distill;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod few;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod flash_dmd;
 #[cfg(feature = "gallery")]
 mod flow;
 #[cfg(all(test, feature = "gallery"))]
@@ -41,10 +43,14 @@ mod phased_dmd;
 mod progressive;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod rcm;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod reader;
 #[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod sana_sprint;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod reward;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod scm;
 #[cfg(feature = "gallery")]
@@ -147,6 +153,8 @@ pub const METHODS: &[Method] = &[
     smt::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     phased_dmd::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    flash_dmd::METHOD,
 ];
 
 /// The recipe of a method with one network.

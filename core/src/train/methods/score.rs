@@ -353,7 +353,7 @@ mod tests {
             plans.flat_map(|plan| plan.arenas).any(|arena| arena.kind == ArenaKind::Store(DataSpec::STORE.into()))
         };
         assert!(["vsd", "dmd", "sid", "swiftbrush", "disback", "phased-dmd"].into_iter().all(|name| !reads(name)));
-        assert!(["dmd2", "sida", "f-distill", "sid-few"].into_iter().all(reads));
+        assert!(["dmd2", "sida", "f-distill", "sid-few", "flash-dmd"].into_iter().all(reads));
     }
 
     #[test]
