@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use onestep_core::data::Picture;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
-use onestep_core::model::{ModelFile, ModelMeta};
+use onestep_core::model::{ModelFile, ModelMeta, merge};
 use onestep_core::nets::{Draw, Rule};
 use onestep_core::sampling::{Generator, straightness};
 use onestep_core::train::{Config, Method, Overrides, Preset, TrainingData};
@@ -90,25 +90,31 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for (number, &(seed, arm)) in jobs.iter().enumerate() {
         bar.set_message(format!("{} with seed {seed}, {} of {}", arm.name, number + 1, jobs.len()));
         bar.reset_eta();
-        let job = Job { name: arm.name.replace(' ', "-"), config: config(claim, arm, preset, seed)? };
+        let config = config(claim, arm, preset, seed)?;
+        let job = |name: &str| Job { name: name.replace(' ', "-"), config: config.clone() };
+        // Its own run, or those that it merges.
+        let runs_of = arm.merges.map_or(vec![arm.name], Vec::from);
+        let folders: Vec<PathBuf> = runs_of.into_iter().map(|name| job(name).folder(&out)).collect();
         if record.run(arm.name, seed).is_none() {
-            let Some(outcome) = runs.train(&job, number as u64 * 1000)? else {
-                bar.finish_and_clear();
-                return Err(anyhow::anyhow!("interrupted; the same command with --resume goes on"));
-            };
-            let mut run =
-                Run { arm: arm.name.to_owned(), seed, turns: outcome.turns, secs: outcome.secs, ..Run::default() };
-            run.problem = outcome.problem;
+            let mut run = Run { arm: arm.name.to_owned(), seed, ..Run::default() };
+            if let Some(parts) = arm.merges {
+                run.problem = parts.into_iter().find_map(|part| record.run(part, seed)?.problem.clone());
+            } else {
+                let Some(outcome) = runs.train(&job(arm.name), number as u64 * 1000)? else {
+                    bar.finish_and_clear();
+                    return Err(anyhow::anyhow!("interrupted; the same command with --resume goes on"));
+                };
+                (run.turns, run.secs, run.problem) = (outcome.turns, outcome.secs, outcome.problem);
+            }
             if run.problem.is_none() {
-                let drawn = Drawn::of(arm, &job.folder(&out), &yardstick)?;
-                run.rows = drawn.rows(&yardstick)?;
+                run.rows = Drawn::of(arm, &folders, &yardstick)?.rows(&yardstick)?;
             }
             record.runs.push(run);
             record.write(&out.join("claim.json"))?;
         }
         let failed = record.run(arm.name, seed).is_some_and(|run| run.problem.is_some());
         if seed == 1 && !failed {
-            pictures.extend(Drawn::of(arm, &job.folder(&out), &yardstick)?.pictures()?);
+            pictures.extend(Drawn::of(arm, &folders, &yardstick)?.pictures()?);
         }
         bar.set_position((number as u64 + 1) * 1000);
     }
@@ -202,10 +208,15 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn of(arm: &Arm, folder: &Path, yardstick: &Yardstick) -> anyhow::Result<Self> {
-        let run = only_folder(folder)?;
-        let own = open_model(&run)?;
-        let teacher = teacher_of(&run)?.map(|file| open_model(&file)).transpose()?;
+    /// Of one run in a folder of its own, or of the merge of two.
+    fn of(arm: &Arm, folders: &[PathBuf], yardstick: &Yardstick) -> anyhow::Result<Self> {
+        let runs = folders.iter().map(|folder| only_folder(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+        let models = runs.iter().map(|run| open_model(run)).collect::<anyhow::Result<Vec<_>>>()?;
+        let own = match &models[..] {
+            [first, second] => merge(first, second, 0.5)?,
+            _ => models[0].clone(),
+        };
+        let teacher = teacher_of(&runs[0])?.map(|file| open_model(&file)).transpose()?;
         let latents = yardstick.latents(own.meta.data_shape.iter().product());
         let classes = yardstick.classes();
         let draw = |model: &ModelFile, draw: Draw| {
@@ -217,7 +228,7 @@ impl Drawn {
         };
         let sigma = own.meta.sigma_init;
         let as_saved = own.meta.draw();
-        let flow = if arm.flow.is_empty() { None } else { Some(open_model(&last_denoiser(&run)?)?) };
+        let flow = if arm.flow.is_empty() { None } else { Some(open_model(&last_denoiser(&runs[0])?)?) };
         let ways = std::iter::once(as_saved.clone()).chain(arm.steps.iter().map(|n| as_saved.with_levels(*n)));
         let mut ways: Vec<_> = ways.map(|way| (&own, way)).collect();
         for (model, steps) in [(&flow, arm.flow), (&teacher, arm.teacher)] {

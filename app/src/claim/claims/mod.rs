@@ -50,12 +50,14 @@ pub struct Arm {
     pub flow: &'static [usize],
     /// In how many steps of Euler's method the denoiser that it began with draws, for comparison.
     pub teacher: &'static [usize],
+    /// It is no run, but the merge of those of two arms before it.
+    pub merges: Option<[&'static str; 2]>,
 }
 
 impl Arm {
     /// A method as it is.
     pub const fn of(method: &'static str) -> Self {
-        Self { name: method, method, settings: &[], steps: &[], flow: &[], teacher: &[] }
+        Self { name: method, method, settings: &[], steps: &[], flow: &[], teacher: &[], merges: None }
     }
 
     /// Names of what is measured of it, in order: the run as its file says, in other numbers of steps, the denoiser before
@@ -116,7 +118,11 @@ mod tests {
                     assert!(rows.iter().any(|known| known == row), "{name}: there is no row `{row}`");
                 }
             }
-            for arm in claim.arms {
+            for (number, arm) in claim.arms.iter().enumerate() {
+                for part in arm.merges.iter().flatten() {
+                    let before = claim.arms[..number].iter().find(|arm| arm.name == *part);
+                    assert!(before.is_some_and(|arm| arm.merges.is_none()), "{name}: {} merges {part}", arm.name);
+                }
                 let method = Method::find(arm.method).unwrap_or_else(|| panic!("{name}: {}", arm.method));
                 let preset = crate::settings::suitable(claim.data).and_then(Preset::find).unwrap();
                 let mut overrides = Overrides::default();
