@@ -161,6 +161,7 @@ const ROUNDING_OF_IMAGES: f32 = 2e-3;
 fn short(mut setup: Setup) -> Setup {
     let config = &mut setup.config;
     (config.warmup_steps, config.reflow_steps, config.steps) = (30, 20, 70);
+    config.sharpen_steps = 20;
     setup
 }
 

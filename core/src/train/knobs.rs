@@ -245,6 +245,9 @@ knobs! {
     /// Steps of each part of the way on which a teacher is led to untrained samples.
     #[cfg(not(target_arch = "wasm32"))]
     degrade_steps: u64 = 100, live, 0 ..= 1_000_000_000;
+    /// Steps in which a discriminator sharpens the student before the distillation.
+    #[cfg(not(target_arch = "wasm32"))]
+    sharpen_steps: u64 = 500, live, 0 ..= 1_000_000_000;
     /// How often the number of steps is halved in which samples are drawn, down to one.
     halvings: u32 = 4, fixed, 1 ..= 8;
     /// How the generator is trained.
@@ -286,6 +289,15 @@ knobs! {
     /// How often a discriminator is to take data for data: where it does so more often, noise grows.
     #[cfg(not(target_arch = "wasm32"))]
     told_target: f32 = 0.6, live, -1.0 ..= 1.0;
+    /// Weight of the alignment of samples to their class.
+    #[cfg(not(target_arch = "wasm32"))]
+    align_weight: f32 = 1e-3, live, 0.0 ..= 1000.0;
+    /// Probability of its class up to which a sample is aligned; far above 1, always.
+    #[cfg(not(target_arch = "wasm32"))]
+    align_tau: f32 = 0.9, live, 1e-6 ..= 1e30;
+    /// Share of the weight of the alignment that is lost until the end of the distillation.
+    #[cfg(not(target_arch = "wasm32"))]
+    align_fade: f32 = 1.0, live, 0.0 ..= 1.0;
     /// Of mixtures of data and samples, the only share of data that samples are compared with; 0: all shares.
     #[cfg(not(target_arch = "wasm32"))]
     mixture_share: f32 = 0.0, live, 0.0 ..= 1.0;

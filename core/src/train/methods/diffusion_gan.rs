@@ -85,7 +85,8 @@ fn levels<'g>(step: &Step<'g>, reach: Var<'g>) -> Var<'g> {
     (noised * step.stratified().sqrt() * reach * (sigma_max / sigma_min).ln()).exp() * sigma_min
 }
 
-const DISCRIMINATOR: Update = Update {
+/// The discriminator's update.
+pub const DISCRIMINATOR: Update = Update {
     name: "discriminator",
     about: "the discriminator learns to tell noised data from noised samples",
     subject: Subject::Critic,
@@ -112,7 +113,8 @@ fn next<'g>(reach: Var<'g>, sure: Var<'g>, target: Var<'g>, batch: usize) -> Var
     (reach + (sure - target).sign() * (batch as f32 / WAY)).clamp(0.0, 1.0)
 }
 
-const GENERATOR: Update = Update {
+/// The generator's update.
+pub const GENERATOR: Update = Update {
     name: "generator",
     about: "samples move to where the discriminator takes them for data",
     subject: Subject::Fake,

@@ -48,9 +48,9 @@ mod reader;
 #[cfg(feature = "gallery")]
 mod reflow;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
-mod sana_sprint;
-#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod reward;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod sana_sprint;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod scm;
 #[cfg(feature = "gallery")]
@@ -69,6 +69,8 @@ mod smt;
 mod snoopi;
 #[cfg(feature = "gallery")]
 mod swiftbrush;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod swiftbrush_v2;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod tbcm;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -155,6 +157,8 @@ pub const METHODS: &[Method] = &[
     phased_dmd::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     flash_dmd::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    swiftbrush_v2::METHOD,
 ];
 
 /// The recipe of a method with one network.

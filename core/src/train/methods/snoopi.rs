@@ -24,7 +24,7 @@ pub const METHOD: Method = Method {
         (swiftbrush::METHOD.settings)(c);
         (c.guidance_least, c.guidance) = (1.0, 3.0);
     },
-    recipe: |setup| swiftbrush::recipe(setup, GENERATOR),
+    recipe: |setup| swiftbrush::recipe(setup, GENERATOR, swiftbrush::PULL),
 };
 
 const GENERATOR: Update = Update {

@@ -18,15 +18,18 @@ pub const METHOD: Method = Method {
     knobs: &score::knobs::<12>(&["rank"]),
     needs: &[Need::Teacher],
     settings: |c| score::settings(c, 2e-3),
-    recipe: |setup| recipe(setup, GENERATOR),
+    recipe: |setup| recipe(setup, GENERATOR, PULL),
 };
 
-/// The recipe with adapters as the fake denoiser and this update of the generator.
-pub fn recipe(setup: &Setup, generator: Update) -> Recipe {
+/// The story of the pull.
+pub const PULL: &str = "The teacher and the teacher with adapters are asked for the same noised samples. Their difference \
+                        points to where data are more likely.";
+
+/// The recipe with adapters as the fake denoiser and this update of the generator, of which the story says `pull`.
+pub fn recipe(setup: &Setup, generator: Update, pull: &'static str) -> Recipe {
     let story = score::story(
         "Low-rank adapters on the frozen teacher, without effect at first, learn to remove noise from samples.",
-        "The teacher and the teacher with adapters are asked for the same noised samples. Their difference points to where \
-         data are more likely.",
+        pull,
     );
     let adapter = Mode::Adapter { of: "teacher", rank: setup.config.rank };
     let mut recipe = score::recipe(setup, adapter, generator, &story);
@@ -53,13 +56,18 @@ const GENERATOR: Update = Update {
 pub fn generator<'g>(step: &Step<'g>, guidance: Var<'g>) {
     let net = step.net("generator");
     let denoised = Denoised::by(step, net.generate(step.latent()), &asked(step, guidance));
+    pull(step, &net, &denoised, gradient(&denoised));
+}
+
+/// What samples move against.
+pub fn gradient<'g>(denoised: &Denoised<'g>) -> Var<'g> {
     let sigma = denoised.sigma;
     let weight = sigma * SIGMA_DATA / (sigma.square() + SIGMA_DATA * SIGMA_DATA);
-    pull(step, &net, &denoised, denoised.difference() * per_sample(weight, denoised.y.rank()));
+    denoised.difference() * per_sample(weight, denoised.y.rank())
 }
 
 /// Teacher and adapters, guided alike.
-fn asked<'g>(step: &Step<'g>, guidance: Var<'g>) -> [Net<'g>; 2] {
+pub fn asked<'g>(step: &Step<'g>, guidance: Var<'g>) -> [Net<'g>; 2] {
     ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param).guided_by(guidance))
 }
 
