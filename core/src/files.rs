@@ -147,6 +147,18 @@ pub(crate) fn sync_folder(folder: &Path) {
     }
 }
 
+/// Makes a folder and those above it that are missing, each with its name on the disk.
+#[cfg(feature = "native")]
+pub(crate) fn make_folders(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    make_folders(folder_of(path))?;
+    fs::create_dir(path)?;
+    sync_folder(folder_of(path));
+    Ok(())
+}
+
 /// Removes the temporary files in a folder whose writers were killed.
 #[cfg(feature = "native")]
 pub(crate) fn sweep(folder: &Path) {

@@ -14,7 +14,7 @@ use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
 use super::tidy::{PARTS, Place, forget_later, point_at, set_aside_later, sweep_run};
 use crate::data::save_grid;
-use crate::files::{FileError, atomic_write};
+use crate::files::{FileError, atomic_write, make_folders, sync_folder};
 use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use crate::train::{Trainer, TrainingData};
 
@@ -42,7 +42,7 @@ impl Lines {
         Ok(Self { path, file })
     }
 
-    /// Adds a line; a failure to do so must not end a run.
+    /// Adds a line, whole or not at all; a failure to do so must not end a run.
     fn add(&mut self, line: impl std::fmt::Display) {
         if !self.path.exists()
             && let Ok(another) = Self::open(self.path.clone())
@@ -51,15 +51,25 @@ impl Lines {
             let _ = another.file.try_lock();
             self.file = another.file;
         }
-        if let Err(error) = writeln!(self.file, "{line}") {
-            tracing::warn!("{}: {error}", self.path.display());
+        let length = self.file.metadata().map(|metadata| metadata.len());
+        if let Err(error) = self.file.write_all(format!("{line}\n").as_bytes()) {
+            tracing::warn!("{}: {error}; a line is lost", self.path.display());
+            // A part of it would spoil the next one, too.
+            let _ = length.and_then(|length| self.file.set_len(length));
+        }
+    }
+
+    /// Flushes to the disk what was added.
+    fn sync(&self) {
+        if let Err(error) = self.file.sync_data() {
+            tracing::warn!("{}: {error}; its last lines may be lost", self.path.display());
         }
     }
 }
 
 /// Whether a file or folder is locked by another program. A file system without locks says so by another error, and
 /// does without.
-fn is_locked(file: &fs::File) -> bool {
+pub(super) fn is_locked(file: &fs::File) -> bool {
     matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
 }
 
@@ -70,13 +80,21 @@ impl RunFolder {
     /// Makes `outdir/00003-mnist-diffratio-b64`, numbered after those that are there.
     pub(super) fn create(outdir: &Path, data: &str, settings: RunSettings) -> Result<Self, SessionError> {
         let config = &settings.config;
-        fs::create_dir_all(outdir).map_err(|e| FileError::new(outdir, "create the folder", e))?;
+        make_folders(outdir).map_err(|e| FileError::new(outdir, "create the folder", e))?;
         let entries = fs::read_dir(outdir).map_err(|e| FileError::new(outdir, "list the folder", e))?;
         let numbers = entries.flatten().filter_map(|entry| number_of_run(&entry.path()));
-        let number = numbers.max().map_or(0, |n| n + 1);
         let name: String = data.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-        let path = outdir.join(format!("{number:05}-{name}-{}-b{}", config.method, config.batch));
-        fs::create_dir(&path).map_err(|e| FileError::new(&path, "create the folder", e))?;
+        let first = numbers.max().map_or(0, |n| n + 1);
+        // Another program may begin a run at this moment.
+        let path = (first..)
+            .map(|number| outdir.join(format!("{number:05}-{name}-{}-b{}", config.method, config.batch)))
+            .find_map(|path| match fs::create_dir(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
+                Err(error) => Some(Err(FileError::new(&path, "create the folder", error))),
+                Ok(()) => Some(Ok(path)),
+            })
+            .expect("numbers do not end")?;
+        sync_folder(outdir);
         for part in PARTS {
             let part = path.join(part);
             fs::create_dir(&part).map_err(|e| FileError::new(&part, "create the folder", e))?;
@@ -203,8 +221,11 @@ impl RunFolder {
         Ok(drawn.expect("every phase saves the network that is drawn from, first"))
     }
 
-    /// Points `latest.json` at a complete checkpoint and removes the oldest ones.
+    /// Points `latest.json` at a complete checkpoint, once all that is told of it is on the disk, and removes the oldest
+    /// ones.
     pub(super) fn finish_checkpoint(&self, state: &Path, keep: usize) -> Result<(), SessionError> {
+        self.log.sync();
+        self.statistics.sync();
         point_at(&self.path, state)?;
         for (_, old) in checkpoints(&self.path).into_iter().skip(keep.max(1)).filter(|(_, old)| old != state) {
             if let Err(error) = fs::remove_dir_all(&old) {
@@ -258,4 +279,36 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, fix: &str) 
 pub(super) fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), SessionError> {
     let text = serde_json::to_string_pretty(value).expect("JSON values have a text form");
     Ok(atomic_write(path, |file| writeln!(file, "{text}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Config;
+
+    /// All but one of them ended with "File exists".
+    #[test]
+    fn programs_that_begin_a_run_at_once_get_folders_of_their_own() {
+        let outdir = tempfile::tempdir().unwrap();
+        let barrier = std::sync::Barrier::new(8);
+        let begin = || {
+            let settings = RunSettings {
+                preset: String::new(),
+                config: Config::default(),
+                data: None,
+                transfer: None,
+                changes: Vec::new(),
+            };
+            barrier.wait();
+            RunFolder::create(outdir.path(), "rings", settings).map(|folder| folder.path).unwrap()
+        };
+        let mut paths: Vec<PathBuf> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        paths.sort();
+        paths.dedup();
+        assert_eq!(paths.len(), 8);
+        assert!(paths.iter().all(|path| path.join("config.json").is_file()));
+    }
 }

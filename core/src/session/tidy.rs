@@ -103,13 +103,15 @@ pub(super) fn point_at(run: &Path, checkpoint: &Path) -> Result<(), SessionError
 /// Leaves the lines of statistics up to a step; one that a killed program wrote a part of goes, too.
 fn cut_statistics(run: &Path, step: u64) -> Result<(), SessionError> {
     let path = run.join("stats.jsonl");
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let Ok(bytes) = fs::read(&path) else { return Ok(()) };
+    // What a failing disk left need not be text.
+    let text = String::from_utf8_lossy(&bytes);
     let stays = |line: &&str| {
         let line: Result<serde_json::Value, _> = serde_json::from_str(line);
         line.is_ok_and(|line| line["step"].as_u64().is_some_and(|at| at <= step))
     };
     let kept: String = text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
-    if kept != text {
+    if kept.as_bytes() != bytes {
         atomic_write(&path, |file| file.write_all(kept.as_bytes()))?;
     }
     Ok(())

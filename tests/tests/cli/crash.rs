@@ -18,7 +18,7 @@ use crate::{Run, command, folder, names};
 const KILLS_PER_RUN: u32 = 3;
 
 /// What `cargo xtask fault` asks for.
-fn asked(name: &str, otherwise: u32) -> u32 {
+pub fn asked(name: &str, otherwise: u32) -> u32 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
@@ -38,7 +38,7 @@ fn start(folder: &TempDir, line: &str) -> std::process::Child {
     command(folder, &words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
-fn only_run(folder: &TempDir) -> Option<PathBuf> {
+pub fn only_run(folder: &TempDir) -> Option<PathBuf> {
     let runs = folder.path().join("runs");
     std::fs::read_dir(runs).ok()?.next()?.ok().map(|entry| entry.path())
 }
@@ -52,7 +52,7 @@ fn writes(folder: &TempDir) -> bool {
 }
 
 /// Everything that a run leaves and that does not tell of time or memory, by its name in the run's folder.
-fn content(run: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn content(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for part in ["samples", "snapshots", "checkpoints"] {
         for name in names(&run.join(part)) {
@@ -70,26 +70,47 @@ fn content(run: &Path) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// Runs to the end under kills; returns how many fell into a write, and how many were too late.
-fn killed(folder: &TempDir, line: &str, usual: Duration, key: [u32; 2]) -> [u32; 2] {
-    let (mut inside, mut late) = (0, 0);
+/// What became of kills.
+#[derive(Default)]
+struct Counts {
+    /// They left a run that can be gone on with.
+    resumable: u32,
+    /// Of those: inside a write.
+    inside: u32,
+    /// Before its first checkpoint.
+    early: u32,
+    /// After its end.
+    late: u32,
+}
+
+/// Runs to the end under kills, every other one of which waits for a write.
+fn killed(folder: &TempDir, line: &str, usual: Duration, key: [u32; 2], counts: &mut Counts) {
     let mut resumes = false;
     for kill in 0..KILLS_PER_RUN {
         let go_on = format!("{} --resume latest", device_of(line));
         let mut child = start(folder, if resumes { &go_on } else { line });
         let [wait, _] = threefry2x32(key, [kill, 0]);
-        std::thread::sleep(usual.mul_f64(f64::from(wait) / f64::from(u32::MAX)));
+        // A part of the run each, or the last ones would come too late.
+        std::thread::sleep(usual.mul_f64(f64::from(wait) / f64::from(u32::MAX)) / KILLS_PER_RUN);
         let begin = Instant::now();
-        while kill % 2 == 1 && !writes(folder) && begin.elapsed() < usual && child.try_wait().unwrap().is_none() {
+        let waits = (key[1] * KILLS_PER_RUN + kill) % 2 == 1;
+        while waits && !writes(folder) && begin.elapsed() < usual && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
-        inside += u32::from(writes(folder));
-        late += u32::from(child.try_wait().unwrap().is_some());
+        let inside = writes(folder);
+        if child.try_wait().unwrap().is_some() {
+            counts.late += 1;
+            break;
+        }
         let _ = child.kill();
         child.wait().unwrap();
         // Killed before its first checkpoint it is no run that could go on, and says so.
         resumes = only_run(folder).is_some_and(|run| run.join("latest.json").is_file());
-        if !resumes {
+        if resumes {
+            counts.resumable += 1;
+            counts.inside += u32::from(inside);
+        } else {
+            counts.early += 1;
             if only_run(folder).is_some() {
                 let refused = Run::from(start(folder, &go_on).wait_with_output().unwrap());
                 refused.fails(2, &["no run with a checkpoint"]);
@@ -99,7 +120,6 @@ fn killed(folder: &TempDir, line: &str, usual: Duration, key: [u32; 2]) -> [u32;
     }
     let last = if resumes { format!("{} --resume latest", device_of(line)) } else { line.to_owned() };
     Run::from(start(folder, &last).wait_with_output().unwrap()).ok();
-    [inside, late]
 }
 
 /// The words of a line that a resumed run takes, too.
@@ -112,10 +132,11 @@ fn device_of(line: &str) -> String {
 fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
     let (kills, seed) = (asked("FAULT_KILLS", 6), asked("FAULT_SEED", 1));
     let device = std::env::var("FAULT_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
-    let mut sums = [0; 2];
+    let mut counts = Counts::default();
     let mut references: BTreeMap<&str, (BTreeMap<String, Vec<u8>>, Duration)> = BTreeMap::new();
-    let trials = kills.div_ceil(KILLS_PER_RUN);
-    for trial in 0..trials {
+    let mut trials = 0..;
+    while counts.resumable < kills {
+        let trial = trials.next().expect("numbers do not end");
         let method = &METHODS[trial as usize % METHODS.len()];
         let line = line(method, &device);
         let (wanted, usual) = references.entry(method.name).or_insert_with(|| {
@@ -124,8 +145,8 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
             (content(&only_run(&folder).unwrap()), begin.elapsed())
         });
         let folder = folder();
-        let counts = killed(&folder, &line, *usual, [seed, trial]);
-        sums = [sums[0] + counts[0], sums[1] + counts[1]];
+        killed(&folder, &line, *usual, [seed, trial], &mut counts);
+        println!("{}: {} kills so far that left a run to go on with", method.name, counts.resumable);
         let got = content(&only_run(&folder).unwrap());
         let of = |all: &BTreeMap<String, Vec<u8>>| all.keys().cloned().collect::<Vec<_>>();
         assert_eq!(of(&got), of(wanted), "{}, trial {trial}: other files", method.name);
@@ -136,10 +157,11 @@ fn a_run_that_is_killed_again_and_again_ends_as_one_that_never_was() {
             assert!(got == wanted, "{what}:\n{}\n{}", text(got), text(wanted));
         }
     }
+    let Counts { resumable, inside, early, late } = counts;
     println!(
-        "{trials} runs, {} kills on {device}: {} inside a write, {} after the end; all equal bit for bit",
-        trials * KILLS_PER_RUN,
-        sums[0],
-        sums[1]
+        "{} runs of {} methods on {device}: {resumable} kills that left a run to go on with, {inside} of them inside a \
+         write; {early} before the first checkpoint, {late} after the end; all equal bit for bit",
+        trials.start,
+        references.len()
     );
 }

@@ -7,6 +7,8 @@ mod claim;
 #[cfg(unix)]
 mod compare;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod flags;
 mod inputs;
 mod lab;
