@@ -1,5 +1,7 @@
 //! `cargo xtask fault`: kills runs of every method again and again, and compares what they come to with runs that were
-//! never killed (`tests/tests/cli/crash.rs`; the test command has a short form of it).
+//! never killed (`tests/tests/cli/crash.rs`); damages files of every kind (`mutants.rs` beside it, and
+//! `core/src/data/damage_tests.rs`); lets every call that a run makes to its disk fail, or be the last one
+//! (`disk` beside it). The test command has a short form of each.
 
 use anyhow::Result;
 
@@ -8,23 +10,51 @@ use crate::step;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Kills in all, three of each run
-    #[arg(long, default_value_t = 100)]
-    kills: u32,
+    /// Kills that leave a run to go on with, at most three of each run [default: 100, if nothing else is asked for]
+    #[arg(long)]
+    kills: Option<u32>,
     /// When they come
     #[arg(long, default_value_t = 1)]
     seed: u32,
-    /// Where the runs train, such as cpu or gpu:0
+    /// Where the runs train that are killed, such as cpu or gpu:0
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Damaged files of each of 16 kinds
+    #[arg(long)]
+    mutants: Option<u32>,
+    /// Let each call of a run to its disk fail, and let the power go after each
+    #[arg(long)]
+    disk: bool,
 }
 
-/// Builds, kills, compares.
+/// Builds, and does what is asked for.
 pub fn run(options: &Options) -> Result<bool> {
-    let args = ["test", "--release", "--workspace", "--test", "cli", "killed_again_and_again", "--", "--nocapture"];
+    // Tests of another package use the program, and do not build it.
+    let program = ["build", "--release", "--workspace", "--bin", "onestep"];
+    let mut passed = step::run("the program", &mut step::cargo(&program))?;
+    let otherwise = (options.mutants.is_none() && !options.disk).then_some(100);
+    if let Some(kills) = options.kills.or(otherwise) {
+        let title = format!("{kills} kills on {}", options.device);
+        let set =
+            [("KILLS", kills.to_string()), ("SEED", options.seed.to_string()), ("DEVICE", options.device.clone())];
+        passed &= tests(&title, &["--test", "cli"], "killed_again_and_again", &set)?;
+    }
+    if let Some(mutants) = options.mutants {
+        let set = [("MUTANTS", mutants.to_string())];
+        passed &= tests("damaged data", &["--lib"], "damaged_ones_never_panic", &set)?;
+        passed &= tests("damaged models, runs and settings", &["--test", "cli"], "mutants::damaged", &set)?;
+    }
+    if options.disk {
+        passed &= tests("failing disks", &["--test", "cli"], "disk::", &[("EVERY", "1".to_owned())])?;
+    }
+    Ok(passed)
+}
+
+/// Runs the tests of this name, with variables that are called `FAULT_` and so on.
+fn tests(title: &str, which: &[&str], name: &str, variables: &[(&str, String)]) -> Result<bool> {
+    let args = [&["test", "--release", "--workspace"], which, &[name, "--", "--nocapture"]].concat();
     let mut command = step::cargo(&args);
     RuntimeDir::ensure()?.pass_on(&mut command);
-    command.env("FAULT_KILLS", options.kills.to_string()).env("FAULT_SEED", options.seed.to_string());
-    command.env("FAULT_DEVICE", &options.device);
-    step::run(&format!("{} kills on {}", options.kills, options.device), &mut command)
+    command.envs(variables.iter().map(|(name, value)| (format!("FAULT_{name}"), value)));
+    step::run(title, &mut command)
 }

@@ -1,4 +1,5 @@
-//! Damage of every kind to files of every format: an error or a data set, never a panic.
+//! Damage of every kind to files of every format: an error that names the file and the way out, or a data set; never a
+//! panic. `cargo xtask fault --mutants` asks for more of them, and bounds the memory.
 
 use std::fs;
 use std::io::Write;
@@ -8,8 +9,13 @@ use image::ExtendedColorType::{L8, Rgb8};
 use image::ImageFormat::{Jpeg, Png};
 
 use super::decode::tests::flat;
-use super::{LoadOptions, cifar, idx, load_path, read};
+use super::{LoadOptions, cifar, idx, load_path, load_points, read};
 use crate::random::threefry2x32;
+
+/// Mutants of each kind of file.
+fn trials(usual: u32) -> u32 {
+    std::env::var("FAULT_MUTANTS").map_or(usual, |text| text.parse().expect("a number"))
+}
 
 /// The files of each format, small but whole.
 fn specimens() -> Vec<(&'static str, Vec<u8>)> {
@@ -18,6 +24,8 @@ fn specimens() -> Vec<(&'static str, Vec<u8>)> {
     let folder = tempfile::tempdir().unwrap();
     let npy = folder.path().join("a.npy");
     super::write_npy_u8(&npy, &[2, 3, 4, 3], &[9; 72]).unwrap();
+    let points = folder.path().join("points.npy");
+    super::write_npy_f32(&points, &[6, 2], &[0.5; 12]).unwrap();
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in
         [("train/a/1.png", flat(Png, L8, &[3], 5, 5)), ("train/b/1.jpg", flat(Jpeg, Rgb8, &[3, 90, 200], 5, 5))]
@@ -28,6 +36,8 @@ fn specimens() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("x-images-idx3-ubyte.gz", read::gzip(&images)),
         ("x-images-idx3-ubyte", images),
+        ("labels/x-labels-idx1-ubyte", [&idx::LABELS_MAGIC[..], &[0, 0, 0, 5, 1, 2, 3, 4, 0]].concat()),
+        ("points.npy", fs::read(&points).unwrap()),
         ("a.npy", fs::read(&npy).unwrap()),
         ("a.zip", zip.finish().unwrap().into_inner()),
         ("cifar.tar.gz", cifar::tests::archive()),
@@ -40,21 +50,27 @@ fn specimens() -> Vec<(&'static str, Vec<u8>)> {
 /// Loads `bytes` as the file `name`, or the folder if the name has one.
 fn load(folder: &Path, name: &str, bytes: &[u8]) -> bool {
     let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let parent = path.parent().unwrap();
+    fs::create_dir_all(parent).unwrap();
     fs::write(&path, bytes).unwrap();
-    let whole = if name.starts_with("image/") { path.parent().unwrap() } else { &path };
-    let options = LoadOptions { max_bytes: 1 << 24, ..LoadOptions::default() };
-    let result = load_path(whole, &options);
-    fs::remove_file(&path).unwrap();
-    match result {
-        Ok(ref data) => assert_eq!(data.images.len(), data.n * data.image_len(), "{name}"),
-        Err(ref error) => {
-            let text = error.to_string();
-            let stem = name.rsplit('/').next().unwrap();
-            assert!(text.contains(stem), "{name}: {text}");
-        }
+    if name.starts_with("labels/") {
+        let mut images = Vec::new();
+        idx::write_images(&mut images, &[7; 60], [5, 3, 4]).unwrap();
+        fs::write(parent.join("x-images-idx3-ubyte"), images).unwrap();
     }
-    result.is_ok()
+    let options = LoadOptions { max_bytes: 1 << 24, ..LoadOptions::default() };
+    let result = if name == "points.npy" {
+        load_points(&path).map(|points| points.is_some())
+    } else {
+        let whole = load_path(if name.contains('/') { parent } else { &path }, &options);
+        whole.map(|data| assert_eq!(data.images.len(), data.n * data.image_len(), "{name}")).map(|()| true)
+    };
+    fs::remove_file(&path).unwrap();
+    if let Err(ref error) = result {
+        let text = error.to_string();
+        assert!(text.contains(name.rsplit('/').next().unwrap()) && text.contains("; "), "{name}: {text}");
+    }
+    result.is_ok_and(|is_data| is_data)
 }
 
 #[test]
@@ -69,7 +85,8 @@ fn whole_files_load_and_damaged_ones_never_panic() {
             load(folder.path(), name, &whole[..length]);
         }
         // Change one to eight bytes, more often near the start, where headers are.
-        for trial in 0..300 {
+        let mut accepted = 0;
+        for trial in 0..trials(300) {
             let mut bytes = whole.clone();
             let [count, _] = threefry2x32([kind, 1], [trial, u32::MAX]);
             for k in 0..=count % 8 {
@@ -81,9 +98,23 @@ fn whole_files_load_and_damaged_ones_never_panic() {
                     _ => (value >> 8) as u8,
                 };
             }
-            load(folder.path(), name, &bytes);
+            accepted += u32::from(load(folder.path(), name, &bytes));
         }
+        println!("{name}: {} mutants, {accepted} accepted", trials(300));
     }
+    if std::env::var_os("FAULT_MUTANTS").is_some() {
+        stays_small();
+    }
+}
+
+/// Whether this program never took more memory than it promises (SECURITY.md); these files are tiny.
+fn stays_small() {
+    // Elsewhere nothing tells.
+    let Ok(text) = fs::read_to_string("/proc/self/status") else { return };
+    let line = text.lines().find(|line| line.starts_with("VmHWM")).expect("Linux tells it");
+    let peak: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+    println!("{} MB at most", peak >> 10);
+    assert!(peak < 512 << 10, "{line}");
 }
 
 #[test]
