@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 fn row(method: &'static Method) -> anyhow::Result<Row> {
     let preset = Preset::find("gaussians").unwrap_or(&onestep_core::train::PRESETS[0]);
-    let (setup, _) = setup_without_download(preset.config_for(method))?;
+    let (setup, _) = setup_without_download(preset.config_for(method), None)?;
     let recipe = setup.recipe();
     Ok(Row {
         name: method.name,

@@ -37,7 +37,7 @@ const SAMPLE: &str = "sample";
 
 /// Prints the plans.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let (setup, _) = setup_without_download(args.settings.resolve()?)?;
+    let (setup, _) = setup_without_download(args.settings.resolve()?, args.settings.config.as_deref())?;
     let plans = match &args.step {
         Some(step) => vec![one(&setup, step)?],
         None => plans(&setup)?,

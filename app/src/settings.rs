@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use onestep_core::data::{Density, Official, load_points};
+use onestep_core::nets::ConfigError;
 use onestep_core::train::{Config, DataSpec, KNOBS, Knob, KnobError, Overrides, PRESETS, Preset, Setup, TrainingData};
 use serde::Deserialize;
 
@@ -231,16 +231,23 @@ fn without_effect(names: impl Iterator<Item = OsString>) -> Vec<String> {
     all
 }
 
-/// Networks and shapes of a run. Data that would have to be downloaded are not: their shape is known.
-pub fn setup_without_download(config: Config) -> anyhow::Result<(Setup, TrainingData)> {
+/// Networks and shapes of a run, whose settings may be from a file. Data that would have to be downloaded are not: their
+/// shape is known.
+pub fn setup_without_download(config: Config, file: Option<&Path>) -> anyhow::Result<(Setup, TrainingData)> {
     let data = match Official::parse(&config.data) {
         Some(set) => official(set, &config),
         None => TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(()))?,
     };
     data.check_classes(&config)?;
     let network = data.network(&config);
-    network.validate().context("the settings give a network that cannot be built")?;
+    network.validate().map_err(|error| impossible(file, &error))?;
     Ok((Setup { network, data: data.spec.clone(), config }, data))
+}
+
+/// An error of settings, perhaps from a file, that give no network.
+pub fn impossible(file: Option<&Path>, error: &ConfigError) -> anyhow::Error {
+    let file = file.map(|file| format!("{}: ", file.display())).unwrap_or_default();
+    bad_input!("{file}the settings give a network that cannot be built: {error}")
 }
 
 /// An official data set's shape, with black images.

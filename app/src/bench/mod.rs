@@ -100,7 +100,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let machine = report::Machine::of(&executor);
     let mut timed = Vec::new();
     for (preset, config) in runs {
-        let (setup, data) = setup_without_download(config)?;
+        let (setup, data) = setup_without_download(config, args.settings.config.as_deref())?;
         let (report, free) = time(executor, setup, &data, args.repeat as usize, peak, quiet)?;
         executor = free;
         if args.json {

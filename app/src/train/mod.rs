@@ -21,7 +21,7 @@ use crate::interrupt;
 use crate::output::print;
 use crate::plan;
 use crate::ranks::{self, Ranks, together};
-use crate::settings::{SettingsArgs, setup_without_download};
+use crate::settings::{SettingsArgs, impossible, setup_without_download};
 use report::Reporter;
 
 /// Arguments of `onestep train`.
@@ -68,7 +68,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         (None, config) => config.expect("a process of its own leads"),
     };
     if args.dry_run {
-        return if leads { dry_run(config, args.json) } else { Ok(()) };
+        return if leads { dry_run(config, args) } else { Ok(()) };
     }
     let processes = ranks.as_ref().map_or(1, Ranks::size);
     let slots = together(&mut ranks, slots(args, &config, processes))?;
@@ -95,14 +95,14 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                     session
                 })
             };
-            let mut session = ranks.together(session.map_err(start_error))?;
-            let met = pollster::block_on(session.meet()).map_err(start_error);
+            let mut session = ranks.together(session.map_err(|error| start_error(args, error)))?;
+            let met = pollster::block_on(session.meet()).map_err(|error| start_error(args, error));
             ranks.together(met)?;
             session
         }
         None => {
             let sink = report(&config, quiet, args.json);
-            Session::open(&request, executor, data, sink, clock).map_err(start_error)?
+            Session::open(&request, executor, data, sink, clock).map_err(|error| start_error(args, error))?
         }
     };
     device::announce(&session.trainer().executor, &choice, quiet);
@@ -154,7 +154,7 @@ fn own_config(args: &Args, request: &Request, leads: bool) -> anyhow::Result<Opt
     }
     request.config().map(Some).map_err(|error| match error {
         SessionError::Knob(error) => args.settings.refused(error).into(),
-        other => start_error(other),
+        other => start_error(args, other),
     })
 }
 
@@ -182,10 +182,10 @@ fn request(args: &Args) -> anyhow::Result<Request> {
     Ok(Request { start, outdir })
 }
 
-fn dry_run(config: Config, json: bool) -> anyhow::Result<()> {
-    let (setup, _) = setup_without_download(config)?;
+fn dry_run(config: Config, args: &Args) -> anyhow::Result<()> {
+    let (setup, _) = setup_without_download(config, args.settings.config.as_deref())?;
     let plans = plan::plans(&setup)?;
-    if json {
+    if args.json {
         return plan::print_report(&setup, &plans);
     }
     print(serde_json::to_string_pretty(&setup.config)?)?;
@@ -203,9 +203,10 @@ fn no_data(args: &Args, error: DataError) -> anyhow::Error {
 }
 
 /// Before the first step everything but trouble with the device is a wrong request.
-fn start_error(error: SessionError) -> anyhow::Error {
+fn start_error(args: &Args, error: SessionError) -> anyhow::Error {
     match error {
         SessionError::Train(error) => error.into(),
+        SessionError::Network(error) => impossible(args.settings.config.as_deref(), &error),
         other => bad_input!("{other}"),
     }
 }
