@@ -16,6 +16,8 @@ mod find;
 mod folder;
 #[cfg(feature = "native")]
 mod group;
+#[cfg(feature = "native")]
+mod manage;
 mod message;
 mod picture;
 #[cfg(feature = "native")]

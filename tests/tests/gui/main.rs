@@ -5,6 +5,7 @@
 mod controls;
 mod failures;
 mod harness;
+mod list;
 mod runs;
 mod settings;
 mod tasks;

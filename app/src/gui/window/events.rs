@@ -13,7 +13,8 @@ impl Window {
             self.start(start, play);
         }
         // Letters belong to a text field that has the focus, and Space to a button that has it.
-        if ui.ctx().text_edit_focused() || self.path_dialog.is_some() || self.confirm.is_some() {
+        let asks = self.path_dialog.is_some() || self.confirm.is_some() || self.manage.is_some();
+        if ui.ctx().text_edit_focused() || asks {
             return;
         }
         let focused = ui.ctx().memory(egui::Memory::focused).is_some();

@@ -4,6 +4,7 @@
 //! closing, opening or losing anything never loses a run that has a checkpoint.
 
 mod events;
+mod manage;
 mod paths;
 mod read_outs;
 mod welcome;
@@ -91,6 +92,8 @@ pub struct Window {
     settings: bool,
     path_dialog: Option<PathDialog>,
     confirm: Option<Confirm>,
+    /// The run that a question is asked about.
+    manage: Option<manage::Manage>,
     /// Runs on the disk, as of the last look.
     saved: Vec<SavedRun>,
     /// Runs that did not end, the newest first: offered until one is taken, or none is wanted.
@@ -133,6 +136,7 @@ impl Window {
             settings: true,
             path_dialog: None,
             confirm: None,
+            manage: None,
             saved,
             interrupted,
             own_device: window_device,
@@ -402,6 +406,7 @@ impl Window {
                 }
             }
         }
+        self.manage(context);
         if let Some(confirm) = self.confirm {
             match confirm.show(context) {
                 None => {}

@@ -5,7 +5,7 @@ use onestep_core::data::{Density, write_npy_f32};
 use onestep_core::session::Start;
 use onestep_core::train::{Config, PRESETS, Preset};
 
-use super::Window;
+use super::{Window, manage};
 use crate::gui::files::Fate;
 use crate::gui::plane;
 
@@ -59,14 +59,14 @@ impl Window {
         if self.saved.is_empty() {
             return;
         }
-        let mut chosen = None;
+        let (mut chosen, mut asked) = (None, None);
         ui.strong("Recent runs");
         ui.with_layout(egui::Layout::top_down(egui::Align::Min), |ui| {
             let width = 720.0_f32.min(ui.available_width());
             ui.add_space(4.0);
             ui.horizontal(|ui| {
                 ui.add_space((ui.available_width() - width) / 2.0);
-                egui::Grid::new("recent").num_columns(5).striped(true).show(ui, |ui| {
+                egui::Grid::new("recent").num_columns(6).striped(true).show(ui, |ui| {
                     for run in self.saved.iter().take(8) {
                         let mut button = |ui: &mut egui::Ui, word: &str, tip: &str, play: bool| {
                             let button = ui.button(word).on_hover_text(tip);
@@ -85,11 +85,13 @@ impl Window {
                         ui.label(&run.name);
                         ui.label(format!("{}, {}", run.describe(), run.age()));
                         ui.label(run.quality.as_deref().unwrap_or_default());
+                        asked = manage::menu(ui, run).or(asked.take());
                         ui.end_row();
                     }
                 });
             });
         });
+        self.manage = asked.or(self.manage.take());
         if let Some((path, play)) = chosen {
             self.start(Start::Resume { path, overrides: Box::default() }, play);
         }
