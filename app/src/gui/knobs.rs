@@ -187,7 +187,7 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str, label: &e
     let response = if let Some((from, to, logarithmic)) = words::handy(knob) {
         ui.spacing_mut().slider_width = 80.0;
         let mut slider =
-            Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Edits);
+            Slider::new(&mut value, from..=to).logarithmic(logarithmic).clamping(egui::SliderClamping::Never);
         if logarithmic {
             slider = slider.custom_formatter(|value, _| format!("{:e}", value as f32)).smallest_positive(from);
         } else if whole {
@@ -198,11 +198,12 @@ fn edit(ui: &mut egui::Ui, knob: &Knob, config: &Config, before: &str, label: &e
         ui.add(slider.update_while_editing(false))
     } else {
         let speed = (value.abs() * 0.01).max(if whole { 1.0 } else { 0.01 });
-        let drag = DragValue::new(&mut value).range(low..=high).speed(speed).update_while_editing(false);
+        let drag = DragValue::new(&mut value).speed(speed).update_while_editing(false);
         ui.add(if whole { drag.fixed_decimals(0) } else { drag.max_decimals(3).custom_formatter(digits) })
     };
     let response = response.labelled_by(label.id).on_hover_text(words::help(knob));
-    let value = value.clamp(low, high);
+    // What was typed counts as it is: the session refuses what is out of bounds, and says so.
+    let value = if response.dragged() { value.clamp(low, high) } else { value };
     let text = if whole { format!("{value:.0}") } else { format!("{}", value as f32) };
     let after = (response.changed() && text != before).then_some(text);
     Edit { after, began: response.drag_started(), ended: response.drag_stopped() }

@@ -95,6 +95,30 @@ fn half_of_a_typed_number_is_no_setting() {
     assert_eq!(marks, ["steps: 1000000 to 8000", "lr_critic: 0.002 to 0.0005"]);
 }
 
+/// A learning rate above 0.1, which the command line takes, became 0.1 without a word.
+#[test]
+fn a_number_counts_as_it_is_typed_or_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    let typed = |gui: &mut Gui, text: &str| {
+        type_number(gui, "Generator's learning rate", text);
+        press(gui, Key::Enter);
+    };
+    let rate = |w: &Window| w.run.view.as_ref().map_or(0.0, |v| v.config.lr_generator);
+    for (text, value) in [("0.5", 0.5), ("1e-8", 1e-8)] {
+        typed(&mut gui, text);
+        until(&mut gui, "it counts as it was typed", |w| rate(w) == value);
+    }
+    typed(&mut gui, "3");
+    until(&mut gui, "what is out of bounds is refused", |w| {
+        w.run.messages.iter().any(|message| message.contains("lr_generator = 3: must be in 0..=1"))
+    });
+    assert_eq!(rate(state(&gui)), 1e-8);
+    click(&mut gui, "Undo");
+    until(&mut gui, "one step back", |w| rate(w) == 0.5);
+}
+
 #[test]
 fn a_field_that_is_only_visited_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();

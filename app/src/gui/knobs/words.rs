@@ -71,10 +71,10 @@ pub fn group(knob: &Knob) -> &'static str {
     }
 }
 
-/// What a slider covers, within the bounds of the table; on a logarithmic scale or not.
+/// What a slider covers, within the bounds of the table; on a logarithmic scale or not. Other values can be typed.
 pub fn handy(knob: &Knob) -> Option<(f64, f64, bool)> {
     match (knob.name, knob.range?) {
-        (name, _) if name.starts_with("lr_") => Some((1e-6, 1e-1, true)),
+        (name, (_, high)) if name.starts_with("lr_") => Some((1e-6, high, true)),
         ("beta2" | "ema", _) => Some((0.9, 0.9999, false)),
         ("cooldown" | "beta1", _) => Some((0.0, 1.0, false)),
         // A few times, or a share.

@@ -28,6 +28,9 @@ impl Run {
             return;
         }
         let after = self.apply(knob, after);
+        if before == after {
+            return; // it was refused
+        }
         if let Some(drag) = self.drag.as_mut().filter(|drag| drag.held && drag.change.knob == knob) {
             drag.change.after = after;
             return;
