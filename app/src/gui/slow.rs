@@ -19,6 +19,8 @@ pub struct SlowMotion {
     at: Option<(usize, f64)>,
     /// Seconds that a moment is shown; 0 is read as the default.
     secs: f32,
+    /// Whether it makes no steps by itself: a person makes them.
+    held: bool,
 }
 
 /// Seconds of a moment, unless chosen otherwise.
@@ -49,6 +51,7 @@ impl SlowMotion {
 
     /// Turns it on or off.
     pub fn toggle(&mut self, run: &mut Run, now: f64) {
+        self.held = false;
         self.at = match self.at {
             Some(_) => None,
             None if run.is_open() && !story(run).is_empty() => {
@@ -66,6 +69,9 @@ impl SlowMotion {
         if run.state != super::run::State::Paused || moments == 0 {
             // Somebody pressed play, or the run is over.
             self.at = None;
+            return;
+        }
+        if self.held {
             return;
         }
         let now = context.input(|input| input.time);
@@ -106,7 +112,17 @@ impl SlowMotion {
             for (_, update) in turn {
                 let button = ui.button(format!("{} step", capital(update.name)));
                 if button.on_hover_text(format!("{}.", capital(update.about))).clicked() {
+                    // Else its own next step could come between.
+                    self.held = true;
                     run.step(Command::Step(update.name.to_owned()));
+                }
+            }
+            if self.held {
+                let button =
+                    ui.button("By itself").on_hover_text("Make the steps by itself again, from this moment on.");
+                if button.clicked() {
+                    let now = ui.input(|input| input.time);
+                    (self.held, self.at) = (false, self.at.map(|(moment, _)| (moment, now)));
                 }
             }
         });

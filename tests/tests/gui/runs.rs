@@ -30,7 +30,7 @@ fn a_preset_trains_from_one_click_and_the_knobs_act_meanwhile() {
 
     click(&mut gui, "Slow motion");
     let before = state(&gui).run.view.as_ref().expect("a view").counters.clone();
-    // Slow motion makes steps of its own accord, too: as late as it can be told.
+    // Its first moment computes nothing, and lasts until the button is pressed.
     gui.get_by_role_and_label(egui::Role::Slider, "Seconds per moment").set_value_accesskit(6.0);
     gui.run_steps(2);
     click(&mut gui, "Ratio step");
@@ -41,6 +41,14 @@ fn a_preset_trains_from_one_click_and_the_knobs_act_meanwhile() {
     until(&mut gui, "one generator update more", |w| {
         w.run.view.as_ref().is_some_and(|v| v.counters.of("generator") == before.of("generator") + 1)
     });
+    // Its clock stands still until it is set going again: many moments later, no step has come between.
+    gui.run_steps(100);
+    settle(&mut gui);
+    let counters = |w: &Window| w.run.view.as_ref().expect("a view").counters.clone();
+    let made = ["ratio", "generator"].map(|update| counters(state(&gui)).of(update) - before.of(update));
+    assert_eq!(made, [1, 1], "steps by hand, and no others");
+    click(&mut gui, "By itself");
+    until(&mut gui, "it makes steps again", |w| counters(w).of("ratio") > before.of("ratio") + 1);
 
     gui.get_by_label("Play").click();
     until(&mut gui, "the samples are closer", |w| kl(w) < 0.6 * first);
