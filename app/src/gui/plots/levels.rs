@@ -101,9 +101,11 @@ impl Levels {
             // In two lines, which the narrowest chart has room for.
             let (words, color) = match alarm {
                 Some(alarm) => (alarm.replacen(": ", ":\n", 1), theme.alarm),
-                None => (format!("{} ", goal.means), weak),
+                None => (goal.means.to_owned(), weak),
             };
-            let words = Text::new("", PlotPoint::new(x1, goal.ideal), RichText::new(words).small());
+            // Off the edge, which would cut the last letter.
+            let at = PlotPoint::new(x1 - 0.02 * (x1 - x0), goal.ideal);
+            let words = Text::new("", at, RichText::new(words).small());
             plot.text(words.color(color).anchor(Align2::RIGHT_TOP));
             plot.bar_chart(BarChart::new("", bars).color(theme.ratio).allow_hover(false));
         });
