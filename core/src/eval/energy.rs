@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::distance::{Prepared, fold_distances};
 use super::planar::check;
 use super::{EvalError, Rows, at_least};
+use crate::random::{threefry2x32, uniform};
 
 /// Points of each side that are compared by default: 75 million pairs, well below a second.
 pub const DEFAULT_POINTS: usize = 5_000;
@@ -61,10 +62,17 @@ fn row_distance_sum(x: &Rows<'_>, y: &Rows<'_>, is_one: bool) -> Result<f64, Eva
     Ok(sums.iter().sum())
 }
 
-/// `limit` of the points, evenly spread.
+/// `limit` of the points, evenly spread: one of each of as many parts, a random one, since classes may come in turn.
 fn thinned(points: &[[f32; 2]], limit: usize) -> Vec<[f64; 2]> {
+    /// Keeps these random numbers apart from others.
+    const STREAM: u32 = 0x5448_494E;
     let kept = limit.min(points.len());
-    (0..kept).map(|i| points[i * points.len() / kept].map(f64::from)).collect()
+    let start = |i: usize| i * points.len() / kept;
+    let one = |i: usize| {
+        let share = uniform(threefry2x32([0, STREAM], [0, i as u32])[0]);
+        (start(i) + (share * (start(i + 1) - start(i)) as f32) as usize).min(start(i + 1) - 1)
+    };
+    (0..kept).map(|i| points[one(i)].map(f64::from)).collect()
 }
 
 /// Sum of all distances between a point of `x` and one of `y`.
@@ -139,8 +147,19 @@ mod tests {
     #[test]
     fn thinning_takes_points_from_everywhere() {
         let points: Vec<[f32; 2]> = (0..10).map(|i| [i as f32, 0.0]).collect();
-        assert_eq!(thinned(&points, 3), [[0.0, 0.0], [3.0, 0.0], [6.0, 0.0]]);
-        assert_eq!(thinned(&points, 99).len(), 10);
+        let third = |x: f64| [0.0..3.0, 3.0..6.0, 6.0..10.0].iter().position(|part| part.contains(&x));
+        let thirds: Vec<_> = thinned(&points, 3).iter().map(|[x, _]| third(*x)).collect();
+        assert_eq!(thirds, [Some(0), Some(1), Some(2)]);
+        assert_eq!(thinned(&points, 99), points.iter().map(|point| point.map(f64::from)).collect::<Vec<_>>());
+    }
+
+    /// Of 20,000 points, 5,000 are every fourth: of two classes in turn, one.
+    #[test]
+    fn thinning_keeps_all_classes() {
+        let points: Vec<[f32; 2]> = (0..20_000).map(|i| [(i % 2) as f32, 0.0]).collect();
+        let ones = thinned(&points, 5_000).iter().map(|[class, _]| class).sum::<f64>() / 5_000.0;
+        // Five standard errors: 5 sqrt(1 / 4 / 5000).
+        assert_near(ones, 0.5, 0.036, "share of the second class");
     }
 
     #[test]
