@@ -42,6 +42,8 @@ struct State<'g> {
     len: usize,
     /// Elements of an adapter's base that have their place.
     base_len: usize,
+    /// Weights that an adapter changes, with their offsets in its base.
+    changed: Vec<(usize, Var<'g>)>,
     /// In front of names.
     prefix: String,
 }
@@ -101,9 +103,16 @@ impl<'g> Params<'g> {
         }
         let var = match &self.adapts {
             Some(base) => {
-                let weight = self.graph.input(&base.store, state.base_len, &shape);
-                state.base_len = (state.base_len + weight.len()).next_multiple_of(SLOT_ALIGN);
-                if shape.len() < 2 { weight } else { self.adapted(&mut state, &parts[0].0, weight, base.rank, disk) }
+                let offset = state.base_len;
+                let weight = self.graph.input(&base.store, offset, &shape);
+                state.base_len = (offset + weight.len()).next_multiple_of(SLOT_ALIGN);
+                if shape.len() < 2 {
+                    weight
+                } else {
+                    let changed = self.adapted(&mut state, &parts[0].0, weight, base.rank, disk);
+                    state.changed.push((offset, changed));
+                    changed
+                }
             }
             None => {
                 let mut at = state.len;
@@ -165,6 +174,12 @@ impl<'g> Params<'g> {
     /// differentiates with respect to these and puts each gradient at the same offset.
     pub fn all(&self) -> Vec<(usize, Var<'g>)> {
         self.state.borrow().variables.clone()
+    }
+
+    /// Of an adapter: the weights that it changes, as functions see them, with their offsets in its base.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn changed(&self) -> Vec<(usize, Var<'g>)> {
+        self.state.borrow().changed.clone()
     }
 
     /// Names, shapes and places of what has been used so far.

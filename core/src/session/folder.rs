@@ -205,9 +205,8 @@ impl RunFolder {
         let drawn = trainer.drawn().name == network;
         let name = if drawn || network == kind.name() { kind.name().to_owned() } else { format!("{network}-{kind}") };
         let path = self.path.join(format!("snapshots/{name}-{:06}.safetensors", trainer.counters.turns));
-        let weights = trainer.best_weights(network).await?;
-        ModelFile::new(meta(trainer, data, network, kind), trainer.layout(network), &weights)
-            .save(&path, Storage::F32)?;
+        let (layout, weights) = trainer.whole_weights(network).await?;
+        ModelFile::new(meta(trainer, data, network, kind), &layout, &weights).save(&path, Storage::F32)?;
         Ok(path)
     }
 

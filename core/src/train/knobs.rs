@@ -248,7 +248,7 @@ knobs! {
     /// Steps in which a discriminator sharpens the student before the distillation.
     #[cfg(not(target_arch = "wasm32"))]
     sharpen_steps: u64 = 500, live, 0 ..= 1_000_000_000;
-    /// How often the number of steps is halved in which samples are drawn, down to one.
+    /// How often the number of steps in which samples are drawn, or of segments of a path, is halved, down to one.
     halvings: u32 = 4, fixed, 1 ..= 8;
     /// How the generator is trained.
     method: MethodName = MethodName::default(), fixed;
@@ -265,6 +265,9 @@ knobs! {
     matching: f32 = 1.0, live, 0.0 ..= 1000.0;
     /// Weight of score distillation beside another loss.
     score_weight: f32 = 1.0, live, 0.0 ..= 1000.0;
+    /// 1: the last of several rounds also distils scores into one step; 0: it does not.
+    #[cfg(not(target_arch = "wasm32"))]
+    score_phase: u32 = 1, fixed, 0 ..= 1;
     /// Weight of a discriminator's loss in the generator's, beside another loss.
     #[cfg(not(target_arch = "wasm32"))]
     gan_weight: f32 = 3e-3, live, 0.0 ..= 1000.0;

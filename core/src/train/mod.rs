@@ -22,6 +22,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod trainer;
+#[cfg(not(target_arch = "wasm32"))]
+mod whole;
 
 pub use batch::{DataSpec, Stream};
 pub use bins::BINS;

@@ -12,9 +12,13 @@ use super::counters::Counters;
 use super::cut::{Stage, cut};
 use super::group::Group;
 use super::knobs::Config;
+#[cfg(not(target_arch = "wasm32"))]
+use super::recipe::Mode;
 use super::recipe::{First, Handover, Network, Phase, Recipe, Update};
 use super::statistics::Averages;
 use super::step::{Declared, RING, Setup, ring, store_len};
+#[cfg(not(target_arch = "wasm32"))]
+use super::whole::whole;
 use crate::exec::{ExecError, Executor, LaunchTime, PlanId, RunArgs};
 use crate::nets::{Draw, ParamLayout, cycle, latent};
 use crate::plan::{Plan, PlanError, SLOT_ALIGN};
@@ -258,6 +262,37 @@ impl Trainer {
         self.weights(network, store).await
     }
 
+    /// The best weights of a network as one that needs no other, and their layout: those of an adapter are the weights that
+    /// it is on with its changes.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn whole_weights(&self, network: &str) -> Result<(ParamLayout, Vec<f32>), TrainError> {
+        let own = self.best_weights(network).await?;
+        match self.recipe.network(network) {
+            Some(Network { net, mode: Mode::Adapter { of, rank }, .. }) => {
+                let base = self.best_weights(of).await?;
+                Ok((net.generator_layout(), whole(net, *rank, &base, &own)?))
+            }
+            _ => Ok((self.layout(network).clone(), own)),
+        }
+    }
+
+    /// The store of the weights that samples are drawn from.
+    fn drawn_store(&mut self) -> Result<String, TrainError> {
+        let drawn = self.drawn();
+        let (name, best) = (drawn.name, drawn.best());
+        #[cfg(not(target_arch = "wasm32"))]
+        if matches!(drawn.mode, Mode::Adapter { .. }) {
+            let (layout, weights) = pollster::block_on(self.whole_weights(name))?;
+            let store = format!("{name}.whole");
+            if self.executor.store_len(&store).is_none() {
+                self.executor.create_store(&store, layout.len)?;
+            }
+            self.executor.write(&store, 0, &weights)?;
+            return Ok(store);
+        }
+        Ok(format!("{name}.{best}"))
+    }
+
     /// Passes weights from network to network. What is saved is the session's to do.
     pub async fn hand_over(&mut self, handover: Handover) -> Result<(), TrainError> {
         match handover {
@@ -292,9 +327,8 @@ impl Trainer {
         /// Seeds of these latents; those of pictures count from 0.
         const FIRST_SEED: u32 = 1 << 31;
         let (width, batch) = (self.setup.data.width(), sample_batch(&self.setup.data));
-        let drawn = self.drawn();
-        let params = format!("{}.{}", drawn.name, drawn.best());
-        let net = drawn.net.clone();
+        let params = self.drawn_store()?;
+        let net = self.drawn().net.clone();
         let walk = Walk::guided(&mut self.executor, &net, draw.clone(), GRID, &params, batch, guidance)?;
         for first in (0..rows).step_by(batch) {
             let seeds = FIRST_SEED + first as u32..FIRST_SEED + (first + batch).min(rows) as u32;
@@ -536,8 +570,7 @@ impl Trainer {
 
     /// As [`Trainer::sample`]; the samples stay on the device, in the store [`SAMPLES`].
     pub fn draw(&mut self, latents: &[f32]) -> Result<(), TrainError> {
-        let drawn = self.drawn();
-        let params = format!("{}.{}", drawn.name, drawn.best());
+        let params = self.drawn_store()?;
         if let Some((_, walk)) = self.walk.take_if(|(of, _)| *of != params) {
             walk.release(&mut self.executor);
         }

@@ -28,6 +28,8 @@ mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod hyper_sd;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod instaflow;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod judge;
@@ -123,6 +125,8 @@ pub const METHODS: &[Method] = &[
     progressive::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     cd::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    hyper_sd::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     scm::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
