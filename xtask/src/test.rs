@@ -2,6 +2,8 @@
 //!
 //! A failure does not stop what comes after it: one run shows all that is wrong.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::runtime_dir::RuntimeDir;
@@ -24,9 +26,18 @@ pub struct Options {
     args: Vec<String>,
 }
 
+/// The program by which tests see what a run does to its disk; without it they say that they were left out.
+fn ensure_strace() -> Result<()> {
+    if Path::new("/etc/debian_version").exists() && !step::works("strace", &["--version"]) {
+        vulkan::install(&["strace"])?;
+    }
+    Ok(())
+}
+
 /// Installs, checks, tests; prints one line with the number of tests at the end.
 pub fn run(options: &Options) -> Result<bool> {
     vulkan::ensure()?;
+    ensure_strace()?;
     let mut failures: Vec<&str> = Vec::new();
     if !options.skip_lint {
         failures.extend(lint::failures()?);
