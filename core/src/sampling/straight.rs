@@ -46,8 +46,8 @@ mod tests {
     use crate::model::{ModelKind, ModelMeta};
     use crate::nets::{MlpConfig, NetworkConfig, SIGMA_DATA, latent};
 
-    /// A network whose last layer is zero says `D = c_skip x`, the denoiser of Gaussian data of deviation `sd`, whose
-    /// straightness is `2 sd (2 - pi / 2)` in the plane.
+    /// A network whose last layer is zero says `D = c_skip x`, the denoiser of Gaussian data of deviation `sd`: a path is
+    /// a number at each level times its latent. In the limit of many steps, S is `2 sd (2 - pi / 2)` in the plane.
     #[test]
     fn of_an_untrained_denoiser_it_is_that_of_a_gaussian() {
         let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 3, two_times: false });
@@ -57,7 +57,17 @@ mod tests {
         let latents: Vec<f32> = (0..5000).flat_map(|seed| latent(seed, 2)).collect();
         let mut executor = Executor::Cpu(CpuExecutor::new());
         let got = pollster::block_on(straightness(&mut executor, &model, &latents, &[0, 1, 2])).unwrap();
-        let wanted = 2.0 * f64::from(SIGMA_DATA) * (2.0 - std::f64::consts::FRAC_PI_2);
-        assert!((got / wanted - 1.0).abs() < 0.05, "{got}, of a Gaussian {wanted}");
+        let sigmas: Vec<f32> = Draw::euler(STEPS, 1000.0).sigmas.into_iter().chain([0.0]).collect();
+        let mut path = vec![vec![sigmas[0]]];
+        for pair in sigmas.windows(2) {
+            let (x, skip) = (path[path.len() - 1][0], SIGMA_DATA.powi(2) / (SIGMA_DATA.powi(2) + pair[0].powi(2)));
+            path.push(vec![x * (skip + pair[1] / pair[0] * (1.0 - skip))]);
+        }
+        let drawn = &latents[..2 * Generator::usual_batch(&model.meta)];
+        let square = drawn.iter().map(|z| f64::from(*z).powi(2)).sum::<f64>() / drawn.len() as f64;
+        let wanted = 2.0 * square * of_paths(&path, &sigmas, 1).unwrap();
+        assert!((got / wanted - 1.0).abs() < 1e-3, "{got}, of these paths {wanted}");
+        let limit = 2.0 * f64::from(SIGMA_DATA) * (2.0 - std::f64::consts::FRAC_PI_2);
+        assert!((got / limit - 1.0).abs() < 0.1, "{got}, in the limit {limit}");
     }
 }

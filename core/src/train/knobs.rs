@@ -297,7 +297,7 @@ knobs! {
     align_weight: f32 = 1e-3, live, 0.0 ..= 1000.0;
     /// Probability of its class up to which a sample is aligned; far above 1, always.
     #[cfg(not(target_arch = "wasm32"))]
-    align_tau: f32 = 0.9, live, 1e-6 ..= 1e30;
+    align_tau: f32 = 0.9, live, 1e-6 ..= 1e9;
     /// Share of the weight of the alignment that is lost until the end of the distillation.
     #[cfg(not(target_arch = "wasm32"))]
     align_fade: f32 = 1.0, live, 0.0 ..= 1.0;

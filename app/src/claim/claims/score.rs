@@ -218,7 +218,7 @@ pub const CLAIMS: &[Claim] = &[
             Arm { name: "no alignment", settings: &[CLASSES, ("align_weight", "0")], ..Arm::of("swiftbrush-v2") },
             Arm {
                 name: "naive alignment",
-                settings: &[CLASSES, ("align_tau", "1e30"), ("align_fade", "0")],
+                settings: &[CLASSES, ("align_tau", "1e9"), ("align_fade", "0")],
                 ..Arm::of("swiftbrush-v2")
             },
             Arm {
