@@ -13,6 +13,7 @@ mod group;
 mod guidance;
 mod knobs;
 mod methods;
+mod net;
 mod presets;
 mod recipe;
 mod slots;
@@ -37,6 +38,7 @@ pub use group::Group;
 pub use guidance::GuidanceRule;
 pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multipliers, OF_CLASSES, Overrides};
 pub use methods::METHODS;
+pub use net::Net;
 pub use presets::{PRESETS, Preset};
 pub use recipe::{
     Alarm, Count, Field, First, Handover, Head, Latest, Layer, Method, Mode, Moment, Need, Network, Phase, Plot, Rates,
@@ -45,5 +47,5 @@ pub use recipe::{
 pub use slots::{Slots, deal};
 pub use source::TrainingData;
 pub use statistics::Averages;
-pub use step::{Declared, Net, RING, Setup, Statistic, Step, Weights, ring, store_len};
+pub use step::{Declared, RING, Setup, Statistic, Step, Weights, ring, store_len};
 pub use trainer::{SAMPLES, TrainError, Trainer, sample_batch};

@@ -3,7 +3,8 @@
 //! matched to the data is the mixture of all.
 
 use super::super::batch::Stream;
-use super::super::step::{Net, Step, Weights};
+use super::super::net::Net;
+use super::super::step::{Step, Weights};
 use crate::graph::Var;
 use crate::nets::{Draw, per_sample};
 

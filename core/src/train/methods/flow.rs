@@ -5,8 +5,9 @@
 //! `x0 + sigma eps`, the velocity is `v = (y - D) / t`, and Euler's method in `t` is Euler's method in `sigma`: so the
 //! network stays a denoiser, here as everywhere.
 
+use super::super::net::Net;
 use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
-use super::super::step::{Net, Step};
+use super::super::step::Step;
 use super::{alone, phase};
 use crate::graph::Var;
 use crate::nets::{Draw, per_sample};

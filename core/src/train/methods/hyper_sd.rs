@@ -6,10 +6,11 @@
 
 use super::super::batch::Stream;
 use super::super::knobs::Config;
+use super::super::net::Net;
 use super::super::recipe::{
     Count, First, Handover, Head, Layer, Method, Mode, Moment, Need, Network, Phase, Rates, Recipe, Subject, Update,
 };
-use super::super::step::{Net, Setup, Step, Weights};
+use super::super::step::{Setup, Step, Weights};
 use super::score::{self, Denoised, FAKE};
 use super::{SCORE, dmd, from_noise, warm_up};
 use crate::graph::Var;

@@ -2,8 +2,9 @@
 //! noised samples as the fake denoiser sees them, and samples also move to where it takes them for data.
 
 use super::super::batch::Stream;
+use super::super::net::Net;
 use super::super::recipe::{First, Head, Mode, Moment, Network, Recipe, Update};
-use super::super::step::{Net, Setup, Step, Weights};
+use super::super::step::{Setup, Step, Weights};
 use super::{denoising_loss, few, score};
 use crate::graph::Var;
 

@@ -82,10 +82,11 @@ mod vsd;
 
 use super::batch::Stream;
 use super::knobs::Config;
+use super::net::Net;
 use super::recipe::{Count, Handover, Method, Phase, Rates, Subject, Update};
 #[cfg(feature = "gallery")]
 use super::recipe::{Field, First, Head, Mode, Moment, Network, Recipe, See, Sight};
-use super::step::{Net, Step};
+use super::step::Step;
 #[cfg(feature = "gallery")]
 use super::step::{Setup, Weights};
 use crate::graph::Var;

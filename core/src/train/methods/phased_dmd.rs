@@ -7,8 +7,9 @@
 
 use super::super::batch::Stream;
 use super::super::knobs::Config;
+use super::super::net::Net;
 use super::super::recipe::{Method, Need, Recipe, Subject, Update};
-use super::super::step::{Net, Setup, Step, Weights};
+use super::super::step::{Setup, Step, Weights};
 use super::score::{self, Denoised, generator_rates};
 use super::{denoising_loss, dmd};
 use crate::graph::Var;

@@ -5,8 +5,9 @@
 //! trained as, and that formula is the identity on them (a test): the flow goes on as it is.
 
 use super::super::batch::Stream;
+use super::super::net::Net;
 use super::super::recipe::{Count, First, Head, Method, Mode, Moment, Need, Network, Phase, Recipe, Subject, Update};
-use super::super::step::{Net, Setup, Step, Weights};
+use super::super::step::{Setup, Step, Weights};
 use super::score::{FAKE, generator_rates};
 use super::{WARM_UP, flow, from_noise, scm, taught};
 use crate::graph::Var;

@@ -3,8 +3,9 @@
 
 use super::super::batch::Stream;
 use super::super::bins::{bin_indicator, mean_by_bin};
+use super::super::net::Net;
 use super::super::recipe::{Layer, Method, Moment, Need, Plot, Rates, Subject, Update};
-use super::super::step::{Net, Step, Weights};
+use super::super::step::{Step, Weights};
 use super::{from_noise, phase, taught};
 use crate::graph::Var;
 use crate::nets::{Draw, SIGMA_DATA, per_sample};

@@ -7,11 +7,12 @@
 
 use super::super::batch::Stream;
 use super::super::knobs::Config;
+use super::super::net::Net;
 use super::super::recipe::{
     Count, Field, First, Handover, Head, Layer, Mode, Moment, Network, Phase, Rates, Recipe, See, Sight, Subject,
     Update,
 };
-use super::super::step::{Net, Setup, Step, Weights};
+use super::super::step::{Setup, Step, Weights};
 use super::{denoising_loss, lengths, warm_up};
 use crate::graph::Var;
 use crate::model::ModelKind;

@@ -6,8 +6,9 @@
 //! [`GuidanceRule`]'s.
 
 use super::super::guidance::GuidanceRule;
+use super::super::net::Net;
 use super::super::recipe::{Method, Need, Subject, Update};
-use super::super::step::{Net, Step, Weights};
+use super::super::step::{Step, Weights};
 use super::score::{self, generator_rates};
 use super::{Mode, judge, sida};
 

@@ -1,8 +1,9 @@
 //! Adversarial score identity distillation (`SiDA`, Zhou et al. 2024, arXiv 2410.14919): score identity distillation in
 //! which the fake denoiser is the discriminator, too, without one parameter more.
 
+use super::super::net::Net;
 use super::super::recipe::{Method, Need, Subject, Update};
-use super::super::step::{Net, Step};
+use super::super::step::Step;
 use super::score::{self, Denoised, generator_rates, record_size};
 use super::{Mode, few, judge, sid};
 use crate::graph::Var;

@@ -4,8 +4,9 @@
 //! Both denoisers are guided by the class with the same weight, the setting `guidance`. Without classes there is nothing to
 //! guide by, and the weight has no effect.
 
+use super::super::net::Net;
 use super::super::recipe::{Method, Mode, Need, Recipe, Subject, Update};
-use super::super::step::{Net, Setup, Step, Weights};
+use super::super::step::{Setup, Step, Weights};
 use super::score::{self, Denoised, generator_rates, pull};
 use crate::graph::Var;
 use crate::nets::{SIGMA_DATA, per_sample};
