@@ -90,7 +90,10 @@ impl SettingsArgs {
             let data = layers.iter().rev().find_map(|layer| layer.data.as_deref());
             data.and_then(suitable).unwrap_or("mnist")
         });
-        let flag = if self.preset.is_none() { "preset" } else { "--preset" };
+        let flag = match (&self.preset, &self.config) {
+            (None, Some(file)) => format!("{}: preset", file.display()),
+            _ => "--preset".to_owned(),
+        };
         Preset::find(name)
             .ok_or_else(|| bad_input!("{flag} {name}: there is no such preset; choose one of {}", preset_names()))
     }
