@@ -77,7 +77,7 @@ fn inconsistency<'g>(
     net(x, sigma) - said.detach()
 }
 
-const STORY: &[Moment] = &[
+pub(super) const STORY: &[Moment] = &[
     Moment {
         name: "A step",
         about: "A batch of real data gets noise of random levels. From there the teacher takes one step to the level below.",

@@ -12,7 +12,7 @@ use super::super::recipe::{
 };
 use super::super::step::{Setup, Step, Weights};
 use super::score::{self, Denoised, FAKE};
-use super::{SCORE, dmd, from_noise, warm_up};
+use super::{SCORE, cd, dmd, from_noise, warm_up};
 use crate::graph::Var;
 use crate::model::ModelKind;
 use crate::nets::{Draw, euler_step, per_sample};
@@ -164,14 +164,7 @@ fn inconsistency<'g>(
 }
 
 const STORY: &[Moment] = &[
-    Moment {
-        name: "A step",
-        about: "A batch of real data gets noise of random levels. From there the teacher takes one step to the level below.",
-        subject: Subject::Real,
-        update: None,
-        statistic: None,
-        layers: &[Layer::Data, Layer::Noise],
-    },
+    cd::STORY[0],
     Moment {
         name: "Segments",
         about: "Where a step with the network's answer to the end of the segment leads moves to where it leads after the \
