@@ -2,7 +2,8 @@
 //! that say where they come from.
 //!
 //! [`crate::model::ModelFile`] needs a generator's configuration, which a classifier does not have. Invariants: equal
-//! weights and notes are equal files, byte for byte; what was read has the layout of [`super::classifier::layout`] and finite numbers.
+//! weights and notes are equal files, byte for byte; what was read has the layout of [`super::classifier::layout`] and
+//! finite numbers.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Several networks of one form, of which the class of a sample chooses one (multi-student distillation, arXiv
 //! 2410.23274), or the noise level (experts, as of Phased DMD, arXiv 2510.27684).
 //!
-//! Student k of n has the classes k, k + n, k + 2n and so on, or the levels down to the k-th that is named, without it. Its parameters have the names of the form, behind
-//! `student{k}.`, and lie one student after the other.
+//! Student k of n has the classes k, k + n, k + 2n and so on, or the levels down to the k-th that is named, without it.
+//! Its parameters have the names of the form, behind `student{k}.`, and lie one student after the other.
 
 use serde::Serialize;
 

@@ -2,8 +2,8 @@
 //!
 //! Input `latent`, f32, N x C x H x W for images and N x D for points, standard normal; output
 //! `sample` of the same shape, in the model's data range (which is in the metadata: usually -1 to 1
-//! for images). A model with K classes has another input, `label`, f32, N x K, one-hot. Any N. These are the numbers of [`crate::sampling::Generator`], whose arrays have
-//! the channels last.
+//! for images). A model with K classes has another input, `label`, f32, N x K, one-hot. Any N. These are the numbers of
+//! [`crate::sampling::Generator`], whose arrays have the channels last.
 //!
 //! The networks are written a second time, in the operators and axes of ONNX ([`unet`], [`mlp`]),
 //! rather than translated node by node: the graph is made for this engine's kernels (channels
