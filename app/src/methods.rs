@@ -75,17 +75,3 @@ fn reads_data(setup: &Setup) -> anyhow::Result<bool> {
     }
     Ok(false)
 }
-
-#[cfg(test)]
-mod tests {
-    use onestep_core::train::METHODS;
-
-    #[test]
-    fn every_method_has_its_section() {
-        let text = include_str!("../../docs/methods.md");
-        for method in METHODS {
-            let heading = format!("\n## {}\n", method.name);
-            assert!(text.contains(&heading), "docs/methods.md says nothing of {}", method.name);
-        }
-    }
-}
