@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn changes_of_old_runs_have_the_present_names() {
-        let change: Change = serde_json::from_str(r#"{"step": 3, "knob": "lr_ratio", "value": "0.5"}"#).unwrap();
-        assert_eq!((change.step, &change.knob[..], &change.value[..]), (3, "lr_critic", "0.5"));
+        let change: Change = serde_json::from_str(r#"{"step": 3, "knob": "ratio_steps", "value": "5"}"#).unwrap();
+        assert_eq!((change.step, &change.knob[..], &change.value[..]), (3, "critic_steps", "5"));
     }
 }

@@ -241,3 +241,27 @@ fn normalize_by_bin<'g>(step: &Step<'g>, d_x: Var<'g>, u: Var<'g>) -> (Var<'g>, 
     let divisor = (own + 1e-12).sqrt();
     (step.kept(d_x) / per_sample(divisor, shape.len()), squares.mean_all())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Accuracy and pull of runs on `rings` and `gaussians`: the first with `lr_critic` 0.1, the others at their ends.
+    #[test]
+    fn a_ratio_network_that_gives_one_answer_everywhere_has_collapsed() {
+        let rings = |accuracy: f64, pull: f64| {
+            (COLLAPSE.rings)(&|name| match name {
+                "Ratio/accuracy" => Some(accuracy),
+                "Ratio/pull" => Some(pull),
+                _ => None,
+            })
+        };
+        for (accuracy, pull) in [(0.5, 1.27e-20), (0.5, 4.4e-10), (0.5, 1.9e-40)] {
+            assert!(rings(accuracy, pull), "accuracy {accuracy}, pull {pull}");
+        }
+        for (accuracy, pull) in [(0.517, 7.2e-4), (0.514, 2.2e-3), (0.5, 6.7e-4), (1.0, 0.0), (0.0, 0.0)] {
+            assert!(!rings(accuracy, pull), "accuracy {accuracy}, pull {pull}");
+        }
+        assert!(!(COLLAPSE.rings)(&|_| None), "nothing is known yet");
+    }
+}
