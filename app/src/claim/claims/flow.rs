@@ -181,7 +181,8 @@ pub const CLAIMS: &[Claim] = &[
         ],
         why: "What holds is that the wrapped flow can be followed, and that two steps are closer than one. With heads, samples are \
               farther in one step and level in two and four; with weights of 0.01 and 0.05 they are level in one step, too \
-              (0.290 and 0.292, two seeds). In the plane there is no detail that heads could see.",
+              (0.290 and 0.292, two seeds). A likely reason, not tested: in the plane there is no detail for heads \
+              to see.",
     },
     Claim {
         method: "boot",

@@ -239,7 +239,7 @@ pub const CLAIMS: &[Claim] = &[
             Check { value: KL, row: "merged", times: 1.0, than: "no alignment" },
         ],
         why: "Naive alignment ruins the distance with every seed, and the bound that fades takes four fifths of the harm away, but \
-              not all of it: samples whose class is unsure are moved, and those are the edges of the data. The merge lies between \
-              its two parents. The weight of alignment was not tuned.",
+              not all of it. The merge lies between its two parents. The weight of alignment is a guess that was not tuned; whether \
+              a smaller one does no harm has not been tried.",
     },
 ];
