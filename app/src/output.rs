@@ -22,6 +22,14 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(serde_json::to_string(value).context("writing the result as JSON")?)
 }
 
+/// JSON for people who compare versions of a file: `head`, whose field `runs` is empty, with a line for each of `runs`.
+pub fn json_by_runs(head: &impl Serialize, runs: &[impl Serialize]) -> serde_json::Result<String> {
+    let lines = runs.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    let all = format!("\"runs\": [\n    {}\n  ]", lines.join(",\n    "));
+    // Quotes inside of a text are escaped, so that it can't look like this.
+    Ok(serde_json::to_string_pretty(head)?.replacen("\"runs\": []", &all, 1))
+}
+
 /// Prints a note for people, unless they asked for quiet.
 pub fn note(quiet: bool, text: impl std::fmt::Display) {
     if !quiet {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::claims::{Check, Claim};
 use crate::compare::mean_and_range;
 use crate::exit::bad_input;
+use crate::output::json_by_runs;
 
 /// Everything that was measured for a claim. What is claimed stands in the program, and the verdict follows from both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,7 +69,7 @@ impl Record {
 
     /// Writes the record to a file.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let json = serde_json::to_string_pretty(self)?;
+        let json = json_by_runs(&Self { runs: Vec::new(), ..self.clone() }, &self.runs)?;
         Ok(atomic_write(path, |file| writeln!(file, "{json}"))?)
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::curves::Curves;
 use super::measure::Point;
+use crate::output::json_by_runs;
 use crate::plot::save;
 
 /// What is known of one run.
@@ -91,7 +92,7 @@ impl Results {
 
     /// Writes `results.json`, `table.md` and the curves.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
-        let json = serde_json::to_string_pretty(self)?;
+        let json = json_by_runs(&Self { runs: Vec::new(), ..self.clone() }, &self.runs)?;
         atomic_write(folder.join("results.json"), |file| writeln!(file, "{json}"))?;
         let table = self.table();
         atomic_write(folder.join("table.md"), |file| write!(file, "{table}"))?;
