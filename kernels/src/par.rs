@@ -28,6 +28,19 @@ pub fn each<T>(_work: usize, items: Vec<T>, job: impl Fn(T)) {
     items.into_iter().for_each(job);
 }
 
+/// Runs `job`, which calls [`each`] many times, on one of the threads. From any other thread, each of those calls would
+/// hand over and wait: some 10 microseconds, longer where other programs run.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn together<R: Send>(job: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| job())
+}
+
+/// Runs `job`.
+#[cfg(target_arch = "wasm32")]
+pub fn together<R>(job: impl FnOnce() -> R) -> R {
+    job()
+}
+
 /// Number of threads that [`each`] uses.
 pub fn threads() -> usize {
     #[cfg(target_arch = "wasm32")]

@@ -191,7 +191,7 @@ impl CpuExecutor {
         &mut self,
         plan: PlanId,
         args: &RunArgs,
-        mut visit: impl FnMut(usize, &Launch, &[&[f32]], &mut [&mut [f32]]) -> bool,
+        mut visit: impl FnMut(usize, &Launch, &[&[f32]], &mut [&mut [f32]]) -> bool + Send,
     ) -> Result<(), ExecError> {
         let plan = &self.plans[plan];
         if args.scalars.len() != plan.scalars.len() {
@@ -220,12 +220,14 @@ impl CpuExecutor {
                 }
             }
         }
-        for (i, launch) in plan.launches.iter().enumerate() {
-            let go_on = memory::with_slices(launch, &mut arenas, |inputs, outputs| visit(i, launch, inputs, outputs));
-            if !go_on {
-                break;
+        par::together(|| {
+            for (i, launch) in plan.launches.iter().enumerate() {
+                let visit = |inputs: &[&[f32]], outputs: &mut [&mut [f32]]| visit(i, launch, inputs, outputs);
+                if !memory::with_slices(launch, &mut arenas, visit) {
+                    break;
+                }
             }
-        }
+        });
         for (arena, buffer) in plan.arenas.iter().zip(arenas) {
             match &arena.kind {
                 ArenaKind::Store(name) => memory.put_back(name, buffer),
