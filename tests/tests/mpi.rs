@@ -106,6 +106,15 @@ fn a_run_goes_on_with_any_number_of_processes() {
 }
 
 #[test]
+fn processes_that_train_apart_end_with_one_model() {
+    let folder = folder();
+    ok(&output(&mut mpirun(&folder, &format!("-n 2 onestep {TRAIN} --sync-every 7 --duration 2"))));
+    ok(&output(&mut mpirun(&folder, "-n 3 onestep train --resume latest --device cpu --duration 0 --sync-every 10")));
+    let run = std::fs::read_dir(folder.path().join("runs")).unwrap().next().expect("a run").unwrap().path();
+    assert!(run.join("checkpoints/state-000100/state.safetensors").exists());
+}
+
+#[test]
 fn processes_that_differ_are_refused() {
     let folder = folder();
     let refuse = |line: &str, words: &[&str]| refused(&output(&mut mpirun(&folder, line)), words);
@@ -114,6 +123,8 @@ fn processes_that_differ_are_refused() {
     refuse("-n 2 onestep train --bach 48", &["--bach"]);
     let other = TRAIN.replace("48", "96");
     refuse(&format!("-n 1 onestep {TRAIN} : -n 1 onestep {other}"), &["batch = 96", "process 1", "48"]);
+    refuse(&format!("-n 1 onestep {TRAIN} --sync-every 5 : -n 1 onestep {TRAIN}"), &["process 1", "--sync-every"]);
+    refuse(&format!("-n 1 onestep {TRAIN} --sync-every 5"), &["--sync-every 5", "mpirun"]);
     // The same program, but for a byte that is not read.
     let copy = folder.path().join("other");
     let mut bytes = std::fs::read(program()).unwrap();

@@ -105,6 +105,11 @@ impl Ranks {
         self.same(&own, "runs another build of onestep than process 0; copy one program to all machines")
     }
 
+    /// Refuses processes that would exchange weights at another time.
+    pub fn same_sync(&mut self, turns: Option<u64>) -> anyhow::Result<()> {
+        self.same(&format!("{turns:?}"), "has another --sync-every than process 0; give all of them the same")
+    }
+
     /// Refuses processes with other data.
     pub fn same_data(&mut self, data: &TrainingData) -> anyhow::Result<()> {
         self.same(&data.hash(), "has other data than process 0; copy the same files to all machines")

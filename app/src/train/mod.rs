@@ -42,6 +42,10 @@ pub struct Args {
     /// twice as fast as another [default: equal shares].
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     shares: Option<Vec<usize>>,
+    /// With several processes on a slow network: each trains by itself for so many turns, then their weights are averaged;
+    /// by default they add up gradients in every update, which gives the result of one process.
+    #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    sync_every: Option<u64>,
     /// Print the settings and what the run will launch, and stop.
     #[arg(long)]
     dry_run: bool,
@@ -59,6 +63,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut ranks = ranks::join()?;
     if let Some(ranks) = &mut ranks {
         ranks.same_program()?;
+        ranks.same_sync(args.sync_every)?;
     }
     let leads = ranks.as_ref().is_none_or(Ranks::leads);
     let request = together(&mut ranks, request(args))?;
@@ -96,6 +101,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 })
             };
             let mut session = ranks.together(session.map_err(|error| start_error(args, error)))?;
+            session.sync_every(args.sync_every.unwrap_or(0));
             let met = pollster::block_on(session.meet()).map_err(|error| start_error(args, error));
             ranks.together(met)?;
             session
@@ -160,6 +166,11 @@ fn own_config(args: &Args, request: &Request, leads: bool) -> anyhow::Result<Opt
 
 /// The slots of each process.
 fn slots(args: &Args, config: &Config, processes: usize) -> anyhow::Result<Vec<Range<usize>>> {
+    if let (Some(turns), 1) = (args.sync_every, processes) {
+        return Err(bad_input!(
+            "--sync-every {turns}: there is nobody to exchange weights with; start several by mpirun"
+        ));
+    }
     let shares = args.shares.clone().unwrap_or_else(|| vec![1; processes]);
     if shares.len() != processes {
         let shares: Vec<String> = shares.iter().map(ToString::to_string).collect();

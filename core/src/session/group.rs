@@ -31,6 +31,12 @@ impl Session {
         self.trainer.join(group, slots);
     }
 
+    /// Has the processes exchange weights every so many turns, and not gradients in each update
+    /// ([`Trainer::sync_every`](crate::train::Trainer::sync_every)).
+    pub fn sync_every(&mut self, turns: u64) {
+        self.trainer.sync_every(turns);
+    }
+
     /// What each of several processes calls before its first [`Session::advance`]: all go on from the state of process
     /// 0, the only one that needs to have been opened with a folder, or with a checkpoint.
     pub async fn meet(&mut self) -> Result<(), SessionError> {

@@ -223,6 +223,8 @@ impl Session {
         let due = self.due();
         if end.is_some_and(|end| end != End::Discarded) || due || self.save_now {
             self.statistics_if_any().await?;
+            #[cfg(feature = "native")]
+            self.trainer.average()?;
             self.snap(due || end.is_some()).await?;
             #[cfg(feature = "native")]
             self.share().await?;

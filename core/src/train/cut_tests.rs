@@ -210,3 +210,77 @@ fn several_processes_train_as_one() {
         }
     }
 }
+
+/// One of two processes that hears nothing of the other.
+struct Deaf;
+
+impl Group for Deaf {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        2
+    }
+
+    fn sum(&mut self, _: &mut [f32]) {}
+
+    fn broadcast(&mut self, _: &mut Vec<u8>) {}
+}
+
+/// The mean of two states, with shares of two thirds and one third.
+fn weighted(a: &State, b: &State) -> State {
+    let mean = |(a, b): (&f32, &f32)| a * 2.0 / 3.0 + b / 3.0;
+    let values = a.iter().zip(b).map(|(a, b)| (a.0.clone(), a.1.iter().zip(&b.1).map(mean).collect()));
+    values.collect()
+}
+
+fn assert_close(a: &State, b: &State) {
+    for ((name, a), (_, b)) in a.iter().zip(b) {
+        let scale = a.iter().fold(1e-6_f32, |most, x| most.max(x.abs()));
+        let off = a.iter().zip(b).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / scale;
+        assert!(off < ROUNDING, "{name} is off by {off}");
+    }
+}
+
+#[test]
+fn processes_that_train_apart_go_on_from_the_mean_of_their_weights() {
+    const TURNS: u64 = 3;
+    let mut setup = short(points(&METHODS[0]));
+    (setup.config.batch, setup.config.warmup_steps) = (12, 0);
+    let slots = deal(&setup.config, &[2, 1]).unwrap();
+    let apart = |part: &Range<usize>, group: Box<dyn Group>, sync_every| {
+        let mut trainer = start(&setup);
+        trainer.join(group, part.clone());
+        trainer.sync_every(sync_every);
+        trainer
+    };
+    let mut deaf: Vec<Trainer> = slots.iter().map(|part| apart(part, Box::new(Deaf), u64::MAX)).collect();
+    // Each takes its part for the whole: so the mean of their gradients is that of the batch.
+    let gradient = |trainer: &mut Trainer| -> State {
+        trainer.step("ratio").unwrap();
+        let len = trainer.executor.store_len("ratio.grad").unwrap();
+        vec![("ratio.grad".to_owned(), pollster::block_on(trainer.executor.read("ratio.grad", 0, len)).unwrap())]
+    };
+    let [a, b] = &mut deaf[..] else { unreachable!() };
+    assert_close(&gradient(&mut start(&setup)), &weighted(&gradient(a), &gradient(b)));
+
+    let mut deaf: Vec<Trainer> = slots.iter().map(|part| apart(part, Box::new(Deaf), u64::MAX)).collect();
+    for trainer in &mut deaf {
+        turns(trainer, TURNS as usize);
+    }
+    let mean = weighted(&state(&deaf[0]), &state(&deaf[1]));
+    let all = Meeting { barrier: Barrier::new(2), values: Mutex::new(vec![Vec::new(); 2]), bytes: Mutex::default() };
+    let all = Arc::new(all);
+    let run = |rank: usize| {
+        let mut trainer = apart(&slots[rank], Box::new(Threads { rank, all: all.clone() }), TURNS);
+        turns(&mut trainer, TURNS as usize);
+        state(&trainer)
+    };
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| run(1));
+        (run(0), second.join().unwrap())
+    });
+    assert_eq!(first, second, "both go on from the same");
+    assert_close(&first, &mean);
+}

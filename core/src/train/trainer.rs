@@ -121,6 +121,8 @@ pub struct Trainer {
     slots: Range<usize>,
     /// Those who compute the others.
     group: Option<Box<dyn Group>>,
+    /// Turns from one mean of the processes' weights to the next; 0: gradients are summed in every update instead.
+    sync_every: u64,
     /// How samples are drawn, and from which weights, once they have been.
     walk: Option<(String, Walk)>,
 }
@@ -159,7 +161,8 @@ impl Trainer {
         executor.create_store("grid.latent", batch)?;
         executor.create_store(SAMPLES, batch)?;
         let (counters, slots) = (Counters::default(), 0..setup.config.batch);
-        let mut trainer = Self { executor, setup, counters, recipe, layouts, updates, slots, group: None, walk: None };
+        let mut trainer =
+            Self { executor, setup, counters, recipe, layouts, updates, slots, group: None, sync_every: 0, walk: None };
         trainer.set_labels(&[])?;
         for network in trainer.recipe.networks.clone() {
             let mut first = network.first;
@@ -179,6 +182,12 @@ impl Trainer {
         self.forget_plans();
         self.group = Some(group);
         self.slots = slots;
+    }
+
+    /// Lets each process train by itself, on its part of each batch as if that were all, for so many turns: then all go on
+    /// from the mean of their weights, and of all else that is remembered ("local SGD", arXiv 1805.09767).
+    pub fn sync_every(&mut self, turns: u64) {
+        self.sync_every = turns;
     }
 
     /// The other processes of the run, if there are any.
@@ -282,10 +291,13 @@ impl Trainer {
     /// Runs an update.
     pub fn step(&mut self, update: &str) -> Result<(), TrainError> {
         self.prepare(update)?;
+        let turns = self.counters.turns;
         self.advance(update);
         let at = self.find(update);
         let prepared = self.updates[at].prepared.as_ref().expect("made above");
         let (seed, step) = (self.setup.config.seed, self.counters.runs);
+        // What the whole batch has of samples for each that is computed here.
+        let whole = self.setup.config.batch as f32 / self.slots.len() as f32;
         for stage in &prepared.stages {
             match stage {
                 Stage::Run(plan) => {
@@ -299,11 +311,40 @@ impl Trainer {
                     let Some(group) = &mut self.group else { continue };
                     for (store, len) in stores {
                         let mut values = pollster::block_on(self.executor.read(store, 0, *len))?;
-                        group.sum(&mut values);
+                        match self.sync_every {
+                            0 => group.sum(&mut values),
+                            _ => values.iter_mut().for_each(|x| *x *= whole),
+                        }
                         self.executor.write(store, 0, &values)?;
                     }
                 }
             }
+        }
+        // A phase hands its weights over.
+        let turn_is_over = self.counters.turns > turns;
+        let meets = || self.phase_is_over() || self.counters.turns.is_multiple_of(self.sync_every);
+        if cfg!(not(target_arch = "wasm32")) && turn_is_over && meets() {
+            self.average()?;
+        }
+        Ok(())
+    }
+
+    /// Gives all processes the mean of what each of them has, weighted by its part of the batch. Nothing to do where they
+    /// have the same anyway.
+    pub fn average(&mut self) -> Result<(), TrainError> {
+        if self.sync_every == 0 {
+            return Ok(());
+        }
+        let share = self.slots.len() as f32 / self.setup.config.batch as f32;
+        let state = self.state();
+        let Some(group) = &mut self.group else { return Ok(()) };
+        for (store, len) in state {
+            let mut values = pollster::block_on(self.executor.read(&store, 0, len))?;
+            for x in &mut values {
+                *x *= share;
+            }
+            group.sum(&mut values);
+            self.executor.write(&store, 0, &values)?;
         }
         Ok(())
     }
