@@ -37,6 +37,7 @@ pub fn together<R: Send>(job: impl FnOnce() -> R + Send) -> R {
 
 /// Runs `job`.
 #[cfg(target_arch = "wasm32")]
+#[inline(always)]
 pub fn together<R>(job: impl FnOnce() -> R) -> R {
     job()
 }

@@ -3,6 +3,7 @@
 
 use super::body::Program;
 use super::image::{Border, Part, parts};
+use super::kept::Kept;
 use super::matmul::{Product, matmul};
 use super::narrow::{Dots, is_narrow};
 use super::par;
@@ -12,11 +13,13 @@ use crate::exec::RunArgs;
 use crate::plan::{Body, ConvShape};
 
 /// `outputs[j] = epilogue(X * W)`.
+#[expect(clippy::too_many_arguments, reason = "what a launch has")]
 pub fn conv2d(
     shape: ConvShape,
     flip: bool,
     prologue: &Body,
     epilogue: &Body,
+    kept: Option<&mut Kept>,
     inputs: &[&[f32]],
     outputs: &mut [&mut [f32]],
     args: &RunArgs,
@@ -29,9 +32,7 @@ pub fn conv2d(
     let weights = Weights { shape, flip, way: Way::of(shape), panels: Panels::new(co) };
     let x = Program::new(prologue, inputs, args);
     let finish = Program::new(epilogue, inputs, args);
-    par::with_scratch(weights.packed_len(), |packed| {
-        weights.pack(inputs[0], packed);
-        let packed = &*packed;
+    let mut multiply_all = |packed: &[f32]| {
         let mut rest: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut **o).collect();
         let mut tasks = Vec::new();
         for part in parts(shape) {
@@ -60,7 +61,14 @@ pub fn conv2d(
                 });
             }
         });
-    });
+    };
+    match kept {
+        Some(kept) => multiply_all(kept.packed(weights.packed_len(), |packed| weights.pack(inputs[0], packed))),
+        None => par::with_scratch(weights.packed_len(), |packed| {
+            weights.pack(inputs[0], packed);
+            multiply_all(packed);
+        }),
+    }
 }
 
 /// How a convolution, or the gradient of its weights, is computed.

@@ -1,5 +1,6 @@
 //! One launch on its twin: from a [`Kernel`] to the function of the same name.
 
+use super::kept::Kept;
 use super::{conv, conv_grad, matmul, moments, pointwise, reduce, reduce_map, rest};
 use crate::exec::RunArgs;
 use crate::plan::{Kernel, Launch};
@@ -8,6 +9,17 @@ use crate::plan::{Kernel, Launch};
 ///
 /// The optimizer updates its outputs; every other kernel overwrites them without reading.
 pub fn run_launch(launch: &Launch, inputs: &[&[f32]], outputs: &mut [&mut [f32]], args: &RunArgs) {
+    run_with_kept(launch, None, inputs, outputs, args);
+}
+
+/// As [`run_launch`], with what an earlier run made of the same weights.
+pub fn run_with_kept(
+    launch: &Launch,
+    kept: Option<&mut Kept>,
+    inputs: &[&[f32]],
+    outputs: &mut [&mut [f32]],
+    args: &RunArgs,
+) {
     match &launch.kernel {
         Kernel::Pointwise { body } => pointwise::pointwise(body, inputs, outputs, args),
         Kernel::Reduce { body, reduced } => reduce::reduce(body, reduced, inputs, outputs, args),
@@ -23,7 +35,7 @@ pub fn run_launch(launch: &Launch, inputs: &[&[f32]], outputs: &mut [&mut [f32]]
             matmul::matmul(product, prologue, epilogue, inputs, outputs, args);
         }
         Kernel::Conv2d { shape, flip, prologue, epilogue } => {
-            conv::conv2d(*shape, *flip, prologue, epilogue, inputs, outputs, args);
+            conv::conv2d(*shape, *flip, prologue, epilogue, kept, inputs, outputs, args);
         }
         Kernel::Conv2dGradWeight { shape, prologue, prologue_d } => {
             conv_grad::conv2d_grad_weight(*shape, prologue, prologue_d, inputs, outputs, args);

@@ -11,6 +11,11 @@ use litemap::LiteMap;
 #[derive(Debug, Default)]
 pub struct Memory {
     stores: LiteMap<String, Vec<f32>>,
+    /// When each store was written last, counted in writes.
+    #[cfg(not(target_arch = "wasm32"))]
+    written: LiteMap<String, u64>,
+    #[cfg(not(target_arch = "wasm32"))]
+    writes: u64,
     pub scratch: Vec<Vec<f32>>,
 }
 
@@ -21,7 +26,25 @@ impl Memory {
         let mut buffer = Vec::new();
         grow(&mut buffer, len, 0.0, || format!("the store `{name}` (bytes)"))?;
         self.stores.insert(name.to_owned(), buffer);
+        #[cfg(not(target_arch = "wasm32"))]
+        self.note_write(name);
         Ok(())
+    }
+
+    /// Has [`Memory::written`] tell that a store is about to have another content.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn note_write(&mut self, name: &str) {
+        self.writes += 1;
+        match self.written.get_mut(name) {
+            Some(when) => *when = self.writes,
+            None => drop(self.written.insert(name.to_owned(), self.writes)),
+        }
+    }
+
+    /// When a store was written last; no two writes have the same number, whichever store they were to.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn written(&self, name: &str) -> u64 {
+        self.written.get(name).copied().unwrap_or_default()
     }
 
     pub fn remove(&mut self, name: &str) {
@@ -51,6 +74,8 @@ impl Memory {
     /// As [`Memory::range`], to write.
     pub fn range_mut(&mut self, name: &str, offset: usize, len: usize) -> Result<&mut [f32], ExecError> {
         self.check(name, offset + len)?;
+        #[cfg(not(target_arch = "wasm32"))]
+        self.note_write(name);
         let store = self.stores.get_mut(name).expect("checked above");
         Ok(&mut store[offset..offset + len])
     }

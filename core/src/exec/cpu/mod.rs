@@ -15,6 +15,7 @@ mod conv;
 mod conv_grad;
 mod flow;
 mod image;
+mod kept;
 mod launch;
 mod matmul;
 mod memory;
@@ -35,6 +36,8 @@ pub use onestep_kernels::par::threads;
 
 use super::{ExecError, LaunchTime, PlanId, Plans, RunArgs};
 use crate::plan::{ArenaKind, Launch, Plan};
+use kept::{Kept, Shelf};
+use launch::run_with_kept;
 use memory::Memory;
 use onestep_kernels::{math, narrow, par, rng, simd, tile};
 
@@ -46,10 +49,17 @@ const POISON: f32 = -12345.0;
 #[derive(Debug, Default)]
 pub struct CpuExecutor {
     memory: Memory,
-    plans: Plans<Plan>,
+    plans: Plans<Prepared>,
     /// Fill scratch arenas with -12345.0 before each run, so that a plan that reads what it did
     /// not write is found out. On in debug builds.
     pub poison: bool,
+}
+
+/// A plan, and what its runs keep for later ones.
+#[derive(Debug)]
+struct Prepared {
+    plan: Plan,
+    shelf: Shelf,
 }
 
 impl CpuExecutor {
@@ -135,7 +145,7 @@ impl CpuExecutor {
             let reads_written = launch.inputs.iter().any(|slot| clash(slot.arena));
             assert!(!reads_written, "{} of `{}` reads what it writes", launch.label, plan.name);
         }
-        Ok(self.plans.add(plan.clone()))
+        Ok(self.plans.add(Prepared { plan: plan.clone(), shelf: Shelf::new(plan) }))
     }
 
     /// Drops a plan, which must not be run again.
@@ -150,8 +160,8 @@ impl CpuExecutor {
 
     /// Runs a plan to its end.
     pub fn run(&mut self, plan: PlanId, args: &RunArgs) -> Result<(), ExecError> {
-        self.each_launch(plan, args, |_, launch, inputs, outputs| {
-            run_launch(launch, inputs, outputs, args);
+        self.each_launch(plan, args, |_, launch, kept, inputs, outputs| {
+            run_with_kept(launch, kept, inputs, outputs, args);
             true
         })
     }
@@ -159,8 +169,8 @@ impl CpuExecutor {
     /// Runs a plan and times each launch. On wasm, which has no clock here, all times are 0.
     pub fn profile(&mut self, plan: PlanId, args: &RunArgs) -> Result<Vec<LaunchTime>, ExecError> {
         let mut times = Vec::new();
-        self.each_launch(plan, args, |i, launch, inputs, outputs| {
-            let secs = timed(|| run_launch(launch, inputs, outputs, args));
+        self.each_launch(plan, args, |i, launch, kept, inputs, outputs| {
+            let secs = timed(|| run_with_kept(launch, kept, inputs, outputs, args));
             times.push(LaunchTime { launch: i, secs });
             true
         })?;
@@ -170,8 +180,8 @@ impl CpuExecutor {
     /// Runs a plan until some launch writes NaN or infinity: its number and label.
     pub fn first_non_finite(&mut self, plan: PlanId, args: &RunArgs) -> Result<Option<(usize, String)>, ExecError> {
         let mut found = None;
-        self.each_launch(plan, args, |i, launch, inputs, outputs| {
-            run_launch(launch, inputs, outputs, args);
+        self.each_launch(plan, args, |i, launch, kept, inputs, outputs| {
+            run_with_kept(launch, kept, inputs, outputs, args);
             let mut written = outputs.iter().flat_map(|out| out.iter());
             if written.any(|x| rest::is_not_finite(*x)) {
                 found = Some((i, launch.label.clone()));
@@ -191,9 +201,9 @@ impl CpuExecutor {
         &mut self,
         plan: PlanId,
         args: &RunArgs,
-        mut visit: impl FnMut(usize, &Launch, &[&[f32]], &mut [&mut [f32]]) -> bool + Send,
+        mut visit: impl FnMut(usize, &Launch, Option<&mut Kept>, &[&[f32]], &mut [&mut [f32]]) -> bool + Send,
     ) -> Result<(), ExecError> {
-        let plan = &self.plans[plan];
+        let Prepared { plan, shelf } = &mut self.plans[plan];
         if args.scalars.len() != plan.scalars.len() {
             let (want, got) = (plan.scalars.len(), args.scalars.len());
             return Err(ExecError::Scalars { plan: plan.name.clone(), want, got });
@@ -205,6 +215,7 @@ impl CpuExecutor {
             }
         }
         let memory = &mut self.memory;
+        shelf.look(plan, memory);
         let mut arenas: Vec<Vec<f32>> = plan
             .arenas
             .iter()
@@ -222,7 +233,8 @@ impl CpuExecutor {
         }
         par::together(|| {
             for (i, launch) in plan.launches.iter().enumerate() {
-                let visit = |inputs: &[&[f32]], outputs: &mut [&mut [f32]]| visit(i, launch, inputs, outputs);
+                let kept = shelf.of(i);
+                let visit = |inputs: &[&[f32]], outputs: &mut [&mut [f32]]| visit(i, launch, kept, inputs, outputs);
                 if !memory::with_slices(launch, &mut arenas, visit) {
                     break;
                 }
@@ -232,6 +244,12 @@ impl CpuExecutor {
             match &arena.kind {
                 ArenaKind::Store(name) => memory.put_back(name, buffer),
                 ArenaKind::Scratch(number) => memory.scratch[*number] = buffer,
+            }
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        for slot in plan.launches.iter().flat_map(|launch| &launch.outputs) {
+            if let ArenaKind::Store(name) = &plan.arenas[slot.arena].kind {
+                memory.note_write(name);
             }
         }
         Ok(())

@@ -175,3 +175,53 @@ fn a_launch_knows_its_own_sums_under_another_shape() {
         }
     }
 }
+
+/// What comes out of a convolution whose packed weights the executor keeps, and what a new executor makes of the same.
+#[test]
+fn kept_weights_are_packed_anew_when_their_store_is_written() {
+    // Enough channels for Winograd's way, and a last one without a panel of its own; few enough pixels to be kept.
+    const SHAPES: [[usize; 4]; 2] = [[1, 12, 12, 24], [1, 5, 7, 3]];
+    for shape in SHAPES {
+        let channels = shape[3];
+        let (pixels, weights): (usize, usize) = (shape.iter().product(), 9 * channels * channels);
+        let convolve = Graph::new();
+        let w = convolve.input("w", 0, &[3, 3, channels, channels]);
+        let result = convolve.input("x", 0, &shape).conv2d(w);
+        let convolve = Program::new("convolve", &convolve).output(result, "y", 0).build().unwrap();
+        let double = Graph::new();
+        let doubled = double.input("v", 0, &[weights]) * 2.0;
+        let double = Program::new("double", &double).output(doubled, "w", 0).build().unwrap();
+        let begin = |v: &[f32]| {
+            let mut cpu = CpuExecutor::new();
+            for (store, len) in [("x", pixels), ("y", pixels), ("w", weights), ("v", weights)] {
+                cpu.create_store(store, len).unwrap();
+            }
+            cpu.write("x", 0, &(0..pixels).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<_>>()).unwrap();
+            cpu.write("v", 0, v).unwrap();
+            let plans = [&convolve, &double].map(|plan| cpu.prepare(plan).unwrap());
+            (cpu, plans)
+        };
+        let result = |cpu: &mut CpuExecutor, plan| {
+            cpu.run(plan, &no_scalars()).unwrap();
+            pollster::block_on(cpu.read("y", 0, pixels)).unwrap()
+        };
+        let first: Vec<f32> = (0..weights).map(|i| (i as f32 * 0.11).cos()).collect();
+        let (mut cpu, [convolves, doubles]) = begin(&first);
+        let expected = |w: &[f32]| {
+            let (mut cpu, [convolves, _]) = begin(&first);
+            cpu.write("w", 0, w).unwrap();
+            result(&mut cpu, convolves)
+        };
+        cpu.write("w", 0, &first).unwrap();
+        assert_eq!(result(&mut cpu, convolves), expected(&first));
+        assert_eq!(result(&mut cpu, convolves), expected(&first), "kept");
+        let one_less = &first[..1].iter().map(|x| x - 1.0).collect::<Vec<_>>();
+        cpu.write("w", 0, one_less).unwrap();
+        assert_eq!(result(&mut cpu, convolves), expected(&[one_less, &first[1..]].concat()), "written by the host");
+        cpu.run(doubles, &no_scalars()).unwrap();
+        let doubled: Vec<f32> = first.iter().map(|x| 2.0 * x).collect();
+        assert_eq!(result(&mut cpu, convolves), expected(&doubled), "written by a plan");
+        cpu.create_store("w", weights).unwrap();
+        assert!(result(&mut cpu, convolves).iter().all(|y| *y == 0.0), "made anew, of zeros");
+    }
+}
