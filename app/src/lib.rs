@@ -18,6 +18,7 @@ mod export;
 pub mod gui;
 mod interrupt;
 mod lab;
+mod memory;
 mod merge;
 mod methods;
 mod output;

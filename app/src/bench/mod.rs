@@ -8,6 +8,7 @@
 mod report;
 mod roofline;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -18,7 +19,8 @@ use onestep_core::train::{Preset, Setup, Trainer, TrainingData, sample_batch};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
-use crate::output::{note, print, print_json};
+use crate::memory;
+use crate::output::{bytes, note, print, print_json};
 use crate::pictures::check_writable;
 use crate::settings::{SettingsArgs, setup_without_download};
 pub use roofline::{KernelTime, Peak, by_kernel};
@@ -57,6 +59,10 @@ struct Report {
     device: String,
     peak: Peak,
     batch: usize,
+    /// Of each network.
+    parameters: BTreeMap<&'static str, usize>,
+    /// The most memory that the process had, bytes, where the system tells it. A card's own memory is not in it.
+    memory: Option<u64>,
     steps: Vec<StepReport>,
     sampling: Sampling,
 }
@@ -122,6 +128,7 @@ fn time(
     peak: Peak,
     quiet: bool,
 ) -> anyhow::Result<(Report, Executor)> {
+    memory::forget_peak();
     let (batch, width) = (setup.config.batch, setup.data.width());
     let mut trainer = Trainer::new(executor, setup, &data.words)?;
     trainer.set_labels(&data.labels)?;
@@ -138,7 +145,17 @@ fn time(
         Ok(())
     })?;
     let sampling = Sampling { batch: drawn, ms: secs * 1e3, images_per_sec: drawn as f64 / secs };
-    Ok((Report { device: trainer.executor.name(), peak, batch, steps, sampling }, trainer.executor))
+    let networks = &trainer.recipe().networks;
+    let report = Report {
+        device: trainer.executor.name(),
+        peak,
+        batch,
+        parameters: networks.iter().map(|network| (network.name, network.layout().parameters())).collect(),
+        memory: memory::peak(),
+        steps,
+        sampling,
+    };
+    Ok((report, trainer.executor))
 }
 
 fn step(trainer: &mut Trainer, update: &str, repeat: usize, peak: &Peak) -> anyhow::Result<StepReport> {
@@ -239,7 +256,10 @@ fn print_tables(preset: &str, report: &Report) -> anyhow::Result<()> {
     }
     print("\nroofline: share of the peak; above 100 % where operands come from a cache instead of memory")?;
     let Sampling { batch, ms, images_per_sec } = report.sampling;
-    print(format_args!("sampling: {ms:.2} ms for {batch}, {images_per_sec:.1}/s, with the way to and from the device"))
+    print(format_args!(
+        "sampling: {ms:.2} ms for {batch}, {images_per_sec:.1}/s, with the way to and from the device"
+    ))?;
+    report.memory.map_or(Ok(()), |most| print(format_args!("memory of the process: {} at most", bytes(most))))
 }
 
 #[cfg(test)]

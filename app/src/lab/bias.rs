@@ -1,11 +1,12 @@
 //! `onestep lab bias`: the command around the experiment.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use onestep_core::lab::Distance;
 
 use super::picture::{self, What};
 use super::record::{Record, Settings};
+use super::replaced;
 use super::ways::Bench;
 use crate::device::{self, DeviceArgs};
 use crate::exit::bad_input;
@@ -50,15 +51,15 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// What stands around the tables in `results.md`.
-const MARKS: [&str; 2] = ["<!-- onestep lab bias: begin -->", "<!-- onestep lab bias: end -->"];
+/// Where the tables stand in a folder of documents, and between which marks.
+const PAGE: (&str, &str) = ("results.md", "onestep lab bias");
 
 /// Runs the experiment.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let mut record = begin(args, settings)?;
     if let Some(docs) = &args.docs {
-        replaced(docs, "")?;
+        replaced(docs, PAGE, "")?;
     }
     let executor = device::open_silently(&args.device, quiet)?.0;
     record.device = executor.name();
@@ -151,28 +152,17 @@ fn finish(args: &Args, record: &Record, quiet: bool) -> anyhow::Result<()> {
         for what in What::ALL {
             picture::save(record, what, &data, &format!("lab-bias-{}", what.name()))?;
         }
-        let page = replaced(docs, &text)?;
-        std::fs::write(docs.join("results.md"), page)?;
+        let page = replaced(docs, PAGE, &text)?;
+        std::fs::write(docs.join(PAGE.0), page)?;
     }
     note(quiet, format_args!("wrote {}", args.out.display()));
     print(text)
 }
 
-/// `results.md` of a folder of documents with these tables in place of its own.
-fn replaced(docs: &Path, text: &str) -> anyhow::Result<String> {
-    let path = docs.join("results.md");
-    let page = std::fs::read_to_string(&path).map_err(|error| bad_input!("{}: {error}", path.display()))?;
-    let [begin, end] = MARKS.map(|mark| page.find(mark));
-    match (begin, end) {
-        (Some(begin), Some(end)) if begin < end => {
-            Ok(format!("{}\n\n{}\n\n{}", &page[..begin + MARKS[0].len()], text.trim_end(), &page[end..]))
-        }
-        _ => Err(bad_input!("{}: has no place for the tables: `{}` and `{}`", path.display(), MARKS[0], MARKS[1])),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -180,7 +170,7 @@ mod tests {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
         let record = Record::read(&docs.join("data/lab-bias.json")).unwrap();
         let written = std::fs::read_to_string(docs.join("results.md")).unwrap().replace("\r\n", "\n");
-        let made = replaced(&docs, &record.report()).unwrap().replace("\r\n", "\n");
+        let made = replaced(&docs, PAGE, &record.report()).unwrap().replace("\r\n", "\n");
         assert!(written == made, "docs/results.md is not what its record says: {}", record.command());
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Where to look: `program` and `body` interpret pointwise code, `conv`, `conv_grad`, `winograd`, `matmul` and
 //! `reduce` cut the work into tasks, `rest` has the small kernels, `memory` how launches borrow their
-//! operands. The inner loops are in [`onestep_kernels`].
+//! operands, `kept` what outlives a run. The inner loops are in [`onestep_kernels`].
 
 #![allow(clippy::cast_possible_wrap, reason = "sizes and element numbers are far below 2^31")]
 
