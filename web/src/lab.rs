@@ -210,7 +210,7 @@ impl Lab {
     fn meter(&self) -> Option<&'static str> {
         self.session.trainer().recipe().sights.iter().find_map(|sight| match sight.see {
             See::Levels { mean, .. } => Some(mean),
-            See::Field(_) => None,
+            _ => None,
         })
     }
 

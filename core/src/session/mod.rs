@@ -43,6 +43,8 @@ use crate::exec::Executor;
 use crate::nets::latent;
 #[cfg(feature = "native")]
 use crate::train::Handover;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::train::Paths;
 use crate::train::{Averages, FieldOfView, RING, Setup, TrainError, Trainer, TrainingData, sample_batch};
 
 /// What the host should do next.
@@ -87,6 +89,8 @@ pub struct Session {
     /// Single steps that were asked for and not done yet.
     singles: VecDeque<Single>,
     field: Option<FieldOfView>,
+    #[cfg(not(target_arch = "wasm32"))]
+    paths: Paths,
     announced: Option<&'static str>,
     progress: Progress,
     last_snapshot: Option<std::path::PathBuf>,
@@ -150,6 +154,8 @@ impl Session {
             untold: Vec::new(),
             singles: VecDeque::new(),
             field: None,
+            #[cfg(not(target_arch = "wasm32"))]
+            paths: Paths::default(),
             announced: None,
             progress: Progress::default(),
             last_snapshot: None,

@@ -4,6 +4,8 @@ use litemap::LiteMap;
 
 use super::{Event, Session, SessionError};
 use crate::exec::{Executor, LaunchTime};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::train::PathValues;
 use crate::train::{FieldOfView, FieldValues, TrainingData, sample_batch};
 
 impl Session {
@@ -26,6 +28,13 @@ impl Session {
         }
         let field = self.field.as_ref().expect("made above");
         Ok(field.read(&mut self.trainer.executor, sigma).await?)
+    }
+
+    /// The paths of the first `rows` of the fixed latents that the method shows in the present phase, if it shows any.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn paths(&mut self, rows: usize) -> Result<Option<PathValues>, SessionError> {
+        let latents = &self.latents[..rows * self.trainer.setup.data.width()];
+        Ok(self.paths.read(&mut self.trainer, latents).await?)
     }
 
     /// The averaged generator at other latents `[n, ..]`: `[n, ..]`, for pictures of its map. With K classes, row i

@@ -14,6 +14,8 @@ mod guidance;
 mod knobs;
 mod methods;
 mod net;
+#[cfg(not(target_arch = "wasm32"))]
+mod paths;
 mod presets;
 mod recipe;
 mod slots;
@@ -39,10 +41,12 @@ pub use guidance::GuidanceRule;
 pub use knobs::{COMMON, Config, KNOBS, Kind, Knob, KnobError, MethodName, Multipliers, OF_CLASSES, Overrides};
 pub use methods::METHODS;
 pub use net::Net;
+#[cfg(not(target_arch = "wasm32"))]
+pub use paths::{PathValues, Paths};
 pub use presets::{PRESETS, Preset};
 pub use recipe::{
-    Alarm, Count, Field, First, Handover, Head, Latest, Layer, Method, Mode, Moment, Need, Network, Phase, Plot, Rates,
-    Recipe, See, Sight, Subject, Update,
+    Alarm, Count, Field, First, Handover, Head, Latest, Layer, Method, Mode, Moment, Need, Network, PathsOf, Phase,
+    Plot, Rates, Recipe, See, Sight, Subject, Update,
 };
 pub use slots::{Slots, deal};
 pub use source::TrainingData;

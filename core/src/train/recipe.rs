@@ -194,11 +194,23 @@ pub enum See {
         /// The statistic that is their mean: it stands for the quality of samples until that is measured.
         mean: &'static str,
     },
+    /// Paths from noise to data, beside one evaluation from the same noise: of the denoiser whose ordinary differential
+    /// equation can be walked along in this phase, if there is one.
+    #[cfg(not(target_arch = "wasm32"))]
+    Paths(PathsOf),
 }
+
+/// The network of a phase along whose paths one can walk.
+pub type PathsOf = fn(&Phase) -> Option<&'static str>;
 
 impl std::fmt::Debug for See {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if matches!(self, Self::Field(_)) { "field" } else { "levels" })
+        f.write_str(match self {
+            Self::Field(_) => "field",
+            Self::Levels { .. } => "levels",
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Paths(_) => "paths",
+        })
     }
 }
 
@@ -437,7 +449,16 @@ impl Recipe {
     pub fn levels(&self) -> Option<(&'static str, f32)> {
         self.sights.iter().find_map(|sight| match sight.see {
             See::Levels { store, ideal, .. } => Some((store, ideal)),
-            See::Field(_) => None,
+            _ => None,
+        })
+    }
+
+    /// The paths that it shows in a phase, if any, and the network whose they are.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn paths(&self, phase: &Phase) -> Option<(Sight, &'static str)> {
+        self.sights.iter().find_map(|sight| match sight.see {
+            See::Paths(of) => of(phase).map(|network| (*sight, network)),
+            See::Field(_) | See::Levels { .. } => None,
         })
     }
 
@@ -453,6 +474,13 @@ impl Recipe {
             Handover::Save(..) | Handover::Collect { .. } => None,
         });
         from.unwrap_or(self.drawn())
+    }
+}
+
+impl Phase {
+    /// The denoiser that it trains and draws from, if it is a warm-up.
+    pub fn denoiser(&self) -> Option<&'static str> {
+        self.saves.first().filter(|(_, kind)| *kind == ModelKind::Denoiser).map(|(name, _)| *name)
     }
 }
 

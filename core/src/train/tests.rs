@@ -294,6 +294,8 @@ fn recipes_hang_together() {
             assert!(recipe.update(update).is_some(), "{}: its story tells of {update}", setup.config.method);
         }
         for phase in &recipe.phases {
+            let paths = recipe.paths(phase).map(|(_, name)| recipe.network(name).expect("paths of a network"));
+            assert!(paths.is_none_or(|network| network.head == Head::Denoise), "{} has no denoiser", phase.name);
             phase.length.of(&setup.config);
             assert!(phase.saves.first().is_some_and(|(name, _)| has(name)), "{} draws from nothing", phase.name);
             for handover in phase.then.iter().chain(&recipe.inherit) {

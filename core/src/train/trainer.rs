@@ -40,7 +40,7 @@ const GRID: &str = "grid";
 pub const SAMPLES: &str = "grid.sample";
 
 /// Classes as a store holds them.
-fn numbers(classes: &[u32]) -> Vec<f32> {
+pub(super) fn numbers(classes: &[u32]) -> Vec<f32> {
     classes.iter().map(|class| *class as f32).collect()
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
-use super::{alone, denoising_loss, phase};
+use super::{OWN, alone, denoising_loss, phase, walked};
 use crate::nets::Draw;
 
 /// A denoiser, and Heun's method in 18 levels.
@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     settings: |c| c.sigma_init = c.sigma_init.max(20.0),
     recipe: |setup| {
         let training = vec![phase("training", "steps", UPDATE, Vec::new())];
-        alone(setup.network.clone(), training, Vec::new(), Draw::heun(18, setup.config.sigma_init), STORY)
+        walked(alone(setup.network.clone(), training, Vec::new(), Draw::heun(18, setup.config.sigma_init), STORY), OWN)
     },
 };
 

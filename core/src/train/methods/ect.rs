@@ -2,9 +2,9 @@
 //! the same noise agree, and so one evaluation gives a sample.
 
 use super::super::batch::Stream;
-use super::super::recipe::{Layer, Method, Moment, Rates, Recipe, Subject, Update};
+use super::super::recipe::{Layer, Method, Moment, Phase, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step, Weights};
-use super::{from_noise, phase, tuned};
+use super::{from_noise, phase, tuned, walked};
 use crate::graph::Var;
 use crate::nets::{Draw, per_sample};
 
@@ -32,7 +32,8 @@ const HUBER: f32 = 0.000_54;
 
 fn recipe(setup: &Setup) -> Recipe {
     let last = phase("tuning", "steps", TUNING, Vec::new());
-    tuned(setup, setup.network.clone(), last, Draw::once(setup.config.sigma_init), STORY)
+    // What it is tuned to be has no paths.
+    walked(tuned(setup, setup.network.clone(), last, Draw::once(setup.config.sigma_init), STORY), Phase::denoiser)
 }
 
 const TUNING: Update = Update {

@@ -8,7 +8,7 @@
 use super::super::net::Net;
 use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
 use super::super::step::Step;
-use super::{alone, phase};
+use super::{OWN, alone, phase, walked};
 use crate::graph::Var;
 use crate::nets::{Draw, per_sample};
 
@@ -22,7 +22,10 @@ pub const METHOD: Method = Method {
     settings: |c| c.sigma_init = c.sigma_init.max(20.0),
     recipe: |setup| {
         let training = vec![phase("training", "steps", UPDATE, Vec::new())];
-        alone(setup.network.clone(), training, Vec::new(), Draw::euler(STEPS, setup.config.sigma_init), STORY)
+        walked(
+            alone(setup.network.clone(), training, Vec::new(), Draw::euler(STEPS, setup.config.sigma_init), STORY),
+            OWN,
+        )
     },
 };
 

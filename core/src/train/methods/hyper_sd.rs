@@ -12,7 +12,7 @@ use super::super::recipe::{
 };
 use super::super::step::{Setup, Step, Weights};
 use super::score::{self, Denoised, FAKE};
-use super::{SCORE, cd, dmd, from_noise, warm_up};
+use super::{OF_TEACHER, SCORE, cd, dmd, from_noise, walked, warm_up};
 use crate::graph::Var;
 use crate::model::ModelKind;
 use crate::nets::{Draw, euler_step, per_sample};
@@ -67,7 +67,7 @@ fn recipe(setup: &Setup) -> Recipe {
         if scores { vec![(Count::Knob("critic_steps"), FAKE), (Count::Times(1), ONE_STEP)] } else { vec![segments] };
     let last = round(0, "steps", turn, Vec::new());
     let inherit = vec![copy("teacher")];
-    Recipe {
+    let recipe = Recipe {
         phases: warm_up(config, "teacher", &inherit).into_iter().chain(before).chain([last]).collect(),
         networks,
         inherit,
@@ -76,7 +76,8 @@ fn recipe(setup: &Setup) -> Recipe {
         story: if scores { STORY.to_vec() } else { vec![STORY[0], Moment { update: Some("segments"), ..STORY[1] }] },
         plots: Vec::new(),
         alarms: Vec::new(),
-    }
+    };
+    walked(recipe, OF_TEACHER)
 }
 
 fn rates(c: &Config) -> Rates {

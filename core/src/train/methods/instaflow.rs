@@ -7,8 +7,8 @@
 
 use super::super::recipe::{Handover, Layer, Method, Moment, Need, Phase, Recipe, Subject};
 use super::super::step::Setup;
-use super::reflow::{self, DISTILLATION, REFLOW, collect};
-use super::{alone, from_noise, phase, warm_up};
+use super::reflow::{self, DISTILLATION, OF_FLOW, REFLOW, collect};
+use super::{alone, from_noise, phase, walked, warm_up};
 use crate::model::ModelKind;
 use crate::nets::Draw;
 
@@ -38,7 +38,7 @@ fn recipe(setup: &Setup) -> Recipe {
         warm_up(&setup.config, "generator", &inherit).into_iter().chain(rounds).chain([last]).collect();
     let [_, again, distilled] = reflow::STORY;
     let story = if setup.config.reflows > 0 { vec![PAIRS, again, distilled] } else { vec![PAIRS, distilled] };
-    alone(setup.network.clone(), phases, inherit, Draw::once(setup.config.sigma_init), &story)
+    walked(alone(setup.network.clone(), phases, inherit, Draw::once(setup.config.sigma_init), &story), OF_FLOW)
 }
 
 const PAIRS: Moment = Moment {

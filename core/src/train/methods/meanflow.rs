@@ -4,7 +4,7 @@
 use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
-use super::{from_noise, phase, tuned};
+use super::{OWN, from_noise, phase, tuned, walked};
 use crate::graph::Var;
 use crate::nets::{Draw, Rule, per_sample};
 
@@ -29,7 +29,7 @@ const WEIGHT: (f32, f32) = (0.75, 1e-3);
 fn recipe(setup: &Setup) -> Recipe {
     let last = phase("training", "steps", MEAN, Vec::new());
     let draw = Draw { rule: Rule::Euler, sigmas: vec![setup.config.sigma_init] };
-    tuned(setup, setup.network.clone().with_two_times(), last, draw, STORY)
+    walked(tuned(setup, setup.network.clone().with_two_times(), last, draw, STORY), OWN)
 }
 
 const MEAN: Update = Update {

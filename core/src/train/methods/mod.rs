@@ -85,7 +85,7 @@ use super::knobs::Config;
 use super::net::Net;
 use super::recipe::{Count, Handover, Method, Phase, Rates, Subject, Update};
 #[cfg(feature = "gallery")]
-use super::recipe::{Field, First, Head, Mode, Moment, Network, Recipe, See, Sight};
+use super::recipe::{Field, First, Head, Mode, Moment, Network, PathsOf, Recipe, See, Sight};
 use super::step::Step;
 #[cfg(feature = "gallery")]
 use super::step::{Setup, Weights};
@@ -166,6 +166,32 @@ pub const METHODS: &[Method] = &[
     swiftbrush_v2::METHOD,
 ];
 
+/// Paths from noise to data beside one evaluation, on the same recipe; not on the page.
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+fn walked(mut recipe: Recipe, of: PathsOf) -> Recipe {
+    recipe.sights.push(Sight {
+        name: "Paths",
+        about: "Blue: the way of some latents to data by many small steps of the denoiser, in units in which one exact step \
+                would be a straight line. Orange: where one evaluation of the drawn network leads from the same latents. \
+                Green: how far that is from the way's end. The numbers are in the line above the plane.",
+        see: See::Paths(of),
+    });
+    recipe
+}
+
+#[cfg(all(feature = "gallery", target_arch = "wasm32"))]
+fn walked(recipe: Recipe, _: PathsOf) -> Recipe {
+    recipe
+}
+
+/// The one network, if it stays a denoiser of all levels.
+#[cfg(feature = "gallery")]
+const OWN: PathsOf = |_| Some("generator");
+
+/// The network that is to become the teacher, and then the teacher.
+#[cfg(feature = "gallery")]
+const OF_TEACHER: PathsOf = |phase| phase.denoiser().or(Some("teacher"));
+
 /// The recipe of a method with one network.
 #[cfg(feature = "gallery")]
 fn alone(net: NetworkConfig, phases: Vec<Phase>, inherit: Vec<Handover>, draw: Draw, story: &[Moment]) -> Recipe {
@@ -208,7 +234,7 @@ fn taught(setup: &Setup, net: NetworkConfig, phases: Vec<Phase>, draw: Draw, sto
         mode: Mode::Frozen,
     };
     let phases = warm_up(&setup.config, "generator", &NEXT_TEACHER).into_iter().chain(phases).collect();
-    let mut recipe = alone(net, phases, NEXT_TEACHER.to_vec(), draw, story);
+    let mut recipe = walked(alone(net, phases, NEXT_TEACHER.to_vec(), draw, story), OF_TEACHER);
     recipe.networks.push(teacher);
     recipe
 }

@@ -4,7 +4,7 @@
 use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Need, Phase, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step, Weights};
-use super::{NEXT_TEACHER, from_noise, phase, taught};
+use super::{NEXT_TEACHER, SCORE, from_noise, phase, taught, walked};
 use crate::graph::Var;
 use crate::nets::{Draw, SIGMA_DATA, denoising_weight, euler_step, per_sample};
 
@@ -35,7 +35,9 @@ fn recipe(setup: &Setup) -> Recipe {
     let round = |left: usize| phase(ROUNDS[left], "round_steps", HALVING, NEXT_TEACHER.to_vec());
     let before = (1..setup.config.halvings as usize).rev().map(round);
     let rounds: Vec<Phase> = before.chain([phase(ROUNDS[0], "steps", HALVING, Vec::new())]).collect();
-    taught(setup, setup.network.clone(), rounds, Draw::once(setup.config.sigma_init), STORY)
+    let recipe = taught(setup, setup.network.clone(), rounds, Draw::once(setup.config.sigma_init), STORY);
+    // After the first round, a teacher knows the levels of its own steps alone.
+    walked(Recipe { sights: vec![SCORE], ..recipe }, Phase::denoiser)
 }
 
 const HALVING: Update = Update {

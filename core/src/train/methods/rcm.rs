@@ -61,7 +61,7 @@ fn recipe(setup: &Setup) -> Recipe {
     if let [warm_up, _] = &mut recipe.phases[..] {
         warm_up.then.insert(1, copy);
     }
-    recipe.sights = vec![score::PULL];
+    recipe.sights[0] = score::PULL;
     recipe.plots = vec![scm::TANGENT];
     recipe
 }

@@ -1,10 +1,10 @@
 //! Reflow and distillation (Liu et al. 2022, arXiv 2209.03003): a flow is trained again on the pairs of noise and sample
 //! that it makes itself, which straightens its paths; then one step of it is distilled.
 
-use super::super::recipe::{Handover, Layer, Method, Moment, Rates, Recipe, Subject, Update};
+use super::super::recipe::{Handover, Layer, Method, Moment, PathsOf, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
 use super::flow::{STEPS, velocity_loss};
-use super::{alone, from_noise, phase};
+use super::{alone, from_noise, phase, walked};
 use crate::nets::Draw;
 
 /// Flow, reflow, distillation.
@@ -20,6 +20,9 @@ pub const METHOD: Method = Method {
 
 /// Stores of the pairs: noises, and what the flow made of them.
 const PAIRS: [&str; 2] = ["pairs.latent", "pairs.sample"];
+
+/// The network, until it is one step.
+pub(super) const OF_FLOW: PathsOf = |phase| (phase.turn[0].1 != DISTILLATION).then_some("generator");
 
 /// How many pairs of points, and of images, which the store must hold. The published code takes a million of images.
 const POINTS: usize = 65_536;
@@ -42,7 +45,7 @@ fn recipe(setup: &Setup) -> Recipe {
         phase("reflow", "reflow_steps", REFLOW, vec![collect, anew]),
         phase("distillation", "steps", DISTILLATION, Vec::new()),
     ];
-    alone(setup.network.clone(), phases, Vec::new(), Draw::once(setup.config.sigma_init), &STORY)
+    walked(alone(setup.network.clone(), phases, Vec::new(), Draw::once(setup.config.sigma_init), &STORY), OF_FLOW)
 }
 
 const FLOW: Update = Update {

@@ -13,7 +13,7 @@ use super::super::recipe::{
     Update,
 };
 use super::super::step::{Setup, Step, Weights};
-use super::{denoising_loss, lengths, warm_up};
+use super::{OF_TEACHER, denoising_loss, lengths, walked, warm_up};
 use crate::graph::Var;
 use crate::model::ModelKind;
 use crate::nets::{Draw, NetworkConfig, SIGMA_DATA, per_sample};
@@ -74,7 +74,7 @@ pub fn recipe(setup: &Setup, fake: Mode, update: Update, story: &[Moment]) -> Re
         saves: vec![("generator", ModelKind::Generator)],
         then: Vec::new(),
     };
-    Recipe {
+    let recipe = Recipe {
         networks: vec![
             network("generator", First::Random(0), Mode::Trained),
             network("teacher", First::From("generator"), Mode::Frozen),
@@ -87,7 +87,8 @@ pub fn recipe(setup: &Setup, fake: Mode, update: Update, story: &[Moment]) -> Re
         story: story.to_vec(),
         plots: Vec::new(),
         alarms: Vec::new(),
-    }
+    };
+    walked(recipe, OF_TEACHER)
 }
 
 /// The recipe of methods whose generator is of another form than the teacher, which so is the network that the warm-up

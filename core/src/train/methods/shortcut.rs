@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Need, Rates, Subject, Update};
 use super::super::step::{Step, Weights};
-use super::{alone, phase};
+use super::{OWN, alone, phase, walked};
 use crate::graph::Var;
 use crate::nets::{Draw, Rule, per_sample};
 
@@ -25,7 +25,7 @@ pub const METHOD: Method = Method {
     recipe: |setup| {
         let training = vec![phase("training", "steps", UPDATE, Vec::new())];
         let draw = Draw { rule: Rule::Euler, sigmas: vec![setup.config.sigma_init] };
-        alone(setup.network.clone().with_two_times(), training, Vec::new(), draw, STORY)
+        walked(alone(setup.network.clone().with_two_times(), training, Vec::new(), draw, STORY), OWN)
     },
 };
 

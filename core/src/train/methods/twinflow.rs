@@ -5,7 +5,7 @@ use super::super::batch::Stream;
 use super::super::recipe::{Layer, Method, Moment, Rates, Subject, Update};
 use super::super::step::{Step, Weights};
 use super::shortcut::two_of_half;
-use super::{alone, phase};
+use super::{OWN, alone, phase, walked};
 use crate::graph::Var;
 use crate::nets::{Draw, Rule, per_sample};
 
@@ -23,7 +23,7 @@ pub const METHOD: Method = Method {
     recipe: |setup| {
         let training = vec![phase("training", "steps", UPDATE, Vec::new())];
         let draw = Draw { rule: Rule::Euler, sigmas: vec![setup.config.sigma_init] };
-        alone(setup.network.clone().with_two_times(), training, Vec::new(), draw, STORY)
+        walked(alone(setup.network.clone().with_two_times(), training, Vec::new(), draw, STORY), OWN)
     },
 };
 

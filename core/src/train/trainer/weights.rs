@@ -59,7 +59,7 @@ impl Trainer {
     }
 
     /// The store of the weights that samples are drawn from.
-    pub(super) fn drawn_store(&mut self) -> Result<String, TrainError> {
+    pub(in crate::train) fn drawn_store(&mut self) -> Result<String, TrainError> {
         let drawn = self.drawn();
         let (name, best) = (drawn.name, drawn.best());
         #[cfg(not(target_arch = "wasm32"))]
