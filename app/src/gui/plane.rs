@@ -40,11 +40,13 @@ pub struct Layers {
     pub map: bool,
     /// Both kinds of points with noise of the chosen level.
     pub noise: bool,
+    /// The method's paths from noise to data.
+    pub paths: bool,
 }
 
 impl Default for Layers {
     fn default() -> Self {
-        Self { data: true, samples: true, heights: true, arrows: true, map: false, noise: false }
+        Self { data: true, samples: true, heights: true, arrows: true, map: false, noise: false, paths: false }
     }
 }
 
@@ -79,8 +81,8 @@ impl Laboratory {
     }
 
     /// The layers that are shown now: all that the moment of slow motion is about, else what was chosen; of a field only
-    /// if the method shows one.
-    fn shown(&self, run: &Run, moment: Option<Moment>) -> Layers {
+    /// if the method shows one, and of paths if it shows them in this phase.
+    pub fn shown(&self, run: &Run, moment: Option<Moment>) -> Layers {
         let has = |layer: Layer| moment.is_some_and(|moment| moment.layers.contains(&layer));
         let mut layers = match moment {
             None => self.layers,
@@ -91,18 +93,14 @@ impl Laboratory {
                 arrows: has(Layer::Arrows),
                 map: false,
                 noise: has(Layer::Noise),
+                paths: false,
             },
         };
+        layers.paths &= paths(run).is_some();
         if field(run).is_none() {
             (layers.heights, layers.arrows) = (false, false);
         }
         layers
-    }
-
-    /// What the field should be asked: its level, if a layer needs it.
-    pub fn wanted(&self, run: &Run, moment: Option<Moment>) -> (Option<f32>, bool) {
-        let layers = self.shown(run, moment);
-        ((layers.heights || layers.arrows).then_some(self.sigma), layers.map)
     }
 
     /// The switches above the canvas. Slow motion chooses what is shown: they tell, and wait.
@@ -125,6 +123,9 @@ impl Laboratory {
             switch(ui, &mut layers.map, "Latent grid", theme.fake, tip);
             let tip = "Both kinds of points with noise of the level on the slider.";
             switch(ui, &mut layers.noise, "Noised", theme.ratio, tip);
+            if let Some(sight) = paths(run) {
+                switch(ui, &mut layers.paths, sight.name, theme.real, sight.about);
+            }
             if moment.is_none() {
                 self.layers = layers;
             }
@@ -220,16 +221,22 @@ impl Laboratory {
             move |i: usize| normal(threefry2x32([stream, 0], [0, i as u32])).map(|e| level * e)
         };
         let level = if layers.noise { self.sigma } else { 0.0 };
+        // Behind the paths, points are where they belong and no more.
+        let [real, fake] =
+            [theme.real, theme.fake].map(|color| if layers.paths { color.gamma_multiply(0.3) } else { color });
         if layers.data {
-            plane.points(&opened.reals, POINTS, theme.real, noise(1, level));
+            plane.points(&opened.reals, POINTS, real, noise(1, level));
         }
         if layers.samples {
-            plane.points(samples, POINTS, theme.fake, noise(2, level));
+            plane.points(samples, POINTS, fake, noise(2, level));
         }
         if let (true, Some((field, sigma, support))) = (layers.arrows, &field) {
             // Per sigma, since the ratio of finely noised data is steep everywhere.
             plane.arrows(samples, [&field.arrows, support], FIELD, ARROW * sigma, theme.gradient);
             plane.key(ARROW, "slope of 1 per sigma", theme.gradient);
+        }
+        if let (true, Some(paths)) = (layers.paths, &view.paths) {
+            plane.paths(paths);
         }
         if moment.and_then(|moment| moment.update).is_some_and(|update| opened.declared.moves(update))
             && let Some((runs, before)) = &self.before
@@ -258,12 +265,19 @@ fn field(run: &Run) -> Option<Sight> {
     run.opened.as_ref()?.declared.recipe.field()
 }
 
+/// The paths that the method shows over the plane in the run's phase.
+fn paths(run: &Run) -> Option<Sight> {
+    let recipe = &run.opened.as_ref()?.declared.recipe;
+    recipe.paths(run.phase()?).map(|(sight, _)| sight)
+}
+
 /// The canvas in words.
 fn describe(run: &Run) -> String {
     let Some(view) = &run.view else { return "The plane is empty until a run is open".into() };
-    let Some(quality) = &view.quality else { return format!("The plane at step {}", view.step) };
+    let paths = view.paths.as_ref().map_or(String::new(), |paths| format!(", {} paths", paths.jumps.len() / 2));
+    let Some(quality) = &view.quality else { return format!("The plane at step {}{paths}", view.step) };
     let modes = quality.modes.map_or(String::new(), |(reached, all)| format!(", {reached} of {all} modes reached"));
-    format!("The plane at step {}: divergence {:.3}{modes}", view.step, quality.kl)
+    format!("The plane at step {}: divergence {:.3}{modes}{paths}", view.step, quality.kl)
 }
 
 #[cfg(test)]

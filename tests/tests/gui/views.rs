@@ -9,7 +9,7 @@ use onestep::gui::run::State;
 use onestep::gui::window::Window;
 use onestep_core::data::write_npy_u8;
 use onestep_core::session::{End, Start};
-use onestep_core::train::{Config, Preset};
+use onestep_core::train::{Config, Method, Preset};
 
 use super::harness::{
     Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
@@ -190,6 +190,38 @@ fn every_view_fits_small_and_large_windows() {
         }
         until(&mut gui, "it goes on", |w| iterations(w) > 3);
     }
+}
+
+#[test]
+fn paths_are_drawn_where_a_network_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let offered = |gui: &Gui| gui.query_by_role_and_label(egui::Role::CheckBox, "Paths").is_some();
+    start_small(&mut gui, 1_000_000, false);
+    gui.run_steps(4);
+    assert!(!offered(&gui), "there is no denoiser in diffratio");
+    let method = Method::find("ect").expect("a method");
+    let mut config = Preset::find("gaussians").expect("a preset").config();
+    (method.settings)(&mut config);
+    let config = Config { method: method.into(), batch: 128, width: 16, blocks: 2, warmup_steps: 2, ..config };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    let generation = state(&gui).run.generation;
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.generation > generation && w.run.view.is_some());
+    gui.run_steps(4);
+    assert!(offered(&gui) && gui.query_by_label_contains("Straightness of paths").is_none(), "they are not asked for");
+    assert!(state(&gui).run.view.as_ref().is_some_and(|view| view.paths.is_none()), "nor walked along");
+    click(&mut gui, "Paths");
+    until(&mut gui, "there are paths", |w| w.run.view.as_ref().is_some_and(|view| view.paths.is_some()));
+    for label in ["48 paths", "Straightness of paths: ", "Jump to path's end: "] {
+        assert!(gui.query_by_label_contains(label).is_some(), "{label}");
+    }
+    for step in 1..=3 {
+        click(&mut gui, "Step");
+        until(&mut gui, "one step more", |w| iterations(w) == step);
+    }
+    until(&mut gui, "there are none", |w| w.run.view.as_ref().is_some_and(|view| view.paths.is_none()));
+    assert!(!offered(&gui), "what it is tuned to be is no denoiser");
 }
 
 #[test]

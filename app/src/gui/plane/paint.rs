@@ -1,6 +1,8 @@
 //! Drawing on a square of the plane, in data units.
 
 use eframe::egui::{Align2, Color32, FontId, Mesh, Painter, Pos2, Rect, Stroke, Vec2};
+use onestep_core::nets::SIGMA_DATA;
+use onestep_core::train::PathValues;
 
 use crate::gui::theme::Theme;
 
@@ -118,6 +120,26 @@ impl<'a> Plane<'a> {
         }
     }
 
+    /// Paths from noise, a dot, to data, a larger one, beside the line of a jump from the same noise; where that misses the
+    /// path's end, a line from one to the other.
+    pub fn paths(&self, paths: &PathValues) {
+        let Theme { real, fake, gradient, .. } = *self.theme;
+        let (lines, jumps) = (lines(paths), paths.jumps.as_chunks::<2>().0);
+        for (line, jump) in lines.iter().zip(jumps) {
+            self.line(&[line[0], *jump], fake.gamma_multiply(0.45));
+        }
+        for line in &lines {
+            self.line(line, real);
+        }
+        for (line, jump) in lines.iter().zip(jumps) {
+            let [from, end] = [line[0], line[line.len() - 1]];
+            self.painter.line_segment([*jump, end].map(|at| self.to_screen(at)), Stroke::new(2.0, gradient));
+            for (at, radius, color) in [(from, 1.5, real), (end, 3.0, real), (*jump, 3.0, fake)] {
+                self.painter.circle_filled(self.to_screen(at), radius, color);
+            }
+        }
+    }
+
     /// What an arrow of this share of the canvas means, in the lower left corner.
     pub fn key(&self, length: f32, meaning: &str, color: Color32) {
         let from = self.rect.left_bottom() + Vec2::new(10.0, -12.0);
@@ -135,6 +157,19 @@ fn shown(by: [f32; 2], unit: f32, longest: f32) -> Option<Vec2> {
     let by = Vec2::new(by[0], -by[1]) * unit;
     let length = by.length();
     (length.is_finite() && length >= SHORTEST).then(|| by * (longest / length).min(1.0))
+}
+
+/// Paths as lines of the plane. States are scaled by `sd / (sd + sigma)`: a flow between data and noise of the data's
+/// deviation `sd`, in whose units the path of an exact step is a straight line, and noise is where the data are.
+fn lines(paths: &PathValues) -> Vec<Vec<[f32; 2]>> {
+    let scales = paths.sigmas.iter().map(|sigma| SIGMA_DATA / (SIGMA_DATA + sigma));
+    let mut lines = vec![Vec::new(); paths.jumps.len() / 2];
+    for (states, scale) in paths.states.iter().zip(scales) {
+        for (line, state) in lines.iter_mut().zip(states.as_chunks::<2>().0) {
+            line.push(state.map(|x| x * scale));
+        }
+    }
+    lines
 }
 
 /// A mesh with the colours of the cells at their centres; outside of the outermost centres nothing changes.
@@ -184,6 +219,23 @@ mod tests {
         assert!((shown([30.0, 40.0], 40.0, 50.0).expect("it is seen").length() - 50.0).abs() < 1e-3);
         for gone in [[0.0, 0.0], [1e-9, 0.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
             assert_eq!(shown(gone, 40.0, 50.0), None);
+        }
+    }
+
+    /// With D as the answer everywhere, the states are `D + sigma eps`: one step is exact.
+    #[test]
+    fn a_path_of_one_exact_step_is_a_straight_line_from_noise_of_the_datas_deviation() {
+        let (sigmas, answer, eps) = (vec![80.0_f32, 2.0, 0.3, 0.0], [0.4_f32, -0.7], [1.5_f32, 0.25]);
+        let state = |sigma: &f32| [0, 1].map(|i| answer[i] + sigma * eps[i]).to_vec();
+        let states = sigmas.iter().map(state).collect();
+        let paths = PathValues { sigmas, states, jumps: answer.to_vec(), straightness: 0.0, apart: 0.0 };
+        let line = &lines(&paths)[0];
+        assert_eq!((line.len(), line[3]), (4, answer));
+        assert!((0..2).all(|i| (line[0][i] - SIGMA_DATA * eps[i]).abs() < 0.02), "{line:?}");
+        let by = |to: usize| [0, 1].map(|i| line[to][i] - line[0][i]);
+        for middle in [1, 2] {
+            let [a, b] = [by(middle), by(3)];
+            assert!((a[0] * b[1] - a[1] * b[0]).abs() < 1e-6 && a[0] * b[0] > 0.0, "{line:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the window looks at while a run goes on, and how it is computed.
 
 use onestep_core::session::{Session, SessionError};
-use onestep_core::train::{Config, Counters, FieldValues};
+use onestep_core::train::{Config, Counters, FieldValues, PathValues};
 
 use super::quality::{Judge, Quality};
 
@@ -11,6 +11,8 @@ pub const FIELD: usize = 32;
 const LINES: usize = 17;
 /// Points along a line of the latent map.
 const LINE_POINTS: usize = 33;
+/// Paths from noise to data.
+const PATHS: usize = 48;
 /// How far the latent map reaches, in standard deviations.
 const LATENT_REACH: f32 = 2.0;
 
@@ -21,6 +23,8 @@ pub struct Wish {
     pub field: Option<f32>,
     /// The generator's map of a latent grid.
     pub map: bool,
+    /// The method's paths from noise to data.
+    pub paths: bool,
     /// Share of the device's time that training may take, 0.05 to 1.
     pub share: f32,
     /// Shortest time between two views while the run goes on, in seconds.
@@ -33,7 +37,7 @@ pub struct Wish {
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { field: None, map: false, share: 1.0, period_secs: 0.033, frame_secs: 0.0, read_back: true }
+        Self { field: None, map: false, paths: false, share: 1.0, period_secs: 0.033, frame_secs: 0.0, read_back: true }
     }
 }
 
@@ -61,6 +65,8 @@ pub struct View {
     pub field: Option<(FieldValues, f32)>,
     /// The generator's map.
     pub map: Option<LatentMap>,
+    /// The method's paths from noise to data.
+    pub paths: Option<PathValues>,
     /// What the method shows by noise level.
     pub levels: Vec<f32>,
     /// Quality of 2-D samples.
@@ -105,6 +111,7 @@ pub async fn look(
     if let (true, Some(sigma), Some(_)) = (planar, wish.field, session.trainer().recipe().field()) {
         field = Some((session.field(FIELD, half_width, sigma).await?, sigma));
     }
+    let paths = if planar && wish.paths { session.paths(PATHS).await? } else { None };
     let quality = match (judge, &samples) {
         (Some(judge), Some(samples)) => judge.measure(samples),
         _ => None,
@@ -119,6 +126,7 @@ pub async fn look(
         samples,
         field,
         map,
+        paths,
         levels,
         quality,
         memory: trainer.executor.memory(),

@@ -264,7 +264,7 @@ impl Training {
     pub fn wish(&self, wish: Wish) {
         let mut current = self.shared.wish.lock().unwrap_or_else(PoisonError::into_inner);
         // The budget is read when the next view is due; only what is seen asks for one.
-        let seen = |wish: &Wish| (wish.field, wish.map);
+        let seen = |wish: &Wish| (wish.field, wish.map, wish.paths);
         let look = seen(&current) != seen(&wish);
         *current = wish;
         drop(current);

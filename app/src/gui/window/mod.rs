@@ -429,12 +429,12 @@ impl Window {
     /// Tells the training thread what is looked at.
     fn wish(&mut self) {
         let planar = self.run.is_planar();
-        let (field, map) =
-            if planar { self.laboratory.wanted(&self.run, self.slow.moment(&self.run)) } else { (None, false) };
+        let seen = planar.then(|| self.laboratory.shown(&self.run, self.slow.moment(&self.run)));
         let on_window = self.run.opened.as_ref().is_some_and(|opened| opened.shared.is_some());
         self.run.training().wish(Wish {
-            field,
-            map,
+            field: seen.filter(|layers| layers.heights || layers.arrows).map(|_| self.laboratory.sigma),
+            map: seen.is_some_and(|layers| layers.map),
+            paths: seen.is_some_and(|layers| layers.paths),
             share: self.machine.share(),
             read_back: !on_window || self.run.wants_history(),
             frame_secs: self.machine.frame_secs,

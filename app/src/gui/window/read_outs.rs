@@ -81,6 +81,16 @@ pub(super) fn numbers(ui: &mut egui::Ui, run: &Run) {
             ui.label(format!("Modes: {reached} of {all}"));
         }
     }
+    if let Some(paths) = &view.paths {
+        ui.separator();
+        ui.label(format!("Straightness of paths: {:.3}", paths.straightness))
+            .on_hover_text("How much their velocity changes, squared: at 0 one step of Euler's method is exact.");
+        ui.separator();
+        ui.label(format!("Jump to path's end: {:.3}", paths.apart)).on_hover_text(
+            "From the same noise, root mean square, in units of the data. A method that learns where paths end brings it \
+             to 0; one that matches distributions alone may lead a noise elsewhere.",
+        );
+    }
     ui.separator();
     let counts = view.counters.updates.iter().map(|(update, count)| format!("{count} {update}"));
     let text = format!("updates: {}", counts.collect::<Vec<_>>().join(", "));
