@@ -240,6 +240,9 @@ knobs! {
     /// How often a flow is trained again on its own samples before it is distilled.
     #[cfg(not(target_arch = "wasm32"))]
     reflows: u32 = 1, fixed, 0 ..= 3;
+    /// How many pairs of noise and sample are drawn of a teacher before its adapter learns.
+    #[cfg(not(target_arch = "wasm32"))]
+    pairs: usize = 8192, fixed, 1 ..= 1_048_576;
     /// Steps of each round but the last, of methods that train in rounds.
     round_steps: u64 = 1000, live, 0 ..= 1_000_000_000;
     /// Steps of each part of the way on which a teacher is led to untrained samples.
@@ -268,6 +271,12 @@ knobs! {
     /// 1: the last of several rounds also distils scores into one step; 0: it does not.
     #[cfg(not(target_arch = "wasm32"))]
     score_phase: u32 = 1, fixed, 0 ..= 1;
+    /// Of images, the weight of the error in high frequencies.
+    #[cfg(not(target_arch = "wasm32"))]
+    high_weight: f32 = 0.3, live, 0.0 ..= 1000.0;
+    /// Of images, the weight of the error in edges.
+    #[cfg(not(target_arch = "wasm32"))]
+    edge_weight: f32 = 0.3, live, 0.0 ..= 1000.0;
     /// Weight of a discriminator's loss in the generator's, beside another loss.
     #[cfg(not(target_arch = "wasm32"))]
     gan_weight: f32 = 3e-3, live, 0.0 ..= 1000.0;

@@ -8,14 +8,14 @@ use super::super::batch::Stream;
 use super::super::knobs::Config;
 use super::super::net::Net;
 use super::super::recipe::{
-    Count, First, Handover, Head, Layer, Method, Mode, Moment, Need, Network, Phase, Rates, Recipe, Subject, Update,
+    Count, First, Handover, Layer, Method, Moment, Need, Network, Phase, Rates, Recipe, Subject, Update,
 };
 use super::super::step::{Setup, Step, Weights};
 use super::score::{self, Denoised, FAKE};
-use super::{OF_TEACHER, SCORE, cd, dmd, from_noise, walked, warm_up};
+use super::{adapted, cd, dmd, from_noise};
 use crate::graph::Var;
 use crate::model::ModelKind;
-use crate::nets::{Draw, euler_step, per_sample};
+use crate::nets::{euler_step, per_sample};
 
 /// Segments, then scores, by adapters.
 pub const METHOD: Method = Method {
@@ -46,15 +46,6 @@ const ROUNDS: [&str; 8] = [
 
 fn recipe(setup: &Setup) -> Recipe {
     let config = &setup.config;
-    let network = |name, first, mode| Network { name, net: setup.network.clone(), head: Head::Denoise, first, mode };
-    let adapter = Mode::Adapter { of: "teacher", rank: config.rank };
-    // What adapters start as has no effect on the teacher.
-    let mut networks =
-        vec![network("generator", First::Random(0), adapter), network("teacher", First::Random(0), Mode::Trained)];
-    let scores = config.score_phase == 1;
-    if scores {
-        networks.push(network("fake", First::Random(0x4641_4B45), adapter));
-    }
     let copy = |name| Handover::Copy { from: name, to: name };
     let round = |left: usize, length, turn, then| {
         let saves = vec![("generator", ModelKind::Generator)];
@@ -63,21 +54,18 @@ fn recipe(setup: &Setup) -> Recipe {
     let segments = (Count::Times(1), SEGMENTS);
     let before = (1..config.halvings as usize).rev();
     let before = before.map(|left| round(left, "round_steps", vec![segments], vec![copy("generator")]));
+    let scores = config.score_phase == 1;
     let turn =
         if scores { vec![(Count::Knob("critic_steps"), FAKE), (Count::Times(1), ONE_STEP)] } else { vec![segments] };
-    let last = round(0, "steps", turn, Vec::new());
-    let inherit = vec![copy("teacher")];
-    let recipe = Recipe {
-        phases: warm_up(config, "teacher", &inherit).into_iter().chain(before).chain([last]).collect(),
-        networks,
-        inherit,
-        draw: Draw::once(config.sigma_init),
-        sights: vec![if scores { score::PULL } else { SCORE }],
-        story: if scores { STORY.to_vec() } else { vec![STORY[0], Moment { update: Some("segments"), ..STORY[1] }] },
-        plots: Vec::new(),
-        alarms: Vec::new(),
-    };
-    walked(recipe, OF_TEACHER)
+    let phases = before.chain([round(0, "steps", turn, Vec::new())]).collect();
+    let story = if scores { STORY.to_vec() } else { vec![STORY[0], Moment { update: Some("segments"), ..STORY[1] }] };
+    let mut recipe = adapted(setup, Vec::new(), phases, story);
+    if scores {
+        let fake = Network { name: "fake", first: First::Random(0x4641_4B45), ..recipe.networks[0].clone() };
+        recipe.networks.push(fake);
+        recipe.sights[0] = score::PULL;
+    }
+    recipe
 }
 
 fn rates(c: &Config) -> Rates {
@@ -202,6 +190,7 @@ mod tests {
     use crate::exec::cpu::CpuExecutor;
     use crate::graph::Graph;
     use crate::graph::reference::evaluate;
+    use crate::nets::Draw;
     use crate::nets::testing::{assert_close, feed};
     use crate::train::Trainer;
 

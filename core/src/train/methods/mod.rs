@@ -28,6 +28,8 @@ mod flow;
 #[cfg(all(test, feature = "gallery"))]
 mod gaussian;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+mod hipa;
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod hyper_sd;
 #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
 mod instaflow;
@@ -128,6 +130,8 @@ pub const METHODS: &[Method] = &[
     cd::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     hyper_sd::METHOD,
+    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+    hipa::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     scm::METHOD,
     #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
@@ -237,6 +241,34 @@ fn taught(setup: &Setup, net: NetworkConfig, phases: Vec<Phase>, draw: Draw, sto
     let mut recipe = walked(alone(net, phases, NEXT_TEACHER.to_vec(), draw, story), OF_TEACHER);
     recipe.networks.push(teacher);
     recipe
+}
+
+/// A method that trains a low-rank adapter on a teacher, the denoiser from the warm-up, which stays as it is; `then` is what
+/// follows when that is there.
+#[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
+fn adapted(setup: &Setup, then: Vec<Handover>, phases: Vec<Phase>, story: Vec<Moment>) -> Recipe {
+    let network = |name, mode| Network {
+        name,
+        net: setup.network.clone(),
+        head: Head::Denoise,
+        // What adapters start as has no effect on the teacher.
+        first: First::Random(0),
+        mode,
+    };
+    let adapter = Mode::Adapter { of: "teacher", rank: setup.config.rank };
+    // A copy to itself makes its average its weights.
+    let inherit = [vec![Handover::Copy { from: "teacher", to: "teacher" }], then].concat();
+    let recipe = Recipe {
+        networks: vec![network("generator", adapter), network("teacher", Mode::Trained)],
+        phases: warm_up(&setup.config, "teacher", &inherit).into_iter().chain(phases).collect(),
+        inherit,
+        draw: Draw::once(setup.config.sigma_init),
+        sights: vec![SCORE],
+        story,
+        plots: Vec::new(),
+        alarms: Vec::new(),
+    };
+    walked(recipe, OF_TEACHER)
 }
 
 /// The network becomes the teacher, and goes on from its own average with a new optimizer.

@@ -19,7 +19,7 @@ pub const METHOD: Method = Method {
 };
 
 /// Stores of the pairs: noises, and what the flow made of them.
-const PAIRS: [&str; 2] = ["pairs.latent", "pairs.sample"];
+pub(super) const PAIRS: [&str; 2] = ["pairs.latent", "pairs.sample"];
 
 /// The network, until it is one step.
 pub(super) const OF_FLOW: PathsOf = |phase| (phase.turn[0].1 != DISTILLATION).then_some("generator");
@@ -94,7 +94,7 @@ fn pairs<'g>(step: &Step<'g>) -> [crate::graph::Var<'g>; 2] {
     step.collected(PAIRS, rows(step.setup()))
 }
 
-/// The last two are also those of [`instaflow`](super::instaflow).
+/// The last two are also those of [`instaflow`](super::instaflow), the last that of [`hipa`](super::hipa).
 pub(super) const STORY: [Moment; 3] = [
     Moment {
         name: "Flow",
