@@ -16,7 +16,7 @@ use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::model::{ModelFile, ModelMeta, merge};
 use onestep_core::nets::{Draw, Rule};
 use onestep_core::sampling::{Generator, straightness};
-use onestep_core::train::{Config, Method, Overrides, Preset, TrainingData};
+use onestep_core::train::{Config, Method, Overrides, Preset, Setup, TrainingData};
 
 use crate::compare::{Budget, Job, Runs, Yardstick, only_folder, samples, small};
 use crate::device::DeviceArgs;
@@ -26,7 +26,7 @@ use crate::exit::bad_input;
 use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::plot::register_font;
-use claims::{Arm, Claim, STRAIGHT, TEACHER};
+use claims::{Arm, Claim, FINE, FINE_OFF, PARAMETERS, SECONDS, STRAIGHT, TEACHER};
 use record::{Record, Row, Run};
 
 /// Arguments of `onestep claim`.
@@ -56,6 +56,12 @@ pub struct Args {
 /// Heun's levels of the path whose end is the teacher's answer.
 const PATH: usize = 18;
 
+/// Images that are measured: a claim is to take minutes.
+const IMAGES: usize = 1000;
+
+/// Rings of frequencies, of which the last is the finest.
+const RINGS: usize = 4;
+
 /// Tries a claim.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let Some(name) = &args.name else {
@@ -76,7 +82,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let preset = Preset::find(preset).expect("presets of data exist");
     let first = config(claim, &claim.arms[0], preset, 1)?;
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
-    let yardstick = Yardstick::new(&data, &first, quiet)?;
+    let yardstick = Yardstick::new(&data, &first, quiet)?.brief(IMAGES);
     std::fs::create_dir_all(out.join("runs"))
         .map_err(|error| bad_input!("--out {}: cannot be made: {error}", out.display()))?;
     let seeds = record.seeds;
@@ -95,6 +101,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         // Its own run, or those that it merges.
         let runs_of = arm.merges.map_or(vec![arm.name], Vec::from);
         let folders: Vec<PathBuf> = runs_of.into_iter().map(|name| job(name).folder(&out)).collect();
+        let mut drawn = None;
         if record.run(arm.name, seed).is_none() {
             let mut run = Run { arm: arm.name.to_owned(), seed, ..Run::default() };
             if let Some(parts) = arm.merges {
@@ -107,14 +114,19 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 (run.turns, run.secs, run.problem) = (outcome.turns, outcome.secs, outcome.problem);
             }
             if run.problem.is_none() {
-                run.rows = Drawn::of(arm, &folders, &yardstick)?.rows(&yardstick)?;
+                run.rows = drawn.insert(Drawn::of(arm, &folders, &yardstick)?).rows(&yardstick)?;
+                if data.spec.bytes {
+                    let spent = [(PARAMETERS, trained(config.clone(), &data) as f64), (SECONDS, run.secs)];
+                    run.rows[0].values.extend(spent.map(|(name, value)| (name.to_owned(), value)));
+                }
             }
             record.runs.push(run);
             record.write(&out.join("claim.json"))?;
         }
         let failed = record.run(arm.name, seed).is_some_and(|run| run.problem.is_some());
         if seed == 1 && !failed {
-            pictures.extend(Drawn::of(arm, &folders, &yardstick)?.pictures()?);
+            let drawn = drawn.map_or_else(|| Drawn::of(arm, &folders, &yardstick), Ok)?;
+            pictures.extend(drawn.pictures()?);
         }
         bar.set_position((number as u64 + 1) * 1000);
     }
@@ -190,6 +202,16 @@ fn config(claim: &Claim, arm: &Arm, preset: &Preset, seed: u32) -> anyhow::Resul
     Ok(config)
 }
 
+/// How many parameters the last phase of a run trains.
+fn trained(config: Config, data: &TrainingData) -> usize {
+    let setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
+    let recipe = setup.recipe();
+    let updates = recipe.phases.last().into_iter().flat_map(|phase| &phase.turn);
+    let updated: Vec<&str> = updates.flat_map(|(_, update)| update.declared(&setup, &recipe).updated).collect();
+    let networks = recipe.networks.iter().filter(|network| updated.contains(&network.name));
+    networks.map(|network| network.layout().parameters()).sum()
+}
+
 /// Samples that were drawn in one way.
 struct Way {
     name: String,
@@ -252,7 +274,9 @@ impl Drawn {
             let mut values: BTreeMap<String, f64> =
                 yardstick.names().into_iter().zip(yardstick.values(&way.samples)?).collect();
             let from_teacher = self.ends.as_ref().map(|ends| root_mean_square(&way.samples, ends));
-            let more = [(TEACHER, from_teacher), (STRAIGHT, way.straightness)];
+            let fine = yardstick.fineness(&way.samples, RINGS)?;
+            let off = fine.map(|fine| fine.max(1e-6).ln().abs());
+            let more = [(TEACHER, from_teacher), (STRAIGHT, way.straightness), (FINE, fine), (FINE_OFF, off)];
             values.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
             Ok(Row { name: way.name.clone(), evaluations: way.evaluations, values })
         };

@@ -28,6 +28,9 @@ pub fn page(docs: &Path) -> anyhow::Result<String> {
          means over seeds (least to most). The lower each of them, the better: `kl_grid` and `energy_distance` are \
          distances to the data, `teacher_rms` is how far samples are from where the teacher's path ends that begins with \
          the same noise, `straightness` how far the paths of Euler's method are from straight lines (0: one step is exact). \
+         Of images, `fid_lenet` is the distance to the data on the features of a small classifier, `fine_power` the power in \
+         the finest frequencies as a share of the data's (1: as much), `fine_power_off` the size of its logarithm, \
+         `parameters` how many the last phase trains, and `seconds` what the run took, on a machine that had other work. \
          Only of `class_accuracy`, the share of samples that show the class that was asked for, more is better.\n\n\
          | method | claim | in the paper | measured here | held |\n|---|---|---|---|---|\n",
     );

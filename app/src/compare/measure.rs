@@ -72,6 +72,24 @@ impl Yardstick {
         Ok(Self { reference, kinds, count, classes })
     }
 
+    /// The same, by the distance of so many images alone where it is images that are measured: what else there is takes
+    /// longer than a short run.
+    pub fn brief(mut self, images: usize) -> Self {
+        if matches!(self.reference, Reference::Images(_)) {
+            self.count = images;
+            self.kinds.retain(|kind| *kind == MetricKind::FidLenet);
+        }
+        self
+    }
+
+    /// How much more power images have in the finest of so many rings of frequencies than as many of the data: the
+    /// ratio. `None` for points.
+    pub fn fineness(&self, samples: &[f32], rings: usize) -> anyhow::Result<Option<f64>> {
+        let Reference::Images(images) = &self.reference else { return Ok(None) };
+        let [samples, real] = images.power(samples, RANGE, rings)?.map(|power| power[rings - 1]);
+        Ok(Some(samples / real))
+    }
+
     /// Names of the values; the first says how far samples are from data, the lower the better.
     pub fn names(&self) -> Vec<String> {
         let count =

@@ -8,6 +8,7 @@ use onestep_core::eval::images::{evaluate_images, random_order, reference_floor}
 use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::nearest::nearest;
 use onestep_core::eval::report::{Metric, MetricKind};
+use onestep_core::eval::spectrum::power;
 use onestep_core::eval::{EvalError, Rows};
 use onestep_core::exec::Executor;
 
@@ -87,6 +88,15 @@ impl ImageReference {
             _ => Ok(of_features.next().context("every other metric has a value")?.value),
         };
         kinds.iter().map(value).collect()
+    }
+
+    /// Power by frequency of samples `[N, H, W, C]` in this range, and of as many real images: see [`power`].
+    pub fn power(&self, samples: &[f32], range: [f32; 2], rings: usize) -> Result<[Vec<f64>; 2], EvalError> {
+        let shape = [self.data.height, self.data.width, self.data.channels];
+        let images = to_bytes(samples, range);
+        // The reference is in random order.
+        let real = &self.data.images[..images.len().min(self.data.images.len())];
+        Ok([power(&images, shape, rings)?, power(real, shape, rings)?])
     }
 
     /// The same metrics of real images in place of samples, half of the reference against the other half: the scale

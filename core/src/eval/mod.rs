@@ -3,8 +3,9 @@
 //! Images are judged in the feature space of a small classifier ([`image_features`] is its network, [`classifier`] its
 //! training, [`lenet`] its weights) by [`frechet`] and [`manifold`], and in pixel space by [`nearest`]; [`images`] does
 //! all of it in one call. Two-dimensional samples are judged by [`planar`] and [`energy`], paths from noise to
-//! samples by `straightness`. [`report`] gives every number its honest name. Only the classifier needs a device; the
-//! rest is host code on plain slices without random state, the same bits for the same input.
+//! samples by `straightness`, the fine detail of images by `spectrum`. [`report`] gives every number its honest name. Only
+//! the classifier needs a device; the rest is host code on plain slices without random state, the same bits for the same
+//! input.
 //!
 //! Invariant: an input that is empty, not finite or of the wrong size is an error; it never becomes a number.
 
@@ -21,6 +22,8 @@ pub mod manifold;
 pub mod nearest;
 pub mod planar;
 pub mod report;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod spectrum;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod straightness;
 

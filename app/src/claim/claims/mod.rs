@@ -98,6 +98,21 @@ pub const TEACHER: &str = "teacher_rms";
 /// How far the paths of a denoiser are from straight lines.
 pub const STRAIGHT: &str = "straightness";
 
+/// Distance of images to the data.
+const FID: &str = "fid_lenet_1k";
+
+/// Of images, the power in the finest frequencies, as a share of the data's.
+pub const FINE: &str = "fine_power";
+
+/// How far that is from 1 either way: the size of its logarithm.
+pub const FINE_OFF: &str = "fine_power_off";
+
+/// Of images, how many parameters the last phase trains.
+pub const PARAMETERS: &str = "parameters";
+
+/// Of images, the time that the run took.
+pub const SECONDS: &str = "seconds";
+
 #[cfg(test)]
 mod tests {
     use onestep_core::train::{Method, Overrides, Preset};
@@ -124,7 +139,8 @@ mod tests {
                     assert!(before.is_some_and(|arm| arm.merges.is_none()), "{name}: {} merges {part}", arm.name);
                 }
                 let method = Method::find(arm.method).unwrap_or_else(|| panic!("{name}: {}", arm.method));
-                let preset = crate::settings::suitable(claim.data).and_then(Preset::find).unwrap();
+                let preset = crate::settings::suitable(claim.data).unwrap_or("mnist");
+                let preset = Preset::find(preset).unwrap();
                 let mut overrides = Overrides::default();
                 arm.settings.iter().for_each(|(knob, value)| overrides.set(knob, value).unwrap());
                 method.check(&overrides).unwrap();
