@@ -9,12 +9,12 @@ const ROUNDS: (&str, &str) = ("round_steps", "400");
 
 /// Adapters on a small network of images.
 const SMALL: &[(&str, &str)] =
-    &[("width", "16"), ("batch", "32"), ("warmup_steps", "400"), ("pairs", "2048"), ("rank", "4")];
+    &[("width", "16"), ("batch", "32"), ("warmup_steps", "400"), ("pairs", "512"), ("rank", "4")];
 const SQUARE: &[(&str, &str)] = &[
     ("width", "16"),
     ("batch", "32"),
     ("warmup_steps", "400"),
-    ("pairs", "2048"),
+    ("pairs", "512"),
     ("rank", "4"),
     ("high_weight", "0"),
     ("edge_weight", "0"),
@@ -129,7 +129,7 @@ pub const CLAIMS: &[Claim] = &[
         paper: "COCO 2017, FID-5k in 1 step: 23.8, of progressive distillation 37.3, training 0.04 percent of the parameters (read \
                 in the abstract)",
         data: "mnist-10k",
-        budget: "3TFLOP",
+        budget: "4TFLOP",
         arms: &[
             Arm { settings: SMALL, teacher: &[1, 20], ..Arm::of("hipa") },
             Arm { name: "square alone", settings: SQUARE, ..Arm::of("hipa") },
