@@ -18,9 +18,9 @@ use onestep_core::train::{
 use onestep_tests::{Side, Tolerance, compare};
 use pollster::block_on;
 
-/// Two whole steps: forward and backward through two networks, in other orders of summation. A bound
-/// that holds on llvmpipe; how much room it leaves has not been measured.
-const STEP: Tolerance = Tolerance { name: "step", relative: 0.0, of_largest: 5e-4 };
+/// Two whole steps: forward and backward through two networks, in other orders of summation. Largest measured on llvmpipe:
+/// 5.1e-4, of one number in the generator's gradient of sid-few, beside a processor with AVX2.
+const STEP: Tolerance = Tolerance { name: "step", relative: 0.0, of_largest: 1e-3 };
 
 fn cpu() -> Executor {
     let mut executor = CpuExecutor::new();
