@@ -29,7 +29,7 @@ pub fn each<T>(_work: usize, items: Vec<T>, job: impl Fn(T)) {
 }
 
 /// Runs `job`, which calls [`each`] many times, on one of the threads. From any other thread, each of those calls would
-/// hand over and wait: some 10 microseconds, longer where other programs run.
+/// hand over and sleep until it is done.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn together<R: Send>(job: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| job())
