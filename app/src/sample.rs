@@ -26,7 +26,7 @@ pub struct Args {
     /// Which samples: the same seed always gives the same one.
     #[arg(long, value_name = "LIST", default_value = "0-63")]
     seeds: Seeds,
-    /// Which classes, in turn, such as 3 or 0-9; for a model that was trained with classes [default: all].
+    /// Which classes, in turn, such as 3 or 0-9; for a model that was trained with classes [default: that of seed s is s mod K].
     #[arg(long, value_name = "LIST")]
     class: Option<Classes>,
     /// Where to: an array (.npy), a picture (.png), or a folder for one PNG per seed.
@@ -160,8 +160,9 @@ fn classes(args: &Args, model: &ModelFile) -> anyhow::Result<Vec<u32>> {
                 model.name
             ));
         }
-        Some(Classes(wanted)) => wanted.clone(),
-        None => (0..known as u32).collect(),
+        Some(Classes(wanted)) => wanted,
+        // A sample depends on its seed alone.
+        None => return Ok(args.seeds.0.iter().filter_map(|seed| seed.checked_rem(known as u32)).collect()),
     };
     if let Some(other) = wanted.iter().find(|class| **class as usize >= known) {
         return Err(bad_input!("--class {other}: {} has the classes 0 to {}", model.name, known - 1));

@@ -129,8 +129,7 @@ impl BestOf<'_> {
         seeds: &[u32],
         advance: &dyn Fn(u64),
     ) -> Result<Kept, SamplingError> {
-        let count = self.generator.meta().network.classes() as u32;
-        let classes: Vec<u32> = seeds.iter().filter_map(|seed| seed.checked_rem(count)).collect();
+        let classes = self.generator.classes_of(seeds);
         self.draw_of(executor, seeds, &classes, advance).await
     }
 

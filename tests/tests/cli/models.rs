@@ -77,8 +77,10 @@ fn classes_are_asked_for_by_number() {
     };
     let (all, turn) = (drawn("--seeds 0-9"), drawn("--seeds 0-9 --class 0-7"));
     assert!(all == turn, "without the flag all classes come in turn");
-    let alone = drawn("--seeds 9 --class 1");
-    assert_eq!(alone, all[9 * 8..], "a sample depends on its seed and its class alone");
+    for line in ["--seeds 9 --class 1", "--seeds 9"] {
+        assert_eq!(drawn(line), all[9 * 8..], "{line}: a sample depends on its seed and its class alone");
+    }
+    let alone = drawn("--seeds 9");
     assert_ne!(alone, drawn("--seeds 9 --class 2"));
     let best = drawn("--seeds 0-9 --class 1 --best-of 2");
     assert_eq!(best.len(), all.len());
