@@ -71,6 +71,8 @@ describe("the state in the address", () => {
     assert.equal(format(parse("#v=1&seed=43&n=8&view=lab")), "#v=1&view=lab&seed=43&n=8");
     for (const hash of ["#v=1&view=plane&seed=7&x=0.25&y=1", "#v=1&data=rings&device=cpu&hide=seed,about"]) assert.equal(format(parse(hash)), hash);
     assert.equal(parse("#n=1000000").n, 64);
+    assert.equal(format(parse("#class=03")), "#v=1&class=3");
+    assert.equal(parse("#class=cat").class, "any");
     assert.equal(parse("#n=-4").n, 1);
     assert.equal(parse("#seed=99999999999").seed, 0xffff_ffff);
     assert.equal(parse("#seed=x&nonsense=1&view=<script>").seed, 42);

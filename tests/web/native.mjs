@@ -1,7 +1,7 @@
 // What the native program computes, for comparison.
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -17,12 +17,14 @@ export function numpy(file) {
   return { shape, values: header.includes("<f4") ? new Float32Array(data) : new Uint8Array(data) };
 }
 
-/** What the native program draws: `uint8` N x H x W x C, as one array per picture. */
-export function native(...args) {
+/** What the native program draws with the shipped generator: `uint8` N x H x W x C, as one array per picture. */
+export const native = (...args) => nativeOf(join(ROOT, "assets/web/mnist-generator.safetensors"), ...args);
+
+/** The same with another generator. */
+export function nativeOf(model, ...args) {
   const folder = mkdtempSync(join(tmpdir(), "onestep-page-"));
   try {
     const out = join(folder, "samples.npy");
-    const model = join(ROOT, "assets/web/mnist-generator.safetensors");
     execFileSync(ONESTEP, ["sample", "--quiet", "--device", "cpu", "--model", model, "--out", out, ...args]);
     const { shape, values } = numpy(readFileSync(out));
     const size = values.length / shape[0];
@@ -30,4 +32,13 @@ export function native(...args) {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** A generator of small digits that knows classes, after a short training, in a folder of the caller's. */
+export function withClasses(folder) {
+  const settings = { "data": "mnist-10k", "width": 8, "batch": 16, "warmup-steps": 150, "lr-warmup": 0.01, "steps": 1, "device": "cpu", "outdir": folder };
+  const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  execFileSync(ONESTEP, ["train", "--quiet", "--classes", ...flags]);
+  const snapshots = readdirSync(folder, { recursive: true });
+  return join(folder, snapshots.find((name) => /generator-.*safetensors$/.test(name)));
 }

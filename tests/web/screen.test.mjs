@@ -1,13 +1,13 @@
 // What a visitor has on the screen: the picture first, words beside it, and nothing that jumps.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { URL_, close, launch, open, said } from "./browser.mjs";
-import { ROOT } from "./native.mjs";
+import { URL_, agreement, assertSamePictures, close, cut, launch, open, pixels, said } from "./browser.mjs";
+import { ROOT, nativeOf, withClasses } from "./native.mjs";
 
 const VIEWS = ["sample", "plane", "best", "race", "lab"];
 const SAYS = { sample: /pictures from/, plane: /A map/, best: /candidates/, race: /35 evaluations took/, lab: /Ready/ };
@@ -192,5 +192,39 @@ describe("a visitor's own generator", () => {
     await said(page, /16 candidates/);
     assert.equal(await page.textContent("#model-text"), "");
     await close(page);
+  });
+
+  test("of its classes one can be asked for, by the field or the address", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "onestep-classes-"));
+    try {
+      const model = withClasses(folder);
+      const page = await open(browser, "#v=1&n=4&class=3&device=cpu");
+      await said(page, /4 pictures/);
+      assert.ok(await page.isHidden("#class"), "the shipped generator knows no classes");
+      await page.setInputFiles("#file", model);
+      await page.waitForSelector("#class");
+      const drawn = async () => cut(await pixels(page, "#sample-canvas"), 4);
+      const of = (seeds, ...flags) => nativeOf(model, "--seeds", seeds, ...flags);
+      assert.deepEqual(await page.locator("#class option").allTextContents(), ["any", ...Array(10).keys()].map(String));
+      assert.equal(await page.inputValue("#class"), "3");
+      assertSamePictures(await drawn(), of("42-45", "--class", "3"));
+      for (const [chosen, seed, flags] of [["any", 46, []], ["8", 50, ["--class", "8"]]]) {
+        await page.selectOption("#class", chosen);
+        await page.click("#reroll");
+        await said(page, new RegExp(`from seed ${seed} `));
+        assertSamePictures(await drawn(), of(`${seed}-${seed + 3}`, ...flags));
+      }
+      assert.match(page.url(), /class=8/);
+      assert.ok(agreement(of("42-45", "--class", "8"), of("42-45", "--class", "3")).share < 0.9, "classes that look alike prove nothing");
+      await page.click("#tab-plane");
+      await said(page, /A map/);
+      assertSamePictures(cut(await pixels(page, "#plane-map"), 36).slice(0, 1), of("50", "--class", "8"));
+      await page.click("#back");
+      await page.click("#tab-sample");
+      await page.waitForSelector("#class", { state: "hidden" });
+      await close(page);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

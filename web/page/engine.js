@@ -6,7 +6,7 @@ import { CODE, MODELS } from "./models.js";
 const MAX_BYTES = 200_000_000;
 
 /** As when a file of the weights does not come. */
-const NO_CODE = "The network gave nothing for the page's code. Check the connection and try again.";
+export const NO_CODE = "The network gave nothing for the page's code. Check the connection and try again.";
 /** What is fetched, in words. */
 const WORDS = {
   onestep: "the engine",
@@ -225,25 +225,27 @@ export class Engine {
     this.own = false;
   }
 
-  draw(seeds) {
-    return this.#soon("draw", seeds);
+  // `ofClass` is a list of one class; empty, seeds stand for classes.
+
+  draw(seeds, ofClass) {
+    return this.#soon("draw", seeds, ofClass);
   }
 
-  drawPlane(seed, places) {
-    return this.#soon("drawPlane", seed, places);
+  drawPlane(seed, places, ofClass) {
+    return this.#soon("drawPlane", seed, places, ofClass);
   }
 
-  async judge(seeds) {
+  async judge(seeds, ofClass) {
     await this.need("generator");
     await this.need("ratio");
-    return this.#call("judge", seeds);
+    return this.#call("judge", seeds, ofClass);
   }
 
   /** Steps the denoiser; `onStep` hears each state, and says whether it wants another. */
-  async teach(seeds, onStep) {
+  async teach(seeds, ofClass, onStep) {
     await this.need("generator");
     await this.need("denoiser");
-    await this.#call("startTeacher", seeds);
+    await this.#call("startTeacher", seeds, ofClass);
     for (let state; (state = await this.#call("advanceTeacher")); ) if (!onStep(state)) break;
   }
 

@@ -1,12 +1,11 @@
 // The page: state in the hash, one view at a time, plain words for what goes wrong.
 
-import { Engine, read } from "./engine.js";
+import { Engine, NO_CODE, named, read } from "./engine.js";
 import { offer } from "./offer.js";
 import { save } from "./paint.js";
 import { format, parse } from "./state.js";
 import { WHY, explain, megabytes, passes } from "./words.js";
 import { best } from "./views/best.js";
-import { lab } from "./views/lab.js";
 import { plane } from "./views/plane.js";
 import { race } from "./views/race.js";
 import { sample } from "./views/sample.js";
@@ -23,10 +22,11 @@ const text = (id, value) => {
  *   go: (change: object, options?: {replace?: boolean}) => void,
  *   attempt: (job: () => Promise<void>, onError?: (error: Error) => void) => Promise<void>,
  *   choose: (field: HTMLElement, value: string | number) => void, showDevice: (choice: object) => void,
+ *   showClasses: (count: number) => void,
  *   progress: (what: string, share: number, bytes: number) => void}} App */
 
 /** @type {App} */
-const app = { state: parse(location.hash), engine: undefined, part, text, go, choose, showDevice, progress };
+const app = { state: parse(location.hash), engine: undefined, part, text, go, choose, showDevice, showClasses, progress };
 
 /** The last words of each view, and whether it is worth another try. */
 const told = {};
@@ -116,8 +116,28 @@ function write(how = "replaceState") {
 }
 
 const OF_DIGITS = ["best", "race"];
-const views = { sample, plane, best, race, lab };
+const OF_CLASSES = ["sample", "plane", "best", "race"];
+const views = { sample, plane, best, race };
 const open = {};
+/** Views whose code is on its way, and how often that of the laboratory has been asked for. */
+const opening = {};
+let asked = 0;
+
+/** A view. The laboratory's comes when it is first wanted; a browser would not ask for a script of the same name again
+ * that did not come. */
+async function enter(view, words) {
+  let make = views[view];
+  if (!make) {
+    const again = asked++ ? `?${asked}` : "";
+    try {
+      ({ lab: make } = await import(`./views/lab.js${again}`));
+    } catch {
+      delete opening[view];
+      throw named("Offline", NO_CODE);
+    }
+  }
+  open[view] = make(Object.create(app, words));
+}
 
 /** Shows what the state says. */
 function show() {
@@ -132,8 +152,23 @@ function show() {
   }
   tell();
   const own = { say: { value: say.bind(null, view) }, attempt: { value: attempt.bind(null, view) } };
-  open[view] ??= views[view](Object.create(app, own));
-  return attempt(view, () => open[view].show(app.state));
+  const field = part("class-field");
+  const beside = part(`view-${view}`).querySelector(".actions");
+  if (OF_CLASSES.includes(view) && field.parentElement !== beside) beside.append(field);
+  choose(part("class"), app.state.class);
+  return attempt(view, async () => {
+    await (opening[view] ??= enter(view, own));
+    if (view === app.state.view) await open[view].show(app.state);
+  });
+}
+
+/** Lets a visitor choose among the classes that the network knows. */
+function showClasses(count) {
+  part("class-field").hidden = count === 0;
+  const field = part("class");
+  if (field.length === count + 1) return;
+  field.replaceChildren(...["any", ...Array(count).keys()].map((name) => new Option(name)));
+  choose(field, app.state.class);
 }
 
 function tabs() {
@@ -276,6 +311,7 @@ app.engine = new Engine(app.state.device, showDevice, progress);
 tabs();
 keys();
 files();
+part("class").addEventListener("change", ({ target }) => go({ class: target.value }));
 part("copy").addEventListener("click", share);
 part("save").addEventListener("click", keep);
 part("again").addEventListener("click", async () => {

@@ -1,12 +1,12 @@
 // What can be shared by copying the address: a few values in its hash. Only what differs from the
 // default is written, unknown keys are ignored, numbers are clamped.
 
-import { MOST } from "./strokes.js";
-
+/** Most letters of a drawing: addresses get lost where they are longer. */
+export const MOST = 6000;
 const VERSION = "1";
 const MAX_SEED = 0xffff_ffff;
 
-/** @typedef {{view: string, seed: number, n: number, best: number, x: number, y: number,
+/** @typedef {{view: string, seed: number, n: number, class: string, best: number, x: number, y: number,
  *   data: string, draw: string, method: string, rate: number, ratio: number, divergence: string, noise: number,
  *   device: string, hide: string[]}} State */
 
@@ -32,6 +32,7 @@ const KEYS = {
   view: ["sample", oneOf(VIEWS)],
   seed: [42, whole(0, MAX_SEED)],
   n: [16, whole(1, 64)],
+  class: ["any", (text) => whole(0, 999)(text)?.toString()],
   best: [16, whole(1, 64)],
   x: [0.5, decimal(0, 1)],
   y: [0.5, decimal(0, 1)],
@@ -67,6 +68,9 @@ export function format(state) {
   }
   return given.length === 0 ? "" : `#v=${VERSION}&${given.join("&")}`;
 }
+
+/** The class that was asked for, as a list; else these. */
+export const ofClass = (state, ...others) => (state.class === "any" ? others : [Number(state.class)]);
 
 /** The next seed after a set of pictures; wraps around. */
 export const after = (seed, count) => (seed + count) % (MAX_SEED + 1);

@@ -3,8 +3,6 @@
 
 /** Half the side of the square that is drawn on, as the engine has it. */
 export const HALF = 1.25;
-/** Most letters of a drawing: addresses get lost where they are longer. */
-export const MOST = 6000;
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /** A vertex is two numbers of nine bits: three letters. */
 const [BITS, LETTER] = [9, 6];

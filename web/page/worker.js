@@ -81,10 +81,10 @@ const methods = {
     return choice;
   },
   load: (name, bytes) => engine.load(name, new Uint8Array(bytes)),
-  draw: (seeds) => timed(() => engine.draw(seeds)),
-  drawPlane: (seed, places) => timed(() => engine.drawPlane(seed, places)),
-  judge: (seeds) => timed(() => engine.judge(seeds)),
-  startTeacher: (seeds) => engine.startTeacher(seeds),
+  draw: (...args) => timed(() => engine.draw(...args)),
+  drawPlane: (...args) => timed(() => engine.drawPlane(...args)),
+  judge: (...args) => timed(() => engine.judge(...args)),
+  startTeacher: (...args) => engine.startTeacher(...args),
   advanceTeacher: () => timed(() => engine.advanceTeacher()),
   lose: () => (engine ?? lab)?.lose(),
 

@@ -47,36 +47,40 @@ impl Engine {
         Ok(describe(&model.meta, parameters))
     }
 
-    /// The pictures of seeds: `{pixels, count, height, width, channels}`. A model of points gives one
-    /// picture of many points, whose first seed is the first of these.
-    pub async fn draw(&mut self, seeds: Vec<u32>) -> Result<JsValue, JsValue> {
+    /// The pictures of seeds: `{pixels, count, height, width, channels, classes}`. A model of points gives one picture of
+    /// many points, whose first seed is the first of these. Here and below, `class` is none or one number, that of the
+    /// class of all pictures modulo those that there are; without it a seed stands for its own.
+    pub async fn draw(&mut self, seeds: Vec<u32>, class: Vec<u32>) -> Result<JsValue, JsValue> {
         let (generator, executor) = self.generator()?;
         let seeds = match (generator.meta().data_shape.len(), seeds.first()) {
             (1, Some(first)) => (0..POINTS as u32).map(|i| first.wrapping_add(i)).collect(),
             _ => seeds,
         };
-        let samples = generator.draw_seeds(executor, &seeds).await.map_err(js::sampling_error)?;
+        let classes = generator.classes_of(either(&class, &seeds));
+        let samples = generator.draw_seeds_of(executor, &seeds, &classes).await.map_err(js::sampling_error)?;
         Ok(pictures(generator.meta(), &samples, 1.0))
     }
 
     /// The pictures at places `u, v, u, v, ..` of the plane of latents of a seed.
     #[wasm_bindgen(js_name = drawPlane)]
-    pub async fn draw_plane(&mut self, seed: u32, places: Vec<f32>) -> Result<JsValue, JsValue> {
+    pub async fn draw_plane(&mut self, seed: u32, places: Vec<f32>, class: Vec<u32>) -> Result<JsValue, JsValue> {
         let (generator, executor) = self.generator()?;
         let width = generator.width();
         let places = places.as_chunks::<2>().0;
         let latents: Vec<f32> = places.iter().flat_map(|[u, v]| plane_latent(seed, width, *u, *v)).collect();
-        let samples = generator.draw(executor, &latents).await.map_err(js::sampling_error)?;
+        let classes = generator.classes_of(either(&class, &[seed]));
+        let samples = generator.draw_classes(executor, &latents, &classes).await.map_err(js::sampling_error)?;
         Ok(pictures(generator.meta(), &samples, 1.0))
     }
 
-    /// The pictures of seeds, with the score of each: higher is closer to the data.
-    pub async fn judge(&mut self, seeds: Vec<u32>) -> Result<JsValue, JsValue> {
+    /// The pictures of seeds, of one class, with the score of each: higher is closer to the data.
+    pub async fn judge(&mut self, seeds: Vec<u32>, class: Vec<u32>) -> Result<JsValue, JsValue> {
         let Self { executor, generator: Some(generator), verifier: Some(verifier), .. } = self else {
             return Err(js::error("NoModel", "best-of-N needs a generator and its ratio network"));
         };
-        let samples = generator.draw_seeds(executor, &seeds).await.map_err(js::sampling_error)?;
-        let scores = verifier.scores(executor, &samples).await.map_err(js::sampling_error)?;
+        let classes = generator.classes_of(&class);
+        let samples = generator.draw_seeds_of(executor, &seeds, &classes).await.map_err(js::sampling_error)?;
+        let scores = verifier.scores_of(executor, &samples, &classes).await.map_err(js::sampling_error)?;
         let drawn = pictures(generator.meta(), &samples, 1.0);
         js_sys::Reflect::set(&drawn, &"scores".into(), &js::floats(&scores))?;
         Ok(drawn)
@@ -84,13 +88,17 @@ impl Engine {
 
     /// Starts the many-step sampler on the latents of seeds.
     #[wasm_bindgen(js_name = startTeacher)]
-    pub fn start_teacher(&mut self, seeds: &[u32]) -> Result<(), JsValue> {
+    pub fn start_teacher(&mut self, seeds: &[u32], class: &[u32]) -> Result<(), JsValue> {
         let Self { executor, generator: Some(generator), teacher: Some(teacher), .. } = self else {
             return Err(js::error("NoModel", "the many-step sampler needs a denoiser"));
         };
         let width = generator.width();
         let mut latents: Vec<f32> = seeds.iter().flat_map(|seed| latent(*seed, width)).collect();
         latents.resize(teacher.rows() * width, 0.0);
+        let classes = generator.classes_of(either(class, seeds));
+        if !classes.is_empty() {
+            teacher.say(executor, &classes).map_err(js::sampling_error)?;
+        }
         teacher.start(executor, &latents).map_err(js::sampling_error)
     }
 
@@ -145,6 +153,11 @@ impl Engine {
     }
 }
 
+/// The class that was asked for, else what seeds stand for.
+fn either<'a>(class: &'a [u32], seeds: &'a [u32]) -> &'a [u32] {
+    if class.is_empty() { seeds } else { class }
+}
+
 /// What a file says about itself.
 fn describe(meta: &ModelMeta, parameters: usize) -> JsValue {
     js::object(&[
@@ -172,5 +185,6 @@ fn pictures(meta: &ModelMeta, samples: &[f32], scale: f32) -> JsValue {
         ("height", number(height)),
         ("width", number(width)),
         ("channels", number(channels)),
+        ("classes", number(meta.network.classes())),
     ])
 }

@@ -1,11 +1,10 @@
 //! How straight a model's paths are.
 
-use super::{Generator, SamplingError, Walk, all_finite, class_numbers};
+use super::{Generator, SamplingError, Walk, all_finite};
 use crate::eval::straightness::straightness as of_paths;
 use crate::exec::Executor;
 use crate::model::ModelFile;
 use crate::nets::Draw;
-use crate::plan::SLOT_ALIGN;
 
 /// Steps of Euler's method along a path.
 const STEPS: usize = 64;
@@ -25,11 +24,10 @@ pub async fn straightness(
     let width: usize = model.meta.data_shape.iter().product();
     let rows = (latents.len() / width).min(Generator::usual_batch(&model.meta));
     let latents = &latents[..rows * width];
-    if model.meta.network.classes() > 0 {
-        executor.create_store("walk.class", rows.next_multiple_of(SLOT_ALIGN))?;
-        executor.write("walk.class", 0, &class_numbers(classes, rows))?;
-    }
     let mut walk = Walk::of_model(executor, &model, rows)?;
+    if model.meta.network.classes() > 0 {
+        walk.say(executor, classes)?;
+    }
     walk.start(executor, latents)?;
     let mut states = vec![latents.iter().map(|z| z * sigmas[0]).collect::<Vec<f32>>()];
     while let Some(state) = walk.advance(executor).await? {

@@ -3,7 +3,7 @@
 //! Invariant: a sample depends on its latent alone. The noise that a [`Rule::Jump`] adds is made of a hash of the
 //! latent, so it is the same whatever the batch and the device.
 
-use super::{SamplingError, all_finite, put_weights};
+use super::{SamplingError, all_finite, class_numbers, put_weights};
 use crate::exec::{Executor, PlanId, RunArgs};
 use crate::graph::Graph;
 use crate::model::ModelFile;
@@ -72,10 +72,19 @@ impl Walk {
         Ok(Self { step, last, draw, prefix: prefix.to_owned(), rows, width, level: 0 })
     }
 
-    /// Puts a model on a device that draws `rows` samples at a time and is watched.
+    /// Puts a model on a device that draws `rows` samples at a time and is watched; of the first class, if it has
+    /// classes, until [others are said](Walk::say).
     pub fn of_model(executor: &mut Executor, model: &ModelFile, rows: usize) -> Result<Self, SamplingError> {
         put_weights(executor, PARAMETERS, model)?;
+        if model.meta.network.classes() > 0 {
+            executor.create_store(&format!("{PREFIX}.class"), rows.next_multiple_of(SLOT_ALIGN))?;
+        }
         Self::new(executor, &model.meta.network, model.meta.draw(), PREFIX, PARAMETERS, rows)
+    }
+
+    /// Says of which classes, in turn, the samples of a model with classes are to be.
+    pub fn say(&self, executor: &mut Executor, classes: &[u32]) -> Result<(), SamplingError> {
+        Ok(executor.write(&self.store("class"), 0, &class_numbers(classes, self.rows))?)
     }
 
     /// Forgets the plans; the stores stay.

@@ -2,7 +2,7 @@
 
 import { newest } from "../newest.js";
 import { noise, single } from "../paint.js";
-import { after } from "../state.js";
+import { after, ofClass } from "../state.js";
 import { ms } from "../words.js";
 
 /** Two digits, and no minus in front of nothing. */
@@ -28,16 +28,18 @@ export function best(app) {
   }
 
   const candidates = newest(
-    ({ seed, best }) => {
+    (state) => {
+      const { seed, best } = state;
       if (ranking.children.length === 0) {
         ranking.append(...Array.from({ length: best }, () => item("Noise", "\u2013")));
         for (const canvas of ranking.querySelectorAll("canvas")) noise(canvas, 1);
       }
-      // The candidates of seed s are s N to s N + N - 1, as `onestep sample --best-of N` takes them.
+      // The candidates of seed s are s N to s N + N - 1, as `onestep sample --best-of N` takes them, all of the class of s.
       const first = (seed * best) % 2 ** 32;
-      return app.engine.judge(Array.from({ length: best }, (_, i) => after(first, i)));
+      return app.engine.judge(Array.from({ length: best }, (_, i) => after(first, i)), ofClass(state, seed));
     },
     (drawn) => {
+      app.showClasses(drawn.classes);
       const order = Array.from(drawn.scores.keys()).sort((a, b) => drawn.scores[b] - drawn.scores[a]);
       ranking.replaceChildren(
         ...order.map((index, rank) => {
@@ -59,7 +61,7 @@ export function best(app) {
     forget: candidates.forget,
     show(state) {
       app.choose(app.part("best"), state.best);
-      return candidates.ask(`${state.seed} ${state.best}`, state);
+      return candidates.ask(`${state.seed} ${state.best} ${state.class}`, state);
     },
   };
 }

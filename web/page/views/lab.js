@@ -2,7 +2,8 @@
 
 import { Remote } from "../engine.js";
 import { paintCurve, paintPlane } from "../scene.js";
-import { HALF, MOST, add, points, strokes, undo } from "../strokes.js";
+import { MOST } from "../state.js";
+import { HALF, add, points, strokes, undo } from "../strokes.js";
 import { explain, passes } from "../words.js";
 
 /** Milliseconds of training between two looks. */

@@ -2,7 +2,7 @@
 
 import { newest } from "../newest.js";
 import { grid, single } from "../paint.js";
-import { after } from "../state.js";
+import { after, ofClass } from "../state.js";
 import { ms } from "../words.js";
 
 /** Pictures along a side of the map. */
@@ -30,8 +30,9 @@ export function plane(app) {
     try {
       while (wanted) {
         const { seed, x, y } = wanted;
+        const asked = ofClass(wanted);
         wanted = undefined;
-        const drawn = await app.engine.drawPlane(seed, [x, y]);
+        const drawn = await app.engine.drawPlane(seed, [x, y], asked);
         single(canvas, drawn);
         canvas.setAttribute("aria-label", `The picture ${Math.round(x * 100)} % across and ${Math.round(y * 100)} % down`);
         app.text("plane-ms", ms(drawn.ms));
@@ -42,8 +43,9 @@ export function plane(app) {
   }
 
   const all = newest(
-    ({ seed }) => app.engine.drawPlane(seed, cells.flat()),
+    (state) => app.engine.drawPlane(state.seed, cells.flat(), ofClass(state)),
     (drawn, { seed }) => {
+      app.showClasses(drawn.classes);
       if (drawn.count === SIDE * SIDE) grid(map, drawn);
       else single(map, drawn);
       app.say(`A map of ${drawn.count} pictures between seeds ${seed} to ${after(seed, 3)}, in ${ms(drawn.ms)}.`);
@@ -76,9 +78,9 @@ export function plane(app) {
       [across.value, down.value] = [state.x, state.y];
       handle.style.left = `${100 * toShare(state.x)}%`;
       handle.style.top = `${100 * toShare(state.y)}%`;
-      wanted = { seed: state.seed, x: state.x, y: state.y };
+      wanted = state;
       await follow();
-      await all.ask(state.seed, state);
+      await all.ask(`${state.seed} ${state.class}`, state);
     },
   };
 }

@@ -2,7 +2,7 @@
 
 import { newest } from "../newest.js";
 import { grid } from "../paint.js";
-import { after } from "../state.js";
+import { after, ofClass } from "../state.js";
 import { ms } from "../words.js";
 
 /** Pictures on each side. */
@@ -27,24 +27,28 @@ export function race(app) {
   }
   range.addEventListener("input", () => project(Number(range.value) - 1));
 
-  async function run({ seed }, wanted) {
+  const key = ({ seed, class: asked }) => `${seed} ${asked}`;
+
+  async function run(state, wanted) {
     button.disabled = true;
     button.textContent = "Race";
-    const seeds = Array.from({ length: RACERS }, (_, i) => after(seed, i));
+    const seeds = Array.from({ length: RACERS }, (_, i) => after(state.seed, i));
+    const asked = ofClass(state);
     try {
       // Once for nothing: the first run of a batch size prepares its plan.
-      await app.engine.draw(seeds);
-      const drawn = await app.engine.draw(seeds);
+      await app.engine.draw(seeds, asked);
+      const drawn = await app.engine.draw(seeds, asked);
       if (!wanted()) return undefined;
       done = undefined;
       races.spoil();
       film.hidden = true;
       states = [];
+      app.showClasses(drawn.classes);
       grid(one, drawn);
       app.text("race-one-count", evaluations(1));
       app.text("race-one-ms", ms(drawn.ms));
       let time = 0;
-      await app.engine.teach(seeds, (state) => {
+      await app.engine.teach(seeds, asked, (state) => {
         if (!wanted()) return false;
         states.push(state);
         time += state.ms;
@@ -61,8 +65,8 @@ export function race(app) {
     }
   }
 
-  const races = newest(run, ({ drawn, time }, { seed }) => {
-    done = seed;
+  const races = newest(run, ({ drawn, time }, state) => {
+    done = key(state);
     button.textContent = OVER;
     range.min = 1;
     range.max = states.length;
@@ -72,11 +76,11 @@ export function race(app) {
     const last = states[states.length - 1];
     app.say(`One step took ${ms(drawn.ms)}, ${last.evaluations} evaluations took ${ms(time)}.`);
   });
-  const show = (state) => races.ask(state.seed, state);
+  const show = (state) => races.ask(key(state), state);
 
   button.addEventListener("click", () => {
     // The button stands for other noise once a race is over.
-    if (done === app.state.seed) app.go({ seed: after(app.state.seed, RACERS) });
+    if (done === key(app.state)) app.go({ seed: after(app.state.seed, RACERS) });
     else app.attempt(() => show(app.state));
   });
 

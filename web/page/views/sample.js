@@ -2,7 +2,7 @@
 
 import { newest } from "../newest.js";
 import { grid, layout, noise } from "../paint.js";
-import { after } from "../state.js";
+import { after, ofClass } from "../state.js";
 import { ms } from "../words.js";
 
 /** @param {import("../main.js").App} app */
@@ -30,9 +30,10 @@ export function sample(app) {
   const pictures = newest(
     (state) => {
       if (shown === undefined) noise(canvas, state.n);
-      return app.engine.draw(seeds(state));
+      return app.engine.draw(seeds(state), ofClass(state));
     },
     (drawn, { seed }) => {
+      app.showClasses(drawn.classes);
       grid(canvas, drawn);
       shown = seed;
       canvas.dataset.name = `seed-${seed}`;
@@ -54,7 +55,7 @@ export function sample(app) {
     show(state) {
       seed.value = state.seed;
       app.choose(app.part("n"), state.n);
-      return pictures.ask(`${state.seed} ${state.n}`, state);
+      return pictures.ask(`${state.seed} ${state.n} ${state.class}`, state);
     },
   };
 }
