@@ -159,8 +159,8 @@ fn points_of(data: &str, num: Option<u32>) -> anyhow::Result<PointReference> {
 /// The metrics that were asked for, or the usual ones of such data.
 fn kinds(args: &Args, density: Option<Density>, shape: &[usize], readable: bool) -> anyhow::Result<Vec<MetricKind>> {
     use MetricKind::{
-        ClassAccuracy, Copies, CoverageLenet, DensityLenet, EnergyDistance, EnergyPixels, FidLenet, HighQuality,
-        KlGrid, KlGridFloor, ModesReached, PrecisionLenet, RecallLenet,
+        ClassAccuracy, CommonestClass, Copies, CoverageLenet, DensityLenet, EnergyDistance, EnergyPixels, FidLenet,
+        HighQuality, KlGrid, KlGridFloor, ModesReached, PrecisionLenet, RarestClass, RecallLenet,
     };
     let (mut usual, rare) = if shape == [2] {
         let mut all = vec![KlGrid, KlGridFloor, EnergyDistance];
@@ -169,7 +169,10 @@ fn kinds(args: &Args, density: Option<Density>, shape: &[usize], readable: bool)
         }
         (all, vec![])
     } else if Lenet::check_shape(shape).is_ok() {
-        (vec![FidLenet, PrecisionLenet, RecallLenet], vec![DensityLenet, CoverageLenet, EnergyPixels, Copies])
+        (
+            vec![FidLenet, PrecisionLenet, RecallLenet],
+            vec![DensityLenet, CoverageLenet, EnergyPixels, Copies, RarestClass, CommonestClass],
+        )
     } else {
         (vec![EnergyPixels, Copies], vec![])
     };

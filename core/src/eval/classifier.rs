@@ -160,9 +160,23 @@ pub fn append_features(all: &mut Vec<f32>, batch: &Batch, features: &[f32]) {
 /// Share of `logits [N, 10]` whose largest element is at the label; the first of equal ones counts.
 pub fn accuracy_of(logits: &[f32], labels: &[u8]) -> Result<f64, EvalError> {
     let rows = super::Rows::new("logits", logits, labels.len(), CLASSES)?;
-    let best = |row: &[f32]| (1..CLASSES).fold(0, |best, k| if row[k] > row[best] { k } else { best });
-    let right = rows.iter().zip(labels).filter(|(row, label)| best(row) == usize::from(**label)).count();
+    let right = rows.iter().zip(labels).filter(|(row, label)| shown(row) == usize::from(**label)).count();
     Ok(right as f64 / labels.len() as f64)
+}
+
+/// Shares of the classes that `logits [N, 10]` are for.
+pub fn shares_of(logits: &[f32]) -> Result<[f64; CLASSES], EvalError> {
+    let count = logits.len() / CLASSES;
+    let mut shares = [0.0; CLASSES];
+    for row in super::Rows::new("logits", logits, count, CLASSES)?.iter() {
+        shares[shown(row)] += 1.0 / count as f64;
+    }
+    Ok(shares)
+}
+
+/// The class of a row of logits; the first of equal ones.
+fn shown(row: &[f32]) -> usize {
+    (1..CLASSES).fold(0, |best, k| if row[k] > row[best] { k } else { best })
 }
 
 #[cfg(test)]

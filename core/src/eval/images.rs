@@ -10,7 +10,7 @@
 //!
 //! Invariant: the number of images on both sides comes out with every value, since all of these metrics depend on it.
 
-use super::classifier::IMAGE;
+use super::classifier::{IMAGE, shares_of};
 use super::frechet::{FeatureStats, frechet_distance};
 use super::image_features::FEATURES;
 use super::lenet::{Lenet, LenetError, Outputs};
@@ -113,6 +113,10 @@ impl Lenet {
         for kind in metrics {
             values.push(match (kind, &sides) {
                 (MetricKind::FidLenet, Some((real, fake))) => frechet_distance(&stats(real)?, &stats(fake)?)?,
+                (MetricKind::RarestClass, Some((_, fake))) => shares_of(&fake.logits)?.into_iter().fold(1.0, f64::min),
+                (MetricKind::CommonestClass, Some((_, fake))) => {
+                    shares_of(&fake.logits)?.into_iter().fold(0.0, f64::max)
+                }
                 (kind, Some((real, fake))) if *kind != MetricKind::Copies => {
                     let found = match manifold {
                         Some(found) => found,
@@ -221,6 +225,11 @@ mod tests {
             assert!(far < 0.1 && near > 0.5, "{}: noise {far}, digits {near}", kind.stem());
         }
         assert_eq!(value(&found, MetricKind::Copies), 0.0);
+        // Of 600 random digits, of 60,000 that hold 1,000 of each, a class has 60, give or take five times 7.3.
+        let [rarest, commonest] = [MetricKind::RarestClass, MetricKind::CommonestClass].map(|kind| value(&floor, kind));
+        assert!((0.04..0.1).contains(&rarest) && (0.1..0.16).contains(&commonest), "{rarest} to {commonest}");
+        let one = pollster::block_on(evaluate_images(&mut cpu(), half, &digits[..IMAGE], &kinds[6..])).unwrap();
+        assert_eq!([one[0].value, one[1].value], [0.0, 1.0]);
     }
 
     #[cfg(feature = "native")]

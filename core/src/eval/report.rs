@@ -39,11 +39,15 @@ pub enum MetricKind {
     /// Share of samples that show the class that was asked for: of digits, as [`super::lenet::Lenet`] reads them; of
     /// points, by the nearest part of their density.
     ClassAccuracy,
+    /// Share of the digit that the fewest samples show, as [`super::lenet::Lenet`] reads them: 0.1 if all are as frequent.
+    RarestClass,
+    /// Share of the digit that the most samples show.
+    CommonestClass,
 }
 
 impl MetricKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::FidLenet,
         Self::PrecisionLenet,
         Self::RecallLenet,
@@ -57,16 +61,20 @@ impl MetricKind {
         Self::HighQuality,
         Self::Copies,
         Self::ClassAccuracy,
+        Self::RarestClass,
+        Self::CommonestClass,
     ];
 
     /// Those of images of 28 x 28, which [`super::images::evaluate_images`] measures.
-    pub const IMAGES: [Self; 6] = [
+    pub const IMAGES: [Self; 8] = [
         Self::FidLenet,
         Self::PrecisionLenet,
         Self::RecallLenet,
         Self::DensityLenet,
         Self::CoverageLenet,
         Self::Copies,
+        Self::RarestClass,
+        Self::CommonestClass,
     ];
 
     /// The name without the count.
@@ -85,6 +93,8 @@ impl MetricKind {
             Self::HighQuality => "high_quality",
             Self::Copies => "copies",
             Self::ClassAccuracy => "class_accuracy",
+            Self::RarestClass => "rarest_class",
+            Self::CommonestClass => "commonest_class",
         }
     }
 }
