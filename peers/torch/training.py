@@ -32,11 +32,20 @@ def warmup(net, drawn):
     return loss.detach()
 
 
+def is_images(samples):
+    return samples.dim() == 4
+
+
+def seen(samples):
+    """Images have no numbers beyond -1 and 1."""
+    return samples.clamp(-1, 1) if is_images(samples) else samples
+
+
 def ratio(net, generator, drawn, sigma_init):
     with torch.no_grad():
         fake = generate(generator, drawn.latent, sigma_init)
         s = per_sample(drawn.sigma, fake)
-        both = torch.cat([drawn.real + s * drawn.noise_real, fake + s * drawn.noise_fake])
+        both = torch.cat([drawn.real + s * drawn.noise_real, seen(fake) + s * drawn.noise_fake])
     on_real, on_fake = logit(net, both, drawn.sigma.repeat(2)).chunk(2)
     loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
     loss.backward()
@@ -46,11 +55,13 @@ def ratio(net, generator, drawn, sigma_init):
 def generator(net, ratio_net, drawn, sigma_init, squares):
     """With the divergence reverse-kl. Updates `squares`, the running mean squares of the pull by noise level."""
     fake = generate(net, drawn.latent, sigma_init)
-    x_t = (fake.detach() + per_sample(drawn.sigma, fake) * drawn.noise_fake).requires_grad_()
+    x_t = (seen(fake.detach()) + per_sample(drawn.sigma, fake) * drawn.noise_fake).requires_grad_()
     l = logit(ratio_net, x_t, drawn.sigma)
     (d_x,) = torch.autograd.grad(-l.sum(), x_t)
     with torch.no_grad():
         d_x = d_x * per_sample(drawn.sigma.square(), d_x)
+        if is_images(fake):
+            d_x = d_x.masked_fill((fake < -1) & (d_x > 0) | (fake > 1) & (d_x < 0), 0)
         own = running_mean(squares, d_x.square().flatten(1).mean(1), drawn.u)
         d_x = d_x / per_sample((own + 1e-12).sqrt(), d_x)
         d_x = d_x / (d_x.shape[0] * d_x[0].numel() ** 0.5)

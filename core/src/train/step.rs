@@ -251,6 +251,11 @@ impl<'g> Step<'g> {
         self.setup.data.width()
     }
 
+    /// Whether samples are images, with numbers from -1 to 1.
+    pub fn draws_images(&self) -> bool {
+        self.setup.data.bytes
+    }
+
     /// A batch of real data `[B, ..]`, drawn with replacement.
     pub fn real(&self) -> Var<'g> {
         self.setup.data.real(self.graph, self.slots)

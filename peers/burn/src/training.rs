@@ -39,6 +39,15 @@ impl Nets<'_> {
         Net { config: self.config, head, params, device }
     }
 
+    fn draws_images(&self) -> bool {
+        self.config["type"] != "mlp"
+    }
+
+    /// Images have no numbers beyond -1 and 1.
+    fn seen(&self, samples: Tensor<2>) -> Tensor<2> {
+        if self.draws_images() { samples.clamp(-1.0, 1.0) } else { samples }
+    }
+
     /// The denoising loss and its gradients.
     pub fn warmup(&self, generator: &Params, drawn: Drawn) -> (Tensor<1>, Params) {
         let params = tracked(generator);
@@ -57,7 +66,7 @@ impl Nets<'_> {
         let fake = self.net(Head::Denoise, generator, false).generate(drawn.latent, self.sigma_init);
         let s = column(drawn.sigma.clone());
         let batch = s.dims()[0];
-        let both = Tensor::cat(vec![drawn.real + s.clone() * drawn.noise_real, fake + s * drawn.noise_fake], 0);
+        let both = Tensor::cat(vec![drawn.real + s.clone() * drawn.noise_real, self.seen(fake) + s * drawn.noise_fake], 0);
         let params = tracked(ratio);
         let sigma = Tensor::cat(vec![drawn.sigma.clone(), drawn.sigma], 0).autodiff();
         let logit = self.net(Head::Logit, &params, true).logit(both.autodiff(), sigma);
@@ -79,11 +88,17 @@ impl Nets<'_> {
         let net = self.net(Head::Denoise, &params, true);
         let fake = net.generate(drawn.latent.autodiff(), self.sigma_init);
         let s = column(drawn.sigma.clone());
-        let x_t = (fake.clone().inner() + s.clone() * drawn.noise_fake).autodiff().require_grad();
+        let x_t = (self.seen(fake.clone().inner()) + s.clone() * drawn.noise_fake).autodiff().require_grad();
         let frozen: Params = ratio.iter().map(|(k, p)| (k.clone(), each!(p, p => p.clone().autodiff()))).collect();
         let logit = self.net(Head::Logit, &frozen, true).logit(x_t.clone(), drawn.sigma.autodiff());
         let gradients = (-logit.clone().sum()).backward();
-        let d_x = x_t.grad(&gradients).expect("it was asked for") * s.square();
+        let mut d_x = x_t.grad(&gradients).expect("it was asked for") * s.square();
+        if self.draws_images() {
+            let samples = fake.clone().inner();
+            let below = samples.clone().lower_scalar(-1.0).float() * d_x.clone().greater_scalar(0.0).float();
+            let above = samples.greater_scalar(1.0).float() * d_x.clone().lower_scalar(0.0).float();
+            d_x = d_x * (-(below + above) + 1.0);
+        }
         let (own, squares) = running_mean(squares, d_x.clone().square().mean_dim(1), drawn.u);
         let [batch, width] = d_x.dims();
         let d_x = d_x / (own + 1e-12).sqrt() / (batch as f64 * (width as f64).sqrt());

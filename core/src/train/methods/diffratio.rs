@@ -186,7 +186,7 @@ fn ratio(step: &Step<'_>) {
     let fake = step.frozen("generator", Weights::Param).generate(step.latent());
     let (sigma, u) = step.sigma();
     let noised_real = step.noised(real, sigma, Stream::NoiseReal);
-    let noised_fake = step.noised(fake, sigma, Stream::NoiseFake);
+    let noised_fake = step.noised(seen(step, fake), sigma, Stream::NoiseFake);
     let both = concat(&[noised_real, noised_fake], 0);
     let logit = net.logit(both, concat(&[sigma, sigma], 0));
     let (on_real, on_fake) = (logit.slice(0, 0..batch), logit.slice(0, batch..2 * batch));
@@ -207,18 +207,31 @@ fn ratio(step: &Step<'_>) {
     step.descend(&net, loss);
 }
 
+/// Samples as they are seen: an image has no numbers beyond -1 and 1.
+fn seen<'g>(step: &Step<'g>, samples: Var<'g>) -> Var<'g> {
+    if step.draws_images() { samples.clamp(-1.0, 1.0) } else { samples }
+}
+
+/// The slope `d_x` of a loss at `samples`, without what would move them further beyond -1 or 1, where nobody sees it.
+fn inward<'g>(samples: Var<'g>, d_x: Var<'g>) -> Var<'g> {
+    let [low, zero, high] = [-1.0, 0.0, 1.0].map(|x| samples.graph().constant(x));
+    let outward = samples.less(low) * zero.less(d_x) + high.less(samples) * d_x.less(zero);
+    d_x * (1.0 - outward)
+}
+
 /// `E phi(l(g(z) + sigma eps, sigma))` with weight sigma^2, ratio network frozen.
 fn generator(step: &Step<'_>) {
     let Config { divergence, .. } = *step.config();
     let net = step.net("generator");
     let fake = net.generate(step.latent());
     let (sigma, u) = step.sigma();
-    let x_t = step.noised(fake, sigma, Stream::NoiseFake);
+    let x_t = step.noised(seen(step, fake), sigma, Stream::NoiseFake);
     let logit = step.frozen("ratio", Weights::Param).logit(x_t, sigma);
     let descent = -divergence.weight(logit);
     let d_x = step.graph().vjp(&[(logit, descent)], &[x_t])[0];
     // sigma^2 grad l = D_data - D_generator: every level in units of the data.
     let d_x = d_x * per_sample(sigma.square(), fake.rank());
+    let d_x = if step.draws_images() { inward(fake, d_x) } else { d_x };
     let (d_x, pull) = normalize_by_bin(step, d_x, u);
     let scale = 1.0 / step.batch() as f32 / (step.width() as f32).sqrt();
     let loss = divergence.phi(logit).mean_all();
@@ -245,6 +258,19 @@ fn normalize_by_bin<'g>(step: &Step<'g>, d_x: Var<'g>, u: Var<'g>) -> (Var<'g>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Graph;
+    use crate::graph::reference::evaluate;
+    use crate::nets::testing::feed;
+
+    #[test]
+    fn beyond_black_and_white_samples_are_only_pulled_back() {
+        let graph = Graph::new();
+        let [samples, d_x] = ["samples", "d_x"].map(|store| graph.input(store, 0, &[6]));
+        let stores = [("samples", &[-1.5, -1.5, -0.5, 0.5, 1.5, 1.5][..]), ("d_x", &[3.0, -3.0, 3.0, -3.0, 3.0, -3.0])];
+        let left = evaluate(&graph, &feed(&stores), &[inward(samples, d_x)]).remove(0);
+        // Samples move against the slope.
+        assert_eq!(left, [0.0, -3.0, 3.0, -3.0, 3.0, 0.0]);
+    }
 
     /// Accuracy and pull of runs on `rings` and `gaussians`: the first with `lr_critic` 0.1, the others at their ends.
     #[test]
