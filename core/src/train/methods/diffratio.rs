@@ -34,7 +34,8 @@ pub const METHOD: Method = Method {
         "sigma_max",
     ],
     needs: &[],
-    settings: |_| {},
+    // Above, a label says little of an image: docs/results.md, Quality. Presets of points have less.
+    settings: |c| c.sigma_max = c.sigma_max.min(5.0),
     recipe,
 };
 
