@@ -8,6 +8,7 @@ mod curves;
 mod measure;
 mod report;
 mod run;
+mod vary;
 
 pub use budget::Budget;
 pub use measure::Yardstick;
@@ -30,17 +31,21 @@ use crate::pictures::{grid, points, to_bytes};
 use crate::plot::register_font;
 use crate::settings::suitable;
 use report::Results;
+use vary::Vary;
 
 /// Arguments of `onestep compare`.
 #[derive(clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
-    /// Which methods, with commas [default: all that fit the data].
+    /// Which methods, with commas [default: all that fit the data; with --vary the first].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     methods: Vec<String>,
     /// Runs of each method, with the seeds 1 to N.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     seeds: u32,
+    /// Compare values of a setting, too: each method runs with each of them, such as `sigma_max=20,5,1`.
+    #[arg(long, value_name = "NAME=LIST")]
+    vary: Option<Vary>,
     /// What each run may spend, all its phases and networks together: 5TFLOP, 800GFLOP, 2min or 90s. A teacher's warm-up
     /// takes at most 40 % of it.
     #[arg(long, value_name = "BUDGET", default_value = "2min")]
@@ -72,6 +77,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let preset = Preset::find(preset).ok_or_else(|| bad_input!("--preset {preset}: there is no such preset"))?;
     let first = config(args, preset, methods[0], &base, 1);
     first.validate()?;
+    let jobs = jobs(args, &methods, &|method, seed| config(args, preset, method, &base, seed))?;
     let mut results = begin(args, &base, settings(args, preset, &first))?;
     interrupt::install(false)?;
     register_font();
@@ -85,12 +91,6 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         ));
     }
     results.metrics = yardstick.names();
-    let job = |seed, method: &&'static Method| Job {
-        name: method.name.to_owned(),
-        config: config(args, preset, method, &base, seed),
-    };
-    let jobs: Vec<Job> =
-        (1..=args.seeds).flat_map(|seed| methods.iter().map(move |method| job(seed, method))).collect();
     std::fs::create_dir_all(args.out.join("runs"))
         .map_err(|error| bad_input!("--out {}: cannot be made: {error}", args.out.display()))?;
     results.save(&args.out)?;
@@ -135,6 +135,9 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 fn methods(args: &Args) -> anyhow::Result<Vec<&'static Method>> {
     let told = args.overrides.classes.is_some_and(|classes| classes > 0);
     let fits = |method: &Method| told || !method.needs.contains(&Need::Classes);
+    if args.methods.is_empty() && args.vary.is_some() {
+        return Ok(vec![&METHODS[0]]);
+    }
     if args.methods.is_empty() {
         return Ok(METHODS.iter().filter(|method| fits(method)).collect());
     }
@@ -156,6 +159,28 @@ fn methods(args: &Args) -> anyhow::Result<Vec<&'static Method>> {
     Ok(found)
 }
 
+/// All runs, seed by seed.
+fn jobs(
+    args: &Args,
+    methods: &[&'static Method],
+    config: &dyn Fn(&'static Method, u32) -> Config,
+) -> anyhow::Result<Vec<Job>> {
+    let mut jobs = Vec::new();
+    for seed in 1..=args.seeds {
+        for method in methods {
+            let config = config(method, seed);
+            let Some(vary) = &args.vary else {
+                jobs.push(Job { name: method.name.to_owned(), config });
+                continue;
+            };
+            // The setting is in the name, and the method where there are others.
+            let named = |name| if methods.len() > 1 { format!("{} {name}", method.name) } else { name };
+            jobs.extend(vary.of(method, &config)?.into_iter().map(|(name, config)| Job { name: named(name), config }));
+        }
+    }
+    Ok(jobs)
+}
+
 /// The settings of a run, but for its lengths.
 fn config(args: &Args, preset: &Preset, method: &'static Method, data: &str, seed: u32) -> Config {
     let mut config = preset.config_for(method);
@@ -172,7 +197,8 @@ fn config(args: &Args, preset: &Preset, method: &'static Method, data: &str, see
 fn settings(args: &Args, preset: &Preset, set: &Config) -> Vec<String> {
     let names = args.overrides.names().into_iter().filter(|name| *name != "data");
     let flag = |name: &str| format!("--{} {}", name.replace('_', "-"), set.text_of(name));
-    std::iter::once(format!("--preset {}", preset.name)).chain(names.map(flag)).collect()
+    let vary = args.vary.iter().map(|vary| format!("--vary {vary}"));
+    std::iter::once(format!("--preset {}", preset.name)).chain(names.map(flag)).chain(vary).collect()
 }
 
 /// The results so far: none, or those of the folder. Nothing is written.

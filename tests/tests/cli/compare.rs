@@ -28,6 +28,21 @@ fn wait_for(curve: &Path) {
 }
 
 #[test]
+fn values_of_a_setting_are_compared() {
+    let folder = folder();
+    let line = "compare --data gaussians --seeds 1 --budget 5GFLOP --width 16 --batch 64 --device cpu -q --out c";
+    let table = run(&folder, &format!("{line} --vary sigma-max=2,0.5")).ok();
+    assert!(table.contains("| sigma_max=2 | 1 |") && table.contains("| sigma_max=0.5 | 1 |"), "{table}");
+    let runs = results(&folder, "c")["runs"].clone();
+    assert_ne!(runs[0]["points"], runs[1]["points"], "both trained alike");
+    let again = run(&folder, &format!("{line} --resume --vary sigma-max=2,1"));
+    again.fails(2, &["--vary sigma_max=2,0.5", "--vary sigma_max=2,1"]);
+    let other = run(&folder, "compare --data gaussians --out d --methods diffratio,vsd --vary r1=0,1");
+    other.fails(2, &["--vary r1", "vsd does not read"]);
+    assert!(!folder.path().join("d").exists());
+}
+
+#[test]
 fn a_comparison_that_is_interrupted_goes_on_to_the_same_numbers() {
     let folder = folder();
     run(&folder, &format!("{TWO} --out whole")).ok();
