@@ -116,7 +116,7 @@ function write(how = "replaceState") {
 }
 
 const OF_DIGITS = ["best", "race"];
-const OF_CLASSES = ["sample", "plane", "best", "race"];
+/** Views of pictures; that of the laboratory is no part of the first code. */
 const views = { sample, plane, best, race };
 const open = {};
 /** Views whose code is on its way, and how often that of the laboratory has been asked for. */
@@ -154,7 +154,7 @@ function show() {
   const own = { say: { value: say.bind(null, view) }, attempt: { value: attempt.bind(null, view) } };
   const field = part("class-field");
   const beside = part(`view-${view}`).querySelector(".actions");
-  if (OF_CLASSES.includes(view) && field.parentElement !== beside) beside.append(field);
+  if (view in views && field.parentElement !== beside) beside.append(field);
   choose(part("class"), app.state.class);
   return attempt(view, async () => {
     await (opening[view] ??= enter(view, own));
