@@ -64,13 +64,8 @@ impl Verifier {
         Ok(Self { plan: executor.prepare(&plan)?, rows, width, meta: model.meta.clone() })
     }
 
-    /// The scores of any number of samples: higher is closer to the data. With classes, as samples of the first.
-    pub async fn scores(&self, executor: &mut Executor, samples: &[f32]) -> Result<Vec<f32>, SamplingError> {
-        self.scores_of(executor, samples, &[]).await
-    }
-
-    /// The same, as samples of these classes in turn; none: the first class. A ratio network without classes takes
-    /// none.
+    /// The scores of any number of samples, as samples of these classes in turn (none: the first class): higher is closer
+    /// to the data. A ratio network without classes takes none.
     pub async fn scores_of(
         &self,
         executor: &mut Executor,

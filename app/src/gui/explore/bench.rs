@@ -132,8 +132,10 @@ impl Model {
         let numbers = latents.numbers(self.generator.width());
         // A plan is made once; its time is not the network's.
         self.generator.prepare(&mut self.executor, numbers.len() / self.generator.width())?;
+        let classes = self.generator.classes_of(&latents.seeds());
         let start = Instant::now();
-        let values = pollster::block_on(self.generator.draw(&mut self.executor, &numbers)).map_err(|error| {
+        let drawn = pollster::block_on(self.generator.draw_classes(&mut self.executor, &numbers, &classes));
+        let values = drawn.map_err(|error| {
             let Latents::Seeds { first, .. } = latents else { return error.into() };
             let SamplingError::NotFinite { index, value } = error else { return error.into() };
             let seed = first.wrapping_add(index as u32);

@@ -82,6 +82,15 @@ impl Latents {
             Self::Lattice => lattice(),
         }
     }
+
+    /// The seeds that stand for the classes of the samples, in turn.
+    pub fn seeds(&self) -> Vec<u32> {
+        match self {
+            Self::Seeds { first, count } => (0..*count as u32).map(|i| first.wrapping_add(i)).collect(),
+            Self::Plane { seed, .. } | Self::Line { from: seed, .. } => vec![*seed],
+            Self::Lattice => vec![0],
+        }
+    }
 }
 
 /// Lines of the lattice in each direction.

@@ -54,15 +54,16 @@ impl Judge {
         generator.prepare(executor, chunk)?;
 
         let start = Instant::now();
-        // As `onestep sample --best-of` counts them.
+        // As `onestep sample --best-of` counts them, all of the class of the seed.
+        let classes = generator.classes_of(&[seed]);
         let seeds: Vec<u32> = (0..candidates).map(|j| seed.wrapping_mul(candidates).wrapping_add(j)).collect();
         let (mut values, mut scores) = (Vec::new(), Vec::new());
         for seeds in seeds.chunks(chunk) {
             if turn.is_over() {
                 return Ok(None);
             }
-            let drawn = pollster::block_on(generator.draw_seeds(executor, seeds))?;
-            scores.extend(pollster::block_on(verifier.scores(executor, &drawn))?);
+            let drawn = pollster::block_on(generator.draw_seeds_of(executor, seeds, &classes))?;
+            scores.extend(pollster::block_on(verifier.scores_of(executor, &drawn, &classes))?);
             values.extend(drawn);
         }
         let secs = start.elapsed().as_secs_f64();

@@ -10,6 +10,7 @@ use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig};
+use onestep_core::sampling::{BestOf, Verifier};
 
 use super::desk::State;
 use super::job::{Answer, Drawn, Form, Latents, Slot, Task};
@@ -101,6 +102,39 @@ fn samples_have_the_bits_of_the_command() {
                 assert!(drawings < 10, "older wishes were drawn {drawings} times");
                 return;
             }
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn samples_have_the_classes_of_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 16, depth: 2, label_dim: 3, two_times: false });
+    let path = write_model(folder.path(), "generator-000001.safetensors", ModelKind::Generator, &network);
+    let ratio = write_model(folder.path(), "ratio-000001.safetensors", ModelKind::Ratio, &network);
+    let mut executor = Executor::Cpu(CpuExecutor::new());
+    let mut generator = open_generator(&mut executor, &open_model(&path).unwrap()).unwrap();
+    let verifier = Verifier::new(&mut executor, &ModelFile::open(&ratio).unwrap(), 8).unwrap();
+    let wanted = draw(&mut generator, &mut executor, &[4, 5, 6], &[1, 2, 0]).unwrap();
+    let mut best = BestOf { generator: &mut generator, verifier: &verifier, candidates: 8, batch: 8 };
+    let kept = pollster::block_on(best.draw(&mut executor, &[5], &|_| ())).unwrap();
+
+    let worker = Worker::start("cpu".into());
+    worker.ask(|_| Slot::Open, Task::Open(path), 0);
+    let latents = Latents::Seeds { first: 4, count: 3 };
+    worker.ask(|_| Slot::Samples, Task::Draw { latents, form: Form::Each }, 1);
+    worker.ask(|_| Slot::Best, Task::Best { seed: 5, candidates: 8, ratio: None }, 1);
+    let (start, mut missing) = (Instant::now(), 2);
+    while missing > 0 {
+        assert!(start.elapsed() < PATIENCE, "{missing} of two answers did not come");
+        for reply in worker.arrived() {
+            match reply.answer {
+                Answer::Drawn(drawn) => assert_eq!(drawn.samples.values, wanted),
+                Answer::Ranked(ranked) => assert_eq!(ranked.samples.values[..2], kept.samples),
+                _ => continue,
+            }
+            missing -= 1;
         }
         std::thread::yield_now();
     }
