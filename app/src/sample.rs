@@ -162,7 +162,7 @@ fn classes(args: &Args, model: &ModelFile) -> anyhow::Result<Vec<u32>> {
         }
         Some(Classes(wanted)) => wanted,
         // A sample depends on its seed alone.
-        None => return Ok(args.seeds.0.iter().filter_map(|seed| seed.checked_rem(known as u32)).collect()),
+        None => return Ok(model.meta.network.classes_of(&args.seeds.0)),
     };
     if let Some(other) = wanted.iter().find(|class| **class as usize >= known) {
         return Err(bad_input!("--class {other}: {} has the classes 0 to {}", model.name, known - 1));

@@ -56,7 +56,7 @@ impl Engine {
             (1, Some(first)) => (0..POINTS as u32).map(|i| first.wrapping_add(i)).collect(),
             _ => seeds,
         };
-        let classes = generator.classes_of(either(&class, &seeds));
+        let classes = generator.meta().network.classes_of(either(&class, &seeds));
         let samples = generator.draw_seeds_of(executor, &seeds, &classes).await.map_err(js::sampling_error)?;
         Ok(pictures(generator.meta(), &samples, 1.0))
     }
@@ -68,7 +68,7 @@ impl Engine {
         let width = generator.width();
         let places = places.as_chunks::<2>().0;
         let latents: Vec<f32> = places.iter().flat_map(|[u, v]| plane_latent(seed, width, *u, *v)).collect();
-        let classes = generator.classes_of(either(&class, &[seed]));
+        let classes = generator.meta().network.classes_of(either(&class, &[seed]));
         let samples = generator.draw_classes(executor, &latents, &classes).await.map_err(js::sampling_error)?;
         Ok(pictures(generator.meta(), &samples, 1.0))
     }
@@ -78,7 +78,7 @@ impl Engine {
         let Self { executor, generator: Some(generator), verifier: Some(verifier), .. } = self else {
             return Err(js::error("NoModel", "best-of-N needs a generator and its ratio network"));
         };
-        let classes = generator.classes_of(&class);
+        let classes = generator.meta().network.classes_of(&class);
         let samples = generator.draw_seeds_of(executor, &seeds, &classes).await.map_err(js::sampling_error)?;
         let scores = verifier.scores_of(executor, &samples, &classes).await.map_err(js::sampling_error)?;
         let drawn = pictures(generator.meta(), &samples, 1.0);
@@ -95,7 +95,7 @@ impl Engine {
         let width = generator.width();
         let mut latents: Vec<f32> = seeds.iter().flat_map(|seed| latent(*seed, width)).collect();
         latents.resize(teacher.rows() * width, 0.0);
-        let classes = generator.classes_of(either(class, seeds));
+        let classes = generator.meta().network.classes_of(either(class, seeds));
         if !classes.is_empty() {
             teacher.say(executor, &classes).map_err(js::sampling_error)?;
         }

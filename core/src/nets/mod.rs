@@ -165,6 +165,11 @@ impl NetworkConfig {
         }
     }
 
+    /// The classes that numbers stand for, such as seeds: n stands for n mod K, and for nothing without classes.
+    pub fn classes_of(&self, numbers: &[u32]) -> Vec<u32> {
+        numbers.iter().filter_map(|number| number.checked_rem(self.classes() as u32)).collect()
+    }
+
     /// The same network with a second time: how far the step goes whose mean velocity is wanted.
     #[must_use]
     pub fn with_two_times(mut self) -> Self {

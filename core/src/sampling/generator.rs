@@ -159,14 +159,8 @@ impl Generator {
 
     /// The samples of seeds: each depends on its seed alone. With K classes, that of seed s is of class s mod K.
     pub async fn draw_seeds(&mut self, executor: &mut Executor, seeds: &[u32]) -> Result<Vec<f32>, SamplingError> {
-        let classes = self.classes_of(seeds);
+        let classes = self.meta.network.classes_of(seeds);
         self.draw_seeds_of(executor, seeds, &classes).await
-    }
-
-    /// The classes that numbers stand for, such as seeds: n stands for n mod K, and for nothing without classes.
-    pub fn classes_of(&self, numbers: &[u32]) -> Vec<u32> {
-        let count = self.meta.network.classes() as u32;
-        numbers.iter().filter_map(|number| number.checked_rem(count)).collect()
     }
 
     /// The samples of seeds, of these classes in turn (none: the first class): each depends on its seed and its class

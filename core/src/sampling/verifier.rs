@@ -124,7 +124,7 @@ impl BestOf<'_> {
         seeds: &[u32],
         advance: &dyn Fn(u64),
     ) -> Result<Kept, SamplingError> {
-        let classes = self.generator.classes_of(seeds);
+        let classes = self.generator.meta().network.classes_of(seeds);
         self.draw_of(executor, seeds, &classes, advance).await
     }
 

@@ -132,7 +132,7 @@ impl Model {
         let numbers = latents.numbers(self.generator.width());
         // A plan is made once; its time is not the network's.
         self.generator.prepare(&mut self.executor, numbers.len() / self.generator.width())?;
-        let classes = self.generator.classes_of(&latents.seeds());
+        let classes = self.generator.meta().network.classes_of(&latents.seeds());
         let start = Instant::now();
         let drawn = pollster::block_on(self.generator.draw_classes(&mut self.executor, &numbers, &classes));
         let values = drawn.map_err(|error| {

@@ -55,7 +55,7 @@ impl Judge {
 
         let start = Instant::now();
         // As `onestep sample --best-of` counts them, all of the class of the seed.
-        let classes = generator.classes_of(&[seed]);
+        let classes = generator.meta().network.classes_of(&[seed]);
         let seeds: Vec<u32> = (0..candidates).map(|j| seed.wrapping_mul(candidates).wrapping_add(j)).collect();
         let (mut values, mut scores) = (Vec::new(), Vec::new());
         for seeds in seeds.chunks(chunk) {
