@@ -47,10 +47,12 @@ def compare(case, comparison):
         if update == "warmup":
             loss = training.warmup(trained, drawn)
         elif update == "ratio":
-            loss = training.ratio(trained, nets["generator"], drawn, settings["sigma_init"])
+            accuracy = case["ratio.accuracy"].clone()
+            loss = training.ratio(trained, nets["generator"], drawn, settings["sigma_init"], accuracy)
+            outputs["accuracy_after"] = accuracy
         else:
-            squares = case["generator.squares"].clone()
-            loss = training.generator(trained, nets["ratio"], drawn, settings["sigma_init"], squares)
+            squares, accuracy = case["generator.squares"].clone(), case["generator.accuracy"]
+            loss = training.generator(trained, nets["ratio"], drawn, settings["sigma_init"], squares, accuracy)
             outputs["squares_after"] = squares
         for name, output in {**outputs, "loss": loss.reshape(1)}.items():
             kind = "losses" if name == "loss" else "outputs"

@@ -32,7 +32,7 @@ class Work:
         self.optimizers.update({update: rate(update, nets["generator"]) for update in ("warmup", "generator")})
         compiled = (lambda net: torch.compile(net, dynamic=False)) if mode == "compiled" else (lambda net: net)
         self.generator, self.ratio = compiled(nets["generator"]), compiled(nets["ratio"])
-        self.squares = torch.zeros(training.BINS)
+        self.squares, self.accuracy = torch.zeros(training.BINS), torch.zeros(training.BINS)
         # Numbers of the shape of the data: no time depends on what they are.
         images = len(self.shape) == 3
         self.data = torch.randint(0, 256, (10_000, *self.shape), dtype=torch.uint8) if images else torch.randn(200_000, 2)
@@ -61,9 +61,9 @@ class Work:
         if name == "warmup":
             training.warmup(self.generator, drawn)
         elif name == "ratio":
-            training.ratio(self.ratio, self.generator, drawn, sigma_init)
+            training.ratio(self.ratio, self.generator, drawn, sigma_init, self.accuracy)
         else:
-            training.generator(self.generator, self.ratio, drawn, sigma_init, self.squares)
+            training.generator(self.generator, self.ratio, drawn, sigma_init, self.squares, self.accuracy)
         self.optimizers[name].step()
 
     def warmup(self):

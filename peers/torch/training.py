@@ -41,42 +41,49 @@ def seen(samples):
     return samples.clamp(-1, 1) if is_images(samples) else samples
 
 
-def ratio(net, generator, drawn, sigma_init):
+def ratio(net, generator, drawn, sigma_init, accuracy):
+    """Updates `accuracy`, the running mean by noise level of how often data and samples are told apart."""
     with torch.no_grad():
         fake = generate(generator, drawn.latent, sigma_init)
         s = per_sample(drawn.sigma, fake)
         both = torch.cat([drawn.real + s * drawn.noise_real, seen(fake) + s * drawn.noise_fake])
     on_real, on_fake = logit(net, both, drawn.sigma.repeat(2)).chunk(2)
+    with torch.no_grad():
+        running_mean(accuracy, ((on_real > 0).float() + (on_fake < 0).float()) / 2, drawn.u)
     loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean()
     loss.backward()
     return loss.detach()
 
 
-def generator(net, ratio_net, drawn, sigma_init, squares):
+def generator(net, ratio_net, drawn, sigma_init, squares, accuracy):
     """With the divergence reverse-kl. Updates `squares`, the running mean squares of the pull by noise level."""
     fake = generate(net, drawn.latent, sigma_init)
-    x_t = (seen(fake.detach()) + per_sample(drawn.sigma, fake) * drawn.noise_fake).requires_grad_()
-    l = logit(ratio_net, x_t, drawn.sigma)
-    (d_x,) = torch.autograd.grad(-l.sum(), x_t)
+    x = fake.detach().requires_grad_()
+    l = logit(ratio_net, seen(x) + per_sample(drawn.sigma, x) * drawn.noise_fake, drawn.sigma)
+    (d_x,) = torch.autograd.grad(-l.sum(), x)
     with torch.no_grad():
         d_x = d_x * per_sample(drawn.sigma.square(), d_x)
-        if is_images(fake):
-            d_x = d_x.masked_fill((fake < -1) & (d_x > 0) | (fake > 1) & (d_x < 0), 0)
         own = running_mean(squares, d_x.square().flatten(1).mean(1), drawn.u)
         d_x = d_x / per_sample((own + 1e-12).sqrt(), d_x)
+        if is_images(fake):
+            d_x = d_x * per_sample((2 * accuracy - 1).clamp(min=0)[bins(drawn.u)], d_x)
         d_x = d_x / (d_x.shape[0] * d_x[0].numel() ** 0.5)
     fake.backward(d_x)
     return -l.detach().mean()
 
 
+def bins(u):
+    return (u * BINS).long().clamp(max=BINS - 1)
+
+
 def running_mean(means, values, u):
     """Updates the mean per bin, in which a bin that is still 0 takes the first mean; gives each value that of its bin."""
-    bins = (u * BINS).long().clamp(max=BINS - 1)
-    count = torch.zeros(BINS).index_add(0, bins, torch.ones_like(u))
-    new = torch.zeros(BINS).index_add(0, bins, values) / count.clamp(min=1)
+    own = bins(u)
+    count = torch.zeros(BINS).index_add(0, own, torch.ones_like(u))
+    new = torch.zeros(BINS).index_add(0, own, values) / count.clamp(min=1)
     rate = torch.where(means == 0, 1.0, BIN_RATE) * (count > 0)
     means += rate * (new - means)
-    return means[bins]
+    return means[own]
 
 
 class Optimizer:

@@ -15,6 +15,7 @@ use super::{Failure, trainer};
 /// Samples of the generator that a case holds.
 const SAMPLES: usize = 5;
 const SQUARES: &str = "generator.grad_squares";
+const ACCURACY: &str = "ratio.accuracy";
 
 /// An update that trains nothing and leaves what the update of its turn draws, and what networks make of that.
 const DRAWN: Update = Update {
@@ -109,6 +110,9 @@ fn of_update(
     // Half of the bins have seen nothing yet.
     let squares: Vec<f32> = (0..BINS).map(|bin| if bin % 2 == 0 { 0.0 } else { 0.1 * bin as f32 }).collect();
     trainer.executor.write(SQUARES, 0, &squares)?;
+    // Below a half, too, and none seen.
+    let accuracy: Vec<f32> = (0..BINS).map(|bin| if bin == 0 { 0.0 } else { 0.4 + 0.035 * bin as f32 }).collect();
+    trainer.executor.write(ACCURACY, 0, &accuracy)?;
     trainer.step(name)?;
     let network = update.declared(&setup, trainer.recipe()).updated[0];
     let layout = trainer.layout(network).clone();
@@ -117,6 +121,10 @@ fn of_update(
         for (tensor, Tensor { shape, values }) in layout.to_tensors(&format!("{what}."), &values) {
             keep(&tensor, shape, values);
         }
+    }
+    if name != "warmup" {
+        keep("accuracy", vec![BINS], accuracy);
+        keep("accuracy_after", vec![BINS], pollster::block_on(trainer.executor.read(ACCURACY, 0, BINS))?);
     }
     if name == "generator" {
         keep("squares", vec![BINS], squares);

@@ -413,7 +413,6 @@ impl<'g> Step<'g> {
     }
 
     /// What another update [remembers](Step::remember), as it is.
-    #[cfg(all(feature = "gallery", not(target_arch = "wasm32")))]
     pub fn recall(&self, name: &'static str, shape: &[usize]) -> Var<'g> {
         let value = self.graph.input(name, 0, shape);
         self.declared.borrow_mut().remembered.push((name, value.len()));

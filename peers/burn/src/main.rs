@@ -108,10 +108,15 @@ fn compare(case: &Case, device: &Device, comparison: &mut Comparison) -> Result<
         let mut outputs = vec![("denoised", numbers(denoised)?), ("logit", numbers(logit)?)];
         let (loss, gradients) = match update {
             "warmup" => nets.warmup(&generator, drawn),
-            "ratio" => nets.ratio(&ratio, &generator, drawn),
+            "ratio" => {
+                let accuracy = vector("accuracy")?.reshape([BINS, 1]);
+                let (loss, gradients, accuracy) = nets.ratio(&ratio, &generator, drawn, accuracy);
+                outputs.push(("accuracy_after", numbers(accuracy)?));
+                (loss, gradients)
+            }
             _ => {
-                let squares = vector("squares")?.reshape([BINS, 1]);
-                let (loss, gradients, squares) = nets.generator(&generator, &ratio, drawn, squares);
+                let [squares, accuracy] = [vector("squares")?, vector("accuracy")?].map(|x| x.reshape([BINS, 1]));
+                let (loss, gradients, squares) = nets.generator(&generator, &ratio, drawn, squares, accuracy);
                 outputs.push(("squares_after", numbers(squares)?));
                 (loss, gradients)
             }
@@ -143,6 +148,7 @@ struct Run<'a> {
     generator: Params,
     ratio: Params,
     squares: Tensor<2>,
+    accuracy: Tensor<2>,
     data: Tensor<2>,
     training: [(&'static str, Training); 3],
 }
@@ -175,12 +181,15 @@ impl Run<'_> {
                 (&mut self.generator, gradients)
             }
             "ratio" => {
-                let (_, gradients) = self.nets.ratio(&self.ratio, &self.generator, drawn);
+                let (_, gradients, accuracy) =
+                    self.nets.ratio(&self.ratio, &self.generator, drawn, self.accuracy.clone());
+                self.accuracy = accuracy;
                 (&mut self.ratio, gradients)
             }
             _ => {
+                let (squares, accuracy) = (self.squares.clone(), self.accuracy.clone());
                 let (_, gradients, squares) =
-                    self.nets.generator(&self.generator, &self.ratio, drawn, self.squares.clone());
+                    self.nets.generator(&self.generator, &self.ratio, drawn, squares, accuracy);
                 self.squares = squares;
                 (&mut self.generator, gradients)
             }
@@ -201,6 +210,7 @@ fn serve(folder: &Path, preset: &str, backend: &str) -> Result<(), Failure> {
         generator,
         ratio,
         squares: Tensor::zeros([BINS, 1], &device),
+        accuracy: Tensor::zeros([BINS, 1], &device),
         // Numbers of the shape of the data: no time depends on what they are.
         data: Tensor::random([10_000, width], Distribution::Uniform(-1.0, 1.0), &device),
         training: ["warmup", "ratio", "generator"].map(training),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::optim::{Adam, AdamConfig, AdamState, Optimizer};
 use burn::tensor::activation::softplus;
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Bool, Device, Gradients, Tensor};
 use peer_common::Value;
 
 use crate::nets::{Head, Net, Param, Params, column, each};
@@ -61,19 +61,29 @@ impl Nets<'_> {
         (loss.inner(), collect(&params, &gradients))
     }
 
-    /// The logistic loss and the gradients of the ratio network.
-    pub fn ratio(&self, ratio: &Params, generator: &Params, drawn: Drawn) -> (Tensor<1>, Params) {
+    /// The logistic loss, the gradients of the ratio network, and the running mean accuracies.
+    pub fn ratio(
+        &self,
+        ratio: &Params,
+        generator: &Params,
+        drawn: Drawn,
+        accuracy: Tensor<2>,
+    ) -> (Tensor<1>, Params, Tensor<2>) {
         let fake = self.net(Head::Denoise, generator, false).generate(drawn.latent, self.sigma_init);
         let s = column(drawn.sigma.clone());
         let batch = s.dims()[0];
-        let both = Tensor::cat(vec![drawn.real + s.clone() * drawn.noise_real, self.seen(fake) + s * drawn.noise_fake], 0);
+        let both =
+            Tensor::cat(vec![drawn.real + s.clone() * drawn.noise_real, self.seen(fake) + s * drawn.noise_fake], 0);
         let params = tracked(ratio);
         let sigma = Tensor::cat(vec![drawn.sigma.clone(), drawn.sigma], 0).autodiff();
         let logit = self.net(Head::Logit, &params, true).logit(both.autodiff(), sigma);
         let (on_real, on_fake) = (logit.clone().narrow(0, 0, batch), logit.narrow(0, batch, batch));
+        let is = |right: Tensor<1, Bool>| right.float().reshape([batch, 1]) * 0.5;
+        let right = is(on_real.clone().inner().greater_scalar(0.0)) + is(on_fake.clone().inner().lower_scalar(0.0));
+        let (_, accuracy) = running_mean(accuracy, right, drawn.u);
         let loss = softplus(-on_real, 1.0).mean() + softplus(on_fake, 1.0).mean();
         let gradients = loss.backward();
-        (loss.inner(), collect(&params, &gradients))
+        (loss.inner(), collect(&params, &gradients), accuracy)
     }
 
     /// The loss of the divergence reverse-kl, the generator's gradients, and the running mean squares of the pull.
@@ -83,25 +93,25 @@ impl Nets<'_> {
         ratio: &Params,
         drawn: Drawn,
         squares: Tensor<2>,
+        accuracy: Tensor<2>,
     ) -> (Tensor<1>, Params, Tensor<2>) {
         let params = tracked(generator);
         let net = self.net(Head::Denoise, &params, true);
         let fake = net.generate(drawn.latent.autodiff(), self.sigma_init);
         let s = column(drawn.sigma.clone());
-        let x_t = (self.seen(fake.clone().inner()) + s.clone() * drawn.noise_fake).autodiff().require_grad();
+        let x = fake.clone().inner().autodiff().require_grad();
+        let x_t = self.seen(x.clone()) + s.clone().autodiff() * drawn.noise_fake.autodiff();
         let frozen: Params = ratio.iter().map(|(k, p)| (k.clone(), each!(p, p => p.clone().autodiff()))).collect();
-        let logit = self.net(Head::Logit, &frozen, true).logit(x_t.clone(), drawn.sigma.autodiff());
+        let logit = self.net(Head::Logit, &frozen, true).logit(x_t, drawn.sigma.autodiff());
         let gradients = (-logit.clone().sum()).backward();
-        let mut d_x = x_t.grad(&gradients).expect("it was asked for") * s.square();
-        if self.draws_images() {
-            let samples = fake.clone().inner();
-            let below = samples.clone().lower_scalar(-1.0).float() * d_x.clone().greater_scalar(0.0).float();
-            let above = samples.greater_scalar(1.0).float() * d_x.clone().lower_scalar(0.0).float();
-            d_x = d_x * (-(below + above) + 1.0);
-        }
+        let d_x = x.grad(&gradients).expect("it was asked for") * s.square();
+        let bins = indicator(drawn.u.clone()).transpose();
         let (own, squares) = running_mean(squares, d_x.clone().square().mean_dim(1), drawn.u);
         let [batch, width] = d_x.dims();
-        let d_x = d_x / (own + 1e-12).sqrt() / (batch as f64 * (width as f64).sqrt());
+        let mut d_x = d_x / (own + 1e-12).sqrt() / (batch as f64 * (width as f64).sqrt());
+        if self.draws_images() {
+            d_x = d_x * bins.matmul((accuracy * 2.0 - 1.0).clamp_min(0.0));
+        }
         let gradients = (fake * d_x.autodiff()).sum().backward();
         (-logit.inner().mean(), collect(&params, &gradients), squares)
     }
@@ -120,17 +130,22 @@ fn collect(params: &Params, gradients: &Gradients) -> Params {
 /// Running mean per bin `[BINS, 1]` of `values [B, 1]`: each value's own, and all. A bin that is still 0 takes the first
 /// mean as it comes; one without a value keeps its own.
 fn running_mean(old: Tensor<2>, values: Tensor<2>, u: Tensor<1>) -> (Tensor<2>, Tensor<2>) {
-    let (batch, device) = (u.dims()[0], u.device());
-    let bins: Vec<f32> = (0..BINS).map(|k| k as f32).collect();
-    let k = Tensor::<1>::from_floats(&bins[..], &device).reshape([BINS, 1]);
-    let bin = (u * BINS as f32).floor().clamp_max(BINS as f32 - 1.0).reshape([1, batch]);
-    let indicator = (bin - k).abs().lower_scalar(0.5).float();
+    let indicator = indicator(u);
     let count = indicator.clone().sum_dim(1);
     let mean = indicator.clone().matmul(values) / count.clone().clamp_min(1.0);
     let fresh = old.clone().equal_elem(0.0).float();
     let rate = count.clamp_max(1.0) * (fresh * (1.0 - BIN_RATE) + BIN_RATE);
     let new = old.clone() + rate * (mean - old);
     (indicator.transpose().matmul(new.clone()), new)
+}
+
+/// `[BINS, B]`: 1 where a value is in a bin.
+fn indicator(u: Tensor<1>) -> Tensor<2> {
+    let (batch, device) = (u.dims()[0], u.device());
+    let bins: Vec<f32> = (0..BINS).map(|k| k as f32).collect();
+    let k = Tensor::<1>::from_floats(&bins[..], &device).reshape([BINS, 1]);
+    let bin = (u * BINS as f32).floor().clamp_max(BINS as f32 - 1.0).reshape([1, batch]);
+    (bin - k).abs().lower_scalar(0.5).float()
 }
 
 /// A state of burn's Adam for a parameter of any rank.

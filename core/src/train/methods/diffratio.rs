@@ -2,7 +2,7 @@
 //! every noise level, and samples move up its slope.
 
 use super::super::batch::Stream;
-use super::super::bins::{bin_indicator, mean_by_bin};
+use super::super::bins::{BINS, bin_indicator, mean_by_bin};
 use super::super::knobs::Config;
 use super::super::recipe::{
     Alarm, Count, Field, First, Handover, Head, Layer, Method, Mode, Moment, Network, Phase, Plot, Rates, Recipe, See,
@@ -142,7 +142,7 @@ const PLOTS: &[Plot] = &[
     },
     Plot {
         title: "Pull",
-        about: "Mean square of the pull on samples, before it is normalized.",
+        about: "Mean square of the pull on samples, before it is weighed.",
         log: true,
         curves: &[("Ratio/pull", "pull", Subject::Pull)],
     },
@@ -213,13 +213,6 @@ fn seen<'g>(step: &Step<'g>, samples: Var<'g>) -> Var<'g> {
     if step.draws_images() { samples.clamp(-1.0, 1.0) } else { samples }
 }
 
-/// The slope `d_x` of a loss at `samples`, without what would move them further beyond -1 or 1, where nobody sees it.
-fn inward<'g>(samples: Var<'g>, d_x: Var<'g>) -> Var<'g> {
-    let [low, zero, high] = [-1.0, 0.0, 1.0].map(|x| samples.graph().constant(x));
-    let outward = samples.less(low) * zero.less(d_x) + high.less(samples) * d_x.less(zero);
-    d_x * (1.0 - outward)
-}
-
 /// `E phi(l(g(z) + sigma eps, sigma))` with weight sigma^2, ratio network frozen.
 fn generator(step: &Step<'_>) {
     let Config { divergence, .. } = *step.config();
@@ -229,11 +222,11 @@ fn generator(step: &Step<'_>) {
     let x_t = step.noised(seen(step, fake), sigma, Stream::NoiseFake);
     let logit = step.frozen("ratio", Weights::Param).logit(x_t, sigma);
     let descent = -divergence.weight(logit);
-    let d_x = step.graph().vjp(&[(logit, descent)], &[x_t])[0];
+    // Pixels beyond black and white have no slope: nobody sees them move.
+    let d_x = step.graph().vjp(&[(logit, descent)], &[fake])[0];
     // sigma^2 grad l = D_data - D_generator: every level in units of the data.
     let d_x = d_x * per_sample(sigma.square(), fake.rank());
-    let d_x = if step.draws_images() { inward(fake, d_x) } else { d_x };
-    let (d_x, pull) = normalize_by_bin(step, d_x, u);
+    let (d_x, pull) = weigh_by_bin(step, d_x, u);
     let scale = 1.0 / step.batch() as f32 / (step.width() as f32).sqrt();
     let loss = divergence.phi(logit).mean_all();
     step.record("Loss/generator", loss);
@@ -241,19 +234,29 @@ fn generator(step: &Step<'_>) {
     step.pull(&net, fake, d_x * scale);
 }
 
-/// Divides each sample's gradient by the running root mean square of its bin of noise levels, all
-/// detached: DMD's divisor needs a teacher, which there is not. Returns the gradient, and the mean square before
+/// Divides each sample's gradient by the running root mean square of its bin of noise levels (DMD's divisor needs a
+/// teacher, which there is not). That of an image is multiplied by how surely the ratio network tells data from samples in
+/// that bin: where it only guesses, its slope is noise. All is detached. Returns the gradient, and the mean square before
 /// division.
-fn normalize_by_bin<'g>(step: &Step<'g>, d_x: Var<'g>, u: Var<'g>) -> (Var<'g>, Var<'g>) {
+fn weigh_by_bin<'g>(step: &Step<'g>, d_x: Var<'g>, u: Var<'g>) -> (Var<'g>, Var<'g>) {
     let shape = d_x.shape();
     let batch = shape[0];
     let axes: Vec<usize> = (1..shape.len()).collect();
     let squares = d_x.square().mean(&axes).reshape(&[batch]);
     let indicator = bin_indicator(u);
     let new = mean_by_bin(step, GRAD_SQUARES, squares, indicator);
-    let own = (indicator * new).sum(&[0]).reshape(&[batch]);
-    let divisor = (own + 1e-12).sqrt();
-    (step.kept(d_x) / per_sample(divisor, shape.len()), squares.mean_all())
+    let weight = 1.0 / (new + 1e-12).sqrt();
+    // Of points it changed nothing that shows: docs/results.md, Quality.
+    let told = || told_apart(step.recall(ACCURACY, &[BINS, 1]));
+    let weight = if step.draws_images() { weight * told() } else { weight };
+    let own = (indicator * weight).sum(&[0]).reshape(&[batch]);
+    (step.kept(d_x) * per_sample(own, shape.len()), squares.mean_all())
+}
+
+/// Of a classifier's accuracy on as many data as samples: 0 where it guesses, 1 where it is always right. The best
+/// classifier's is the total variation distance of the two.
+fn told_apart(accuracy: Var<'_>) -> Var<'_> {
+    (accuracy * 2.0 - 1.0).max(accuracy.graph().constant(0.0))
 }
 
 #[cfg(test)]
@@ -264,13 +267,11 @@ mod tests {
     use crate::nets::testing::feed;
 
     #[test]
-    fn beyond_black_and_white_samples_are_only_pulled_back() {
+    fn a_level_at_which_the_ratio_network_guesses_has_no_weight() {
         let graph = Graph::new();
-        let [samples, d_x] = ["samples", "d_x"].map(|store| graph.input(store, 0, &[6]));
-        let stores = [("samples", &[-1.5, -1.5, -0.5, 0.5, 1.5, 1.5][..]), ("d_x", &[3.0, -3.0, 3.0, -3.0, 3.0, -3.0])];
-        let left = evaluate(&graph, &feed(&stores), &[inward(samples, d_x)]).remove(0);
-        // Samples move against the slope.
-        assert_eq!(left, [0.0, -3.0, 3.0, -3.0, 3.0, 0.0]);
+        let told = told_apart(graph.input("accuracy", 0, &[5]));
+        let stores = [("accuracy", &[0.0, 0.375, 0.5, 0.75, 1.0][..])];
+        assert_eq!(evaluate(&graph, &feed(&stores), &[told]).remove(0), [0.0, 0.0, 0.0, 0.5, 1.0]);
     }
 
     /// Accuracy and pull of runs on `rings` and `gaussians`: the first with `lr_critic` 0.1, the others at their ends.
