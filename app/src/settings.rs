@@ -101,11 +101,7 @@ impl SettingsArgs {
 
 /// A preset as the method that the layers choose changes it, and the layers over it, the last on top.
 pub fn layered(preset: &Preset, layers: &[Overrides]) -> Result<Config, KnobError> {
-    let chosen = layers.iter().rev().find_map(|layer| layer.method);
-    let mut config = preset.config_for(chosen.unwrap_or(preset.config().method).get());
-    for layer in layers {
-        config.apply(layer);
-    }
+    let config = preset.config_with(layers);
     config.validate()?;
     Ok(config)
 }

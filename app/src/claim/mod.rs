@@ -191,15 +191,17 @@ fn quarter(budget: &str) -> String {
 /// The settings of a run, but for lengths that its budget changes.
 fn config(claim: &Claim, arm: &Arm, preset: &Preset, seed: u32) -> anyhow::Result<Config> {
     let method = Method::find(arm.method).ok_or_else(|| anyhow::anyhow!("there is no method {}", arm.method))?;
-    let mut config = preset.config_for(method);
-    let mut overrides = Overrides::default();
+    let mut overrides = Overrides {
+        method: Some(method.into()),
+        data: Some(claim.data.to_owned()),
+        seed: Some(seed),
+        classes: Some(0),
+        ..Overrides::default()
+    };
     for (knob, value) in arm.settings {
         overrides.set(knob, value)?;
     }
-    config.apply(&overrides);
-    claim.data.clone_into(&mut config.data);
-    config.seed = seed;
-    Ok(config)
+    Ok(preset.config_with(&[overrides]))
 }
 
 /// How many parameters the last phase of a run trains.

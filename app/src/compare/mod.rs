@@ -67,14 +67,14 @@ pub struct Args {
 
 /// Compares.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let methods = methods(args)?;
+    let base = args.overrides.data.clone().unwrap_or_else(|| "two-moons".to_owned());
+    let preset = args.preset.as_deref().or_else(|| suitable(&base)).unwrap_or("mnist");
+    let preset = Preset::find(preset).ok_or_else(|| bad_input!("--preset {preset}: there is no such preset"))?;
+    let methods = methods(args, config(args, preset, &METHODS[0], &base, 1).classes > 0)?;
     if let Some(name) = args.overrides.names().into_iter().find(|name| !methods.iter().any(|method| method.reads(name)))
     {
         return Err(bad_input!("{name}: none of the methods reads this setting; leave it out"));
     }
-    let base = args.overrides.data.clone().unwrap_or_else(|| "two-moons".to_owned());
-    let preset = args.preset.as_deref().or_else(|| suitable(&base)).unwrap_or("mnist");
-    let preset = Preset::find(preset).ok_or_else(|| bad_input!("--preset {preset}: there is no such preset"))?;
     let first = config(args, preset, methods[0], &base, 1);
     first.validate()?;
     let jobs = jobs(args, &methods, &|method, seed| config(args, preset, method, &base, seed))?;
@@ -131,9 +131,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     print(results.table())
 }
 
-/// The methods that were named, or all that fit.
-fn methods(args: &Args) -> anyhow::Result<Vec<&'static Method>> {
-    let told = args.overrides.classes.is_some_and(|classes| classes > 0);
+/// The methods that were named, or all that fit. `told`: whether networks are told classes.
+fn methods(args: &Args, told: bool) -> anyhow::Result<Vec<&'static Method>> {
     let fits = |method: &Method| told || !method.needs.contains(&Need::Classes);
     if args.methods.is_empty() && args.vary.is_some() {
         return Ok(vec![&METHODS[0]]);
@@ -183,14 +182,10 @@ fn jobs(
 
 /// The settings of a run, but for its lengths.
 fn config(args: &Args, preset: &Preset, method: &'static Method, data: &str, seed: u32) -> Config {
-    let mut config = preset.config_for(method);
     let mut overrides = args.overrides.clone();
     overrides.keep(|knob| method.reads(knob));
-    config.apply(&overrides);
-    config.method = method.into();
-    data.clone_into(&mut config.data);
-    config.seed = seed;
-    config
+    let own = Overrides { method: Some(method.into()), data: Some(data.to_owned()), seed: Some(seed), ..overrides };
+    preset.config_with(&[own])
 }
 
 /// What was set besides the data, as the flags that would set it.

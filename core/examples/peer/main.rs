@@ -19,7 +19,7 @@ use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor};
 use onestep_core::model::ModelFile;
 use onestep_core::nets::latent;
 use onestep_core::sampling::Generator;
-use onestep_core::train::{Preset, Setup, Trainer, TrainingData};
+use onestep_core::train::{Config, Preset, Setup, Trainer, TrainingData};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -59,6 +59,8 @@ fn executor(gpu: bool) -> Result<Executor, Failure> {
 /// A run of a preset at its first step.
 fn trainer(preset: &str, gpu: bool) -> Result<Trainer, Failure> {
     let config = Preset::find(preset).ok_or(format!("there is no preset `{preset}`"))?.config();
+    // The peers' networks know no classes.
+    let config = Config { classes: 0, ..config };
     let data = TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(()))?;
     let setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
     Ok(Trainer::new(executor(gpu)?, setup, &data.words)?)

@@ -1,6 +1,6 @@
 //! Named settings that work: what a beginner trains first.
 
-use super::knobs::{Config, Multipliers};
+use super::knobs::{Config, Multipliers, Overrides};
 use super::recipe::Method;
 
 /// A named run.
@@ -25,6 +25,25 @@ impl Preset {
         let mut config = self.config();
         config.method = method.into();
         (method.settings)(&mut config);
+        config
+    }
+
+    /// The default settings with this preset's, as the method changes them for the data, and `layers` over all that, the
+    /// last on top. The classes of a preset are those of its own data: others have none unless a layer asks for them.
+    pub fn config_with(&self, layers: &[Overrides]) -> Config {
+        let mut config = self.config();
+        let data = layers.iter().rev().find_map(|layer| layer.data.as_ref());
+        if data.is_some_and(|data| *data != config.data) {
+            config.classes = 0;
+        }
+        for layer in layers {
+            config.classes = layer.classes.unwrap_or(config.classes);
+            config.method = layer.method.unwrap_or(config.method);
+        }
+        (config.method.get().settings)(&mut config);
+        for layer in layers {
+            config.apply(layer);
+        }
         config
     }
 
@@ -61,8 +80,11 @@ fn planar(config: &mut Config, data: &str) {
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "mnist",
-        about: "Handwritten digits, 28 x 28, from the 10,000 embedded images; about half an hour on two processor cores.",
-        settings: |c| *c = Config { data: "mnist-10k".into(), warmup_steps: 1000, steps: 3500, snap: 250, ..c.clone() },
+        about: "Handwritten digits, 28 x 28, of a class that is asked for; from the 10,000 embedded images, about half an hour on two processor cores.",
+        settings: |c| {
+            *c =
+                Config { data: "mnist-10k".into(), classes: 1, warmup_steps: 1000, steps: 3500, snap: 250, ..c.clone() }
+        },
     },
     Preset {
         name: "fashion-mnist",
@@ -104,6 +126,24 @@ pub const PRESETS: &[Preset] = &[
 mod tests {
     use super::*;
     use crate::train::{METHODS, Need};
+
+    #[test]
+    fn classes_are_those_of_the_presets_own_data() {
+        let preset = Preset::find("mnist").unwrap();
+        let of = |data: Option<&str>, classes| {
+            let first = Overrides { data: data.map(str::to_owned), ..Overrides::default() };
+            let config = preset.config_with(&[first, Overrides { classes, ..Overrides::default() }]);
+            (config.classes, config.sigma_max)
+        };
+        // Noise levels go with them.
+        assert_eq!(of(None, None), (1, 1.0));
+        assert_eq!(of(Some("mnist-10k"), None), (1, 1.0));
+        assert_eq!(of(None, Some(0)), (0, 5.0));
+        assert_eq!(of(Some("pictures"), None), (0, 5.0));
+        assert_eq!(of(Some("pictures"), Some(1)), (1, 1.0));
+        let sigma_max = Overrides { sigma_max: Some(20.0), ..Overrides::default() };
+        assert_eq!(preset.config_with(&[sigma_max]).sigma_max.to_bits(), 20.0_f32.to_bits());
+    }
 
     #[test]
     fn presets_are_valid() {

@@ -272,7 +272,7 @@ fn images_that_are_no_squares_are_trained_and_shown() {
     let mut gui = small(&folder);
     let preset = Preset::find("mnist").expect("a preset").config();
     let data = data.display().to_string();
-    let config = Config { data, batch: 4, width: 8, warmup_steps: 1, steps: 4, ..preset };
+    let config = Config { data, classes: 0, batch: 4, width: 8, warmup_steps: 1, steps: 4, ..preset };
     let start = Start::New { preset: "mnist".into(), config: Box::new(config), transfer: None };
     gui.state_mut().as_mut().expect("a window").start(start, true);
     until(&mut gui, "the run has ended", |w| matches!(w.run.state, State::Ended(_)));

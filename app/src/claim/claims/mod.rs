@@ -144,9 +144,8 @@ mod tests {
                 let mut overrides = Overrides::default();
                 arm.settings.iter().for_each(|(knob, value)| overrides.set(knob, value).unwrap());
                 method.check(&overrides).unwrap();
-                let mut config = preset.config_for(method);
-                config.apply(&overrides);
-                config.validate().unwrap();
+                overrides.method = Some(method.into());
+                preset.config_with(&[overrides]).validate().unwrap();
             }
         }
     }

@@ -73,7 +73,18 @@ impl Next {
                 return Some(config);
             }
         };
-        Some(Preset::find(name)?.config_for(self.method))
+        let preset = Preset::find(name)?;
+        let with = |names: &[&str]| {
+            let mut over = Overrides { method: Some(self.method.into()), ..Overrides::default() };
+            for (name, text) in self.typed.iter().filter(|(name, _)| names.contains(name)) {
+                // What can't be read is said beside the button.
+                let _ = over.set(name, text.trim());
+            }
+            preset.config_with(&[over])
+        };
+        // Data and classes change what else is usual, and stay beside what was typed themselves.
+        let (data, classes) = (with(&[]).data, with(&["data"]).classes);
+        Some(Config { data, classes, ..with(&["data", "classes"]) })
     }
 
     /// Shows the settings; what it returns is to be started.

@@ -34,8 +34,12 @@ pub const METHOD: Method = Method {
         "sigma_max",
     ],
     needs: &[],
-    // Above, a label says little of an image: docs/results.md, Quality. Presets of points have less.
-    settings: |c| c.sigma_max = c.sigma_max.min(5.0),
+    // Above, a label says little of an image: docs/results.md, Quality. Points have no warm-up, and presets of their own.
+    settings: |c| {
+        if c.warmup_steps > 0 {
+            c.sigma_max = c.sigma_max.min(if c.classes > 0 { 1.0 } else { 5.0 });
+        }
+    },
     recipe,
 };
 
