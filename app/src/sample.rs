@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use onestep_core::data::{Picture, write_npy_f32, write_npy_u8};
 use onestep_core::model::{ModelFile, ModelMeta};
-use onestep_core::sampling::{BestOf, Verifier};
+use onestep_core::sampling::{Chooser, Verifier};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
@@ -14,7 +14,7 @@ use crate::exit::bad_input;
 use crate::output::{note, print, print_json, progress};
 use crate::pictures::{Target, check_writable, grid, points, to_bytes};
 use crate::seeds::{Classes, Seeds};
-use crate::verifier::open_ratio;
+use crate::verifier::ChoiceArgs;
 
 /// Arguments of `onestep sample`.
 #[derive(clap::Args)]
@@ -35,12 +35,8 @@ pub struct Args {
     /// Also write all samples as one picture.
     #[arg(long, value_name = "FILE.png")]
     grid: Option<PathBuf>,
-    /// Draw this many candidates per seed (seed*N to seed*N+N-1) and keep the one that the ratio network prefers.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    best_of: u32,
-    /// The ratio network for --best-of [default: ratio-* beside the generator].
-    #[arg(long, value_name = "FILE")]
-    ratio: Option<PathBuf>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Noise levels to walk through [default: as the model was trained for; one for most].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: Option<u32>,
@@ -71,12 +67,14 @@ struct Summary {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     classes: Vec<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    best_of: Option<Scores>,
+    choice: Option<Scores>,
 }
 
-/// What best-of-N changed.
-#[derive(Clone, Copy, Serialize)]
+/// What the choice among candidates changed.
+#[derive(Serialize)]
 struct Scores {
+    /// Such as `best of 8`.
+    kept: String,
     candidates: u32,
     mean_score: f64,
     mean_score_kept: f64,
@@ -90,21 +88,23 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let target = args.out.as_deref().map(Target::parse).transpose()?;
     check(args, &model.meta, target.as_ref())?;
     let classes = classes(args, &model)?;
-    let ratio = (args.best_of > 1).then(|| open_ratio(args.ratio.as_deref(), &model)).transpose()?;
+    let ratio = args.choice.open_ratio(&model)?;
+    let (candidates, choice) = (args.choice.candidates(), args.choice.choice());
 
     let mut executor = device::open(&args.device, quiet)?;
     let mut generator = open_generator(&mut executor, &model)?;
-    let bar = progress(quiet, seeds.len() as u64 * u64::from(args.best_of), "samples");
+    let bar = progress(quiet, seeds.len() as u64 * u64::from(candidates), "samples");
     let batch = generator.rows().min(args.batch as usize);
     let start = Instant::now();
     let (samples, scores) = if let Some(ratio) = &ratio {
         let verifier = Verifier::new(&mut executor, ratio, generator.rows())?;
-        let mut best = BestOf { generator: &mut generator, verifier: &verifier, candidates: args.best_of, batch };
-        let kept = pollster::block_on(best.draw_of(&mut executor, seeds, &classes, &|n| bar.inc(n)))?;
+        let mut chooser = Chooser { generator: &mut generator, verifier: &verifier, candidates, choice, batch };
+        let kept = pollster::block_on(chooser.draw(&mut executor, seeds, &classes, &|n| bar.inc(n)))?;
         let count = seeds.len() as f64;
         let scores = Scores {
-            candidates: args.best_of,
-            mean_score: kept.sum / (count * f64::from(args.best_of)),
+            kept: args.choice.to_string(),
+            candidates,
+            mean_score: kept.sum / (count * f64::from(candidates)),
             mean_score_kept: kept.sum_kept / count,
         };
         (kept.samples, Some(scores))
@@ -133,13 +133,11 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             evaluations: model.meta.draw().evaluations(),
             files,
             classes,
-            best_of: scores,
+            choice: scores,
         });
     }
-    if let Some(Scores { candidates, mean_score, mean_score_kept }) = scores {
-        print(format_args!(
-            "best of {candidates}: mean score {mean_score:.4} of all, {mean_score_kept:.4} of those kept"
-        ))?;
+    if let Some(Scores { kept, mean_score, mean_score_kept, .. }) = scores {
+        print(format_args!("{kept}: mean score {mean_score:.4} of all, {mean_score_kept:.4} of those kept"))?;
     }
     let what = if is_points(&model.meta) { "points" } else { "images" };
     print(format_args!("{} {what} in {secs:.3} s: {rate:.1} {what}/s on {}", seeds.len(), executor.name()))?;
@@ -193,9 +191,10 @@ fn check(args: &Args, meta: &ModelMeta, target: Option<&Target>) -> anyhow::Resu
         return Err(bad_input!("--grid {}: pictures are PNG; give a name that ends in .png", grid.display()));
     }
     let largest = u64::from(args.seeds.0.iter().copied().max().unwrap_or(0));
-    if (largest + 1) * u64::from(args.best_of) > 1 << 32 {
-        let most = (1_u64 << 32) / u64::from(args.best_of) - 1;
-        return Err(bad_input!("seed {largest}: with --best-of {} seeds go up to {most}", args.best_of));
+    let candidates = u64::from(args.choice.candidates());
+    if (largest + 1) * candidates > 1 << 32 {
+        let most = (1_u64 << 32) / candidates - 1;
+        return Err(bad_input!("seed {largest}: with {candidates} candidates each, seeds go up to {most}"));
     }
     let width: usize = meta.data_shape.iter().product();
     let bytes = args.seeds.0.len() as u64 * width as u64 * 4;

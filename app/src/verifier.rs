@@ -1,10 +1,55 @@
-//! Finding the ratio network that judges a generator's samples: best-of-N.
+//! One of several candidates for each sample: the flags, and the ratio network that judges them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use onestep_core::model::{ModelFile, ModelKind};
+use onestep_core::sampling::Choice;
 
 use crate::exit::bad_input;
+
+/// Which of how many candidates is kept.
+#[derive(clap::Args)]
+pub struct ChoiceArgs {
+    /// Draw this many candidates per seed (seed*N to seed*N+N-1) and keep the one that the ratio network prefers.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    best_of: u32,
+    /// Draw as many and keep one at random, the likelier the more the ratio network prefers it: the best of many are
+    /// alike, these less so.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "best_of",
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    resample: u32,
+    /// The ratio network for --best-of and --resample [default: ratio-* beside the generator].
+    #[arg(long, value_name = "FILE")]
+    ratio: Option<PathBuf>,
+}
+
+impl ChoiceArgs {
+    /// How many candidates there are for each sample.
+    pub fn candidates(&self) -> u32 {
+        self.best_of.max(self.resample)
+    }
+
+    /// Which of them is kept.
+    pub fn choice(&self) -> Choice {
+        if self.resample > 1 { Choice::Resample } else { Choice::Best }
+    }
+
+    /// The ratio network that judges what a generator draws, if there is a choice.
+    pub fn open_ratio(&self, generator: &ModelFile) -> anyhow::Result<Option<ModelFile>> {
+        (self.candidates() > 1).then(|| open_ratio(self.ratio.as_deref(), generator)).transpose()
+    }
+}
+
+/// As a part of a sentence, such as `best of 8`.
+impl fmt::Display for ChoiceArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.choice() {
+            Choice::Best => write!(f, "best of {}", self.best_of),
+            Choice::Resample => write!(f, "resampled of {}", self.resample),
+        }
+    }
+}
 
 /// The ratio snapshot for a generator: the file that was given, or its neighbour of the same step.
 pub fn open_ratio(given: Option<&Path>, generator: &ModelFile) -> anyhow::Result<ModelFile> {
@@ -14,7 +59,7 @@ pub fn open_ratio(given: Option<&Path>, generator: &ModelFile) -> anyhow::Result
     };
     if given.is_none() && !path.is_file() {
         return Err(bad_input!(
-            "--best-of needs a ratio network, but there is no {}; give --ratio FILE",
+            "a choice among candidates needs a ratio network, but there is no {}; give --ratio FILE",
             path.display()
         ));
     }

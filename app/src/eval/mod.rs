@@ -15,7 +15,7 @@ use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::report::{Metric, MetricKind};
 use onestep_core::exec::Executor;
 use onestep_core::model::ModelFile;
-use onestep_core::nets::cycle;
+use onestep_core::sampling::{Chooser, Verifier};
 use serde::Serialize;
 
 use crate::device::{self, DeviceArgs};
@@ -24,6 +24,7 @@ use crate::exit::bad_input;
 use crate::output::{note, print, print_json};
 use crate::pictures::to_bytes;
 use crate::settings::read_config;
+use crate::verifier::ChoiceArgs;
 pub use images::ImageReference;
 pub use points::PointReference;
 
@@ -50,6 +51,8 @@ pub struct Args {
     /// Noise levels to walk through [default: as the models were trained for].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: Option<u32>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -62,6 +65,9 @@ struct Report<'a> {
     models: Vec<String>,
     reference: &'a str,
     samples: usize,
+    /// How each was chosen among candidates, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<String>,
     device: String,
     metrics: Vec<Metric>,
 }
@@ -89,6 +95,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             return Err(bad_input!("{}: has {got} classes, {other} {wanted}; compare like with like", model.name));
         }
     }
+    let ratios = models.iter().map(|model| args.choice.open_ratio(model)).collect::<Result<Vec<_>, _>>()?;
+    let choice = (args.choice.candidates() > 1).then(|| args.choice.to_string());
     let data = args.data.clone().map_or_else(|| data_of(&models[0]), Ok)?;
     let points = if first.data_shape == [2] { Some(points_of(&data, args.num)?) } else { None };
     let density = points.as_ref().and_then(PointReference::density);
@@ -109,9 +117,10 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     };
     let mut executor = device::open(&args.device, quiet)?;
     let mut values: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
-    for model in &models {
+    for (model, ratio) in models.iter().zip(&ratios) {
         note(quiet, format_args!("{} (step {}, {})", model.name, model.meta.step, model.meta.dataset));
-        let run = measure(&mut executor, model, &reference, &kinds, num)?;
+        let samples = drawn(&mut executor, model, ratio.as_ref(), &args.choice, num)?;
+        let run = measure(&mut executor, model, &samples, &reference, &kinds)?;
         values.iter_mut().zip(run).for_each(|(all, value)| all.push(value));
     }
     let (description, against, floor) = match &reference {
@@ -127,9 +136,10 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.json {
         let models = models.iter().map(|model| model.name.clone()).collect();
         let device = executor.name();
-        return print_json(&Report { models, reference: &description, samples: num, device, metrics });
+        return print_json(&Report { models, reference: &description, samples: num, choice, device, metrics });
     }
-    print(format_args!("reference: {description}; samples: {num}, seeds 0-{}", num - 1))?;
+    let choice = choice.map_or_else(String::new, |choice| format!(", each {choice}"));
+    print(format_args!("reference: {description}; samples: {num}{choice}, seeds 0-{}", num - 1))?;
     metrics.iter().try_for_each(print)
 }
 
@@ -192,26 +202,43 @@ fn kinds(args: &Args, density: Option<Density>, shape: &[usize], readable: bool)
     Ok(if args.metrics.is_empty() { usual } else { args.metrics.clone() })
 }
 
+/// The samples of the seeds 0 to `num - 1`, of the classes in turn.
+fn drawn(
+    executor: &mut Executor,
+    model: &ModelFile,
+    ratio: Option<&ModelFile>,
+    choice: &ChoiceArgs,
+    num: usize,
+) -> anyhow::Result<Vec<f32>> {
+    let mut generator = open_generator(executor, model)?;
+    let seeds: Vec<u32> = (0..num as u32).collect();
+    let classes = model.meta.network.classes_of(&seeds);
+    let Some(ratio) = ratio else { return draw(&mut generator, executor, &seeds, &classes) };
+    let batch = generator.rows();
+    let verifier = Verifier::new(executor, ratio, batch)?;
+    let (candidates, choice) = (choice.candidates(), choice.choice());
+    let mut chooser = Chooser { generator: &mut generator, verifier: &verifier, candidates, choice, batch };
+    Ok(pollster::block_on(chooser.draw(executor, &seeds, &classes, &|_| ()))?.samples)
+}
+
 fn measure(
     executor: &mut Executor,
     model: &ModelFile,
+    samples: &[f32],
     reference: &Reference,
     kinds: &[MetricKind],
-    num: usize,
 ) -> anyhow::Result<Vec<f64>> {
-    let mut generator = open_generator(executor, model)?;
-    let seeds: Vec<u32> = (0..num as u32).collect();
-    let known = model.meta.network.classes();
-    let classes = if known > 0 { cycle(num, known) } else { Vec::new() };
-    let samples = draw(&mut generator, executor, &seeds, &classes)?;
+    let width: usize = model.meta.data_shape.iter().product();
+    let seeds: Vec<u32> = (0..(samples.len() / width) as u32).collect();
+    let classes = model.meta.network.classes_of(&seeds);
     let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
     let (values, density) = match reference {
-        Reference::Points(points) => (points.measure(&samples, &compared)?, points.density()),
-        Reference::Images(images) => (images.measure(executor, &samples, model.meta.data_range, &compared)?, None),
+        Reference::Points(points) => (points.measure(samples, &compared)?, points.density()),
+        Reference::Images(images) => (images.measure(executor, samples, model.meta.data_range, &compared)?, None),
     };
     let mut values = values.into_iter();
     let value = |kind: &MetricKind| match kind {
-        MetricKind::ClassAccuracy => class_accuracy(executor, &samples, &classes, density, model.meta.data_range),
+        MetricKind::ClassAccuracy => class_accuracy(executor, samples, &classes, density, model.meta.data_range),
         _ => values.next().context("every other metric has a value"),
     };
     kinds.iter().map(value).collect()

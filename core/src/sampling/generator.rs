@@ -190,7 +190,7 @@ mod tests {
     use crate::exec::cpu::CpuExecutor;
     use crate::model::ModelKind;
     use crate::nets::{MlpConfig, NetworkConfig};
-    use crate::sampling::{BestOf, Verifier};
+    use crate::sampling::{Choice, Chooser, Verifier};
 
     fn model(kind: ModelKind, label_dim: usize) -> ModelFile {
         let network = NetworkConfig::Mlp(MlpConfig { dim: 2, width: 8, depth: 2, label_dim, two_times: false });
@@ -227,8 +227,9 @@ mod tests {
         let mut executor = Executor::Cpu(CpuExecutor::new());
         let mut generator = Generator::new(&mut executor, &model(ModelKind::Generator, 3), &[4]).unwrap();
         let verifier = Verifier::new(&mut executor, &model(ModelKind::Ratio, 3), 4).unwrap();
-        let mut best = BestOf { generator: &mut generator, verifier: &verifier, candidates: 3, batch: 4 };
-        let kept = pollster::block_on(best.draw_of(&mut executor, &[1, 2], &[2, 1], &|_| ())).unwrap();
+        let (choice, candidates, batch) = (Choice::Best, 3, 4);
+        let mut best = Chooser { generator: &mut generator, verifier: &verifier, candidates, choice, batch };
+        let kept = pollster::block_on(best.draw(&mut executor, &[1, 2], &[2, 1], &|_| ())).unwrap();
         for (row, (seed, class)) in [(1_u32, 2), (2, 1)].into_iter().enumerate() {
             let seeds = [3 * seed, 3 * seed + 1, 3 * seed + 2];
             let drawn = pollster::block_on(generator.draw_seeds_of(&mut executor, &seeds, &[class])).unwrap();

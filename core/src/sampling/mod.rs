@@ -6,6 +6,8 @@
 //! by the size of a batch, and other sizes could give other bits.
 
 mod canary;
+#[cfg(not(target_arch = "wasm32"))]
+mod choose;
 mod generator;
 mod plane;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,11 +16,13 @@ mod verifier;
 mod walk;
 
 pub use canary::canary;
+#[cfg(not(target_arch = "wasm32"))]
+pub use choose::{Choice, Chooser, Kept};
 pub use generator::Generator;
 pub use plane::{line_latent, plane_latent};
 #[cfg(not(target_arch = "wasm32"))]
 pub use straight::straightness;
-pub use verifier::{BestOf, Kept, Verifier};
+pub use verifier::Verifier;
 pub use walk::Walk;
 
 use crate::exec::{ExecError, Executor};

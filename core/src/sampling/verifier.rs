@@ -1,9 +1,9 @@
-//! The ratio network as a judge of samples: best-of-N.
+//! The ratio network as a judge of samples.
 //!
 //! `score(x) = mean over i of l(x + sigma_i eps_i, sigma_i)`, the smallest noise levels first. Noise
 //! and levels are fixed, so that the score of a sample depends on that sample alone.
 
-use super::{Generator, SamplingError, batch_shape, check_classes, class_numbers, put_weights};
+use super::{SamplingError, batch_shape, check_classes, class_numbers, put_weights};
 use crate::exec::{Executor, PlanId, RunArgs};
 use crate::graph::Graph;
 use crate::model::{ModelFile, ModelMeta};
@@ -88,83 +88,5 @@ impl Verifier {
         }
         super::all_finite(&scores, 1)?;
         Ok(scores)
-    }
-}
-
-/// Draws several candidates per sample and keeps the one that the ratio network prefers.
-pub struct BestOf<'a> {
-    /// Draws the candidates.
-    pub generator: &'a mut Generator,
-    /// Judges them.
-    pub verifier: &'a Verifier,
-    /// Candidates per sample.
-    pub candidates: u32,
-    /// Candidates at a time.
-    pub batch: usize,
-}
-
-/// What best-of-N kept, and what it chose from.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Kept {
-    /// The best candidate of each seed.
-    pub samples: Vec<f32>,
-    /// Sum of the scores of all candidates.
-    pub sum: f64,
-    /// Sum of the scores of those that were kept.
-    pub sum_kept: f64,
-}
-
-impl BestOf<'_> {
-    /// For each seed s the best of the candidates with the seeds s N .. s N + N - 1; of equal ones
-    /// the first. `advance` hears how many candidates have been judged since its last call. With K classes, the
-    /// candidates of seed s are of class s mod K.
-    pub async fn draw(
-        &mut self,
-        executor: &mut Executor,
-        seeds: &[u32],
-        advance: &dyn Fn(u64),
-    ) -> Result<Kept, SamplingError> {
-        let classes = self.generator.meta().network.classes_of(seeds);
-        self.draw_of(executor, seeds, &classes, advance).await
-    }
-
-    /// The same; the candidates of each seed are of one of these classes, which come in turn.
-    pub async fn draw_of(
-        &mut self,
-        executor: &mut Executor,
-        seeds: &[u32],
-        classes: &[u32],
-        advance: &dyn Fn(u64),
-    ) -> Result<Kept, SamplingError> {
-        let n = self.candidates;
-        let mut all = seeds.iter().flat_map(|seed| (0..n).map(move |j| seed.wrapping_mul(n).wrapping_add(j)));
-        // The class of each candidate, in order; none for a model without classes.
-        let mut each = classes.iter().cycle().flat_map(|class| (0..n).map(move |_| *class));
-        let mut best: Option<(f32, Vec<f32>)> = None;
-        let mut kept = Kept::default();
-        let mut done = 0_u64;
-        loop {
-            let chunk: Vec<u32> = all.by_ref().take(self.batch).collect();
-            if chunk.is_empty() {
-                return Ok(kept);
-            }
-            let classes: Vec<u32> = each.by_ref().take(chunk.len()).collect();
-            let drawn = self.generator.draw_seeds_of(executor, &chunk, &classes).await?;
-            let scores = self.verifier.scores_of(executor, &drawn, &classes).await?;
-            for (score, sample) in scores.into_iter().zip(drawn.chunks_exact(self.generator.width())) {
-                kept.sum += f64::from(score);
-                if best.as_ref().is_none_or(|(top, _)| score > *top) {
-                    best = Some((score, sample.to_vec()));
-                }
-                done += 1;
-                if done.is_multiple_of(u64::from(n))
-                    && let Some((score, sample)) = best.take()
-                {
-                    kept.sum_kept += f64::from(score);
-                    kept.samples.extend(sample);
-                }
-            }
-            advance(chunk.len() as u64);
-        }
     }
 }

@@ -48,6 +48,7 @@ fn bad_model_files_are_refused_by_name() {
         ("--out a.npy --seeds 9-3", &["9-3", "3-9"]),
         ("--out a.npy --seeds 0-4294967295", &["seeds"]),
         ("--out a.npy --best-of 0", &["--best-of"]),
+        ("--out a.npy --best-of 2 --resample 2", &["--best-of", "--resample"]),
         ("--out a.npy --best-of 1000 --seeds 4294968", &["4294968", "4294966"]),
         ("--out a.npy --best-of 2 --ratio generator-000001.safetensors", &["not a ratio network"]),
     ] {
@@ -152,13 +153,37 @@ fn best_of_keeps_what_the_ratio_network_prefers() {
     let folder = folder();
     write_models(&folder, &unet(), "mnist-10k");
     let out = run(&folder, &format!("{SAMPLE} -q --seeds 3-6 --best-of 50 --json --out best.npy")).ok();
-    let scores = serde_json::from_str::<Value>(&out).unwrap()["best_of"].clone();
+    let scores = serde_json::from_str::<Value>(&out).unwrap()["choice"].clone();
     let number = |name: &str| scores[name].as_f64().unwrap();
     assert!(number("mean_score_kept") > number("mean_score"), "{scores}");
     run(&folder, &format!("{SAMPLE} -q --seeds 200-249 --out candidates.npy")).ok();
     let [best, candidates] = ["best.npy", "candidates.npy"].map(|name| read_npy(folder.path().join(name)).2);
     // Seed 4 chooses among the seeds 4 * 50 to 4 * 50 + 49.
     assert!(candidates.chunks(64).any(|image| *image == best[64..128]));
+    // So does resampling, which keeps another one, and always the same.
+    let resampled = |out: &str| {
+        let told = run(&folder, &format!("{SAMPLE} --seeds 3-6 --resample 50 --out {out}")).ok();
+        assert!(told.contains("resampled of 50: mean score"), "{told}");
+        read_npy(folder.path().join(out)).2
+    };
+    let kept = resampled("a.npy");
+    assert_eq!(kept, resampled("b.npy"));
+    assert!(kept != best && candidates.chunks(64).any(|image| *image == kept[64..128]));
+}
+
+#[test]
+fn samples_that_were_chosen_can_be_measured() {
+    let folder = folder();
+    write_models(&folder, &mlp(), "gaussians8");
+    let report = |choice: &str| {
+        let model = "generator-000001.safetensors";
+        let line = format!("eval -q --device cpu --model {model} --num 500 --metrics energy-distance --json {choice}");
+        serde_json::from_str::<Value>(&run(&folder, &line).ok()).unwrap()
+    };
+    let [all, best, resampled] = ["", "--best-of 3", "--resample 3"].map(report);
+    assert!(all.get("choice").is_none(), "{all}");
+    assert_eq!((best["choice"].as_str(), resampled["choice"].as_str()), (Some("best of 3"), Some("resampled of 3")));
+    assert!(all["metrics"] != best["metrics"] && best["metrics"] != resampled["metrics"]);
 }
 
 #[cfg(unix)]

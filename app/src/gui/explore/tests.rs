@@ -10,7 +10,7 @@ use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig};
-use onestep_core::sampling::{BestOf, Verifier};
+use onestep_core::sampling::{Choice, Chooser, Verifier};
 
 use super::desk::State;
 use super::job::{Answer, Drawn, Form, Latents, Slot, Task};
@@ -117,8 +117,9 @@ fn samples_have_the_classes_of_the_command() {
     let mut generator = open_generator(&mut executor, &open_model(&path).unwrap()).unwrap();
     let verifier = Verifier::new(&mut executor, &ModelFile::open(&ratio).unwrap(), 8).unwrap();
     let wanted = draw(&mut generator, &mut executor, &[4, 5, 6], &[1, 2, 0]).unwrap();
-    let mut best = BestOf { generator: &mut generator, verifier: &verifier, candidates: 8, batch: 8 };
-    let kept = pollster::block_on(best.draw(&mut executor, &[5], &|_| ())).unwrap();
+    let (choice, candidates, batch) = (Choice::Best, 8, 8);
+    let mut best = Chooser { generator: &mut generator, verifier: &verifier, candidates, choice, batch };
+    let kept = pollster::block_on(best.draw(&mut executor, &[5], &[2], &|_| ())).unwrap();
 
     let worker = Worker::start("cpu".into());
     worker.ask(|_| Slot::Open, Task::Open(path), 0);
