@@ -34,11 +34,11 @@ export function nativeOf(model, ...args) {
   }
 }
 
-/** A generator of small digits that knows classes, after a short training, in a folder of the caller's. */
-export function withClasses(folder) {
-  const settings = { "data": "mnist-10k", "width": 8, "batch": 16, "warmup-steps": 150, "lr-warmup": 0.01, "steps": 1, "device": "cpu", "outdir": folder };
+/** A generator of digits that knows no classes, after a short training, in a folder of the caller's. */
+export function withoutClasses(folder) {
+  const settings = { "classes": 0, "data": "mnist-10k", "width": 8, "batch": 16, "warmup-steps": 150, "lr-warmup": 0.01, "steps": 1, "device": "cpu", "outdir": folder };
   const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  execFileSync(ONESTEP, ["train", "--quiet", "--classes", ...flags]);
+  execFileSync(ONESTEP, ["train", "--quiet", ...flags]);
   const snapshots = readdirSync(folder, { recursive: true });
   return join(folder, snapshots.find((name) => /generator-.*safetensors$/.test(name)));
 }

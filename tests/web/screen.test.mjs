@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { URL_, agreement, assertSamePictures, close, cut, launch, open, pixels, said } from "./browser.mjs";
-import { ROOT, nativeOf, withClasses } from "./native.mjs";
+import { ROOT, native, nativeOf, withoutClasses } from "./native.mjs";
 
 const VIEWS = ["sample", "plane", "best", "race", "lab"];
 const SAYS = { sample: /pictures from/, plane: /A map/, best: /candidates/, race: /35 evaluations took/, lab: /Ready/ };
@@ -194,34 +194,51 @@ describe("a visitor's own generator", () => {
     await close(page);
   });
 
-  test("of its classes one can be asked for, by the field or the address", async () => {
+  test("of its classes one can be asked for in every view, by the field or the address", async () => {
+    const page = await open(browser, "#v=1&n=4&class=3&device=cpu");
+    await said(page, /4 pictures/);
+    const drawn = async (canvas) => cut(await pixels(page, canvas), 4);
+    assert.deepEqual(await page.locator("#class option").allTextContents(), ["any", ...Array(10).keys()].map(String));
+    assert.equal(await page.inputValue("#class"), "3");
+    assertSamePictures(await drawn("#sample-canvas"), native("--seeds", "42-45", "--class", "3"));
+    for (const [chosen, seed, flags] of [["any", 46, []], ["8", 50, ["--class", "8"]]]) {
+      await page.selectOption("#class", chosen);
+      await page.click("#reroll");
+      await said(page, new RegExp(`from seed ${seed} `));
+      assertSamePictures(await drawn("#sample-canvas"), native("--seeds", `${seed}-${seed + 3}`, ...flags));
+    }
+    assert.match(page.url(), /class=8/);
+    const eights = native("--seeds", "50-53", "--class", "8");
+    assert.ok(agreement(eights, native("--seeds", "50-53", "--class", "3")).share < 0.9, "classes that look alike prove nothing");
+    await page.click("#tab-plane");
+    await said(page, /A map/);
+    assertSamePictures(cut(await pixels(page, "#plane-map"), 36).slice(0, 1), eights.slice(0, 1));
+    await page.click("#tab-best");
+    await said(page, /16 candidates/);
+    const ratio = join(ROOT, "assets/web/mnist-ratio.safetensors");
+    const kept = native("--seeds", "50", "--class", "8", "--best-of", "16", "--ratio", ratio);
+    assertSamePictures([(await pixels(page, "#ranking canvas")).grey], kept);
+    await page.click("#tab-race");
+    await said(page, /35 evaluations took/);
+    assertSamePictures(await drawn("#race-one"), eights);
+    const denoiser = join(ROOT, "assets/web/mnist-denoiser.safetensors");
+    assertSamePictures(await drawn("#race-many"), nativeOf(denoiser, "--seeds", "50-53", "--class", "8"));
+    await close(page);
+  });
+
+  test("a model without classes is asked for none", async () => {
     const folder = mkdtempSync(join(tmpdir(), "onestep-classes-"));
     try {
-      const model = withClasses(folder);
+      const model = withoutClasses(folder);
       const page = await open(browser, "#v=1&n=4&class=3&device=cpu");
       await said(page, /4 pictures/);
-      assert.ok(await page.isHidden("#class"), "the shipped generator knows no classes");
       await page.setInputFiles("#file", model);
-      await page.waitForSelector("#class");
-      const drawn = async () => cut(await pixels(page, "#sample-canvas"), 4);
-      const of = (seeds, ...flags) => nativeOf(model, "--seeds", seeds, ...flags);
-      assert.deepEqual(await page.locator("#class option").allTextContents(), ["any", ...Array(10).keys()].map(String));
-      assert.equal(await page.inputValue("#class"), "3");
-      assertSamePictures(await drawn(), of("42-45", "--class", "3"));
-      for (const [chosen, seed, flags] of [["any", 46, []], ["8", 50, ["--class", "8"]]]) {
-        await page.selectOption("#class", chosen);
-        await page.click("#reroll");
-        await said(page, new RegExp(`from seed ${seed} `));
-        assertSamePictures(await drawn(), of(`${seed}-${seed + 3}`, ...flags));
-      }
-      assert.match(page.url(), /class=8/);
-      assert.ok(agreement(of("42-45", "--class", "8"), of("42-45", "--class", "3")).share < 0.9, "classes that look alike prove nothing");
-      await page.click("#tab-plane");
-      await said(page, /A map/);
-      assertSamePictures(cut(await pixels(page, "#plane-map"), 36).slice(0, 1), of("50", "--class", "8"));
-      await page.click("#back");
-      await page.click("#tab-sample");
       await page.waitForSelector("#class", { state: "hidden" });
+      await said(page, /4 pictures/);
+      assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), nativeOf(model, "--seeds", "42-45"));
+      await page.click("#back");
+      await page.waitForSelector("#class");
+      assert.equal(await page.inputValue("#class"), "3");
       await close(page);
     } finally {
       rmSync(folder, { recursive: true });

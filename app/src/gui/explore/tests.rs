@@ -80,7 +80,8 @@ fn samples_have_the_bits_of_the_command() {
     let path = asset("mnist-generator.safetensors");
     let mut executor = Executor::Cpu(CpuExecutor::new());
     let mut generator = open_generator(&mut executor, &open_model(&path).unwrap()).unwrap();
-    let wanted = draw(&mut generator, &mut executor, &[0, 1, 2, 3], &[]).unwrap();
+    let classes = generator.meta().network.classes_of(&[0, 1, 2, 3]);
+    let wanted = draw(&mut generator, &mut executor, &[0, 1, 2, 3], &classes).unwrap();
 
     let worker = Worker::start("cpu".into());
     worker.ask(|_| Slot::Open, Task::Open(path), 0);
