@@ -14,8 +14,7 @@ pub struct ChoiceArgs {
     /// Draw this many candidates per seed (seed*N to seed*N+N-1) and keep the one that the ratio network prefers.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     best_of: u32,
-    /// Draw as many and keep one at random, the likelier the more the ratio network prefers it: the best of many are
-    /// alike, these less so.
+    /// Draw as many and keep one at random, the likelier the more the ratio network prefers it.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "best_of",
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     resample: u32,
