@@ -13,16 +13,21 @@ pub struct Preset {
 }
 
 impl Preset {
-    /// The default settings with this preset's.
-    pub fn config(&self) -> Config {
+    /// The default settings with this preset's, before any method changes them.
+    fn plain(&self) -> Config {
         let mut config = Config::default();
         (self.settings)(&mut config);
         config
     }
 
-    /// The same, as a method changes them.
+    /// The settings of this preset, as its method changes them: what `train --preset` runs.
+    pub fn config(&self) -> Config {
+        self.config_for(self.plain().method.get())
+    }
+
+    /// The same with another method.
     pub fn config_for(&self, method: &'static Method) -> Config {
-        let mut config = self.config();
+        let mut config = self.plain();
         config.method = method.into();
         (method.settings)(&mut config);
         config
@@ -31,7 +36,7 @@ impl Preset {
     /// The default settings with this preset's, as the method changes them for the data, and `layers` over all that, the
     /// last on top. The classes of a preset are those of its own data: others have none unless a layer asks for them.
     pub fn config_with(&self, layers: &[Overrides]) -> Config {
-        let mut config = self.config();
+        let mut config = self.plain();
         let data = layers.iter().rev().find_map(|layer| layer.data.as_ref());
         if data.is_some_and(|data| *data != config.data) {
             config.classes = 0;
@@ -148,6 +153,7 @@ mod tests {
     #[test]
     fn presets_are_valid() {
         for preset in PRESETS {
+            assert_eq!(preset.config(), preset.config_with(&[]), "{}", preset.name);
             for method in METHODS {
                 let config = preset.config_for(method);
                 config.validate().unwrap_or_else(|e| panic!("{}, {}: {e}", preset.name, method.name));
