@@ -78,7 +78,7 @@ impl Nets<'_> {
         let sigma = Tensor::cat(vec![drawn.sigma.clone(), drawn.sigma], 0).autodiff();
         let logit = self.net(Head::Logit, &params, true).logit(both.autodiff(), sigma);
         let (on_real, on_fake) = (logit.clone().narrow(0, 0, batch), logit.narrow(0, batch, batch));
-        let is = |right: Tensor<1, Bool>| right.float().reshape([batch, 1]) * 0.5;
+        let is = |right: Tensor<2, Bool>| right.float() * 0.5;
         let right = is(on_real.clone().inner().greater_scalar(0.0)) + is(on_fake.clone().inner().lower_scalar(0.0));
         let (_, accuracy) = running_mean(accuracy, right, drawn.u);
         let loss = softplus(-on_real, 1.0).mean() + softplus(on_fake, 1.0).mean();
