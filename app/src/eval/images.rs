@@ -8,7 +8,7 @@ use onestep_core::eval::images::{evaluate_images, random_order, reference_floor}
 use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::nearest::nearest;
 use onestep_core::eval::report::{Metric, MetricKind};
-use onestep_core::eval::spectrum::power;
+use onestep_core::eval::spectrum::{corners, nyquist, power};
 use onestep_core::eval::{EvalError, Rows};
 use onestep_core::exec::Executor;
 
@@ -23,9 +23,18 @@ pub struct ImageReference {
     of: usize,
 }
 
-/// Whether a metric is measured on the features of the built-in classifier.
+/// What is measured of pixels, without the features of the built-in classifier; first what is usual of images that have
+/// none.
+pub const OF_PIXELS: [MetricKind; 5] = [
+    MetricKind::EnergyPixels,
+    MetricKind::Copies,
+    MetricKind::Corners,
+    MetricKind::PowerNyquist,
+    MetricKind::PowerFine,
+];
+
 fn has_features(kind: MetricKind) -> bool {
-    !matches!(kind, MetricKind::Copies | MetricKind::EnergyPixels)
+    !OF_PIXELS.contains(&kind)
 }
 
 /// Real images that are compared, unless more samples are drawn.
@@ -83,16 +92,33 @@ impl ImageReference {
         }
         let mut of_features = of_features.into_iter();
         let value = |kind: &MetricKind| match kind {
-            MetricKind::Copies => self.copies(&images),
-            MetricKind::EnergyPixels => Ok(self.energy(&self.data.images, &images)?),
-            _ => Ok(of_features.next().context("every other metric has a value")?.value),
+            kind if has_features(*kind) => Ok(of_features.next().context("every metric has a value")?.value),
+            kind => self.of_pixels(*kind, &self.data.images, &images),
         };
         kinds.iter().map(value).collect()
     }
 
+    /// The value of a kind of [`OF_PIXELS`].
+    fn of_pixels(&self, kind: MetricKind, real: &[u8], fake: &[u8]) -> anyhow::Result<f64> {
+        let shape = self.shape();
+        let fine = |images: &[u8]| power(images, shape, 4).map(|rings| rings[3]);
+        Ok(match kind {
+            MetricKind::EnergyPixels => self.energy(real, fake)?,
+            MetricKind::Copies => self.copies(real, fake)?,
+            MetricKind::Corners => corners(fake, shape)?,
+            MetricKind::PowerNyquist => nyquist(fake, shape)? / nyquist(real, shape)?,
+            MetricKind::PowerFine => fine(fake)? / fine(real)?,
+            other => unreachable!("{} has features", other.stem()),
+        })
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [self.data.height, self.data.width, self.data.channels]
+    }
+
     /// Power by frequency of samples `[N, H, W, C]` in this range, and of as many real images: see [`power`].
     pub fn power(&self, samples: &[f32], range: [f32; 2], rings: usize) -> Result<[Vec<f64>; 2], EvalError> {
-        let shape = [self.data.height, self.data.width, self.data.channels];
+        let shape = self.shape();
         let images = to_bytes(samples, range);
         // The reference is in random order.
         let real = &self.data.images[..images.len().min(self.data.images.len())];
@@ -107,15 +133,13 @@ impl ImageReference {
         if !features.is_empty() {
             floors = pollster::block_on(reference_floor(executor, &self.data.images, None, &features))?;
         }
-        if kinds.contains(&MetricKind::EnergyPixels) {
-            // The reference is in random order.
-            let (first, second) = self.data.images.split_at(self.data.n.div_ceil(2) * self.data.image_len());
-            let kind = MetricKind::EnergyPixels;
-            let count = self.data.n / 2;
-            floors.push(Metric {
-                against: Some(self.data.n - count),
-                ..Metric::floor(kind, self.energy(first, second)?, count)?
-            });
+        // No real image is a copy of another. The reference is in random order.
+        let of_pixels = kinds.iter().filter(|kind| !has_features(**kind) && **kind != MetricKind::Copies);
+        let (first, second) = self.data.images.split_at(self.data.n.div_ceil(2) * self.data.image_len());
+        let count = self.data.n / 2;
+        for kind in of_pixels {
+            let floor = Metric::floor(*kind, self.of_pixels(*kind, first, second)?, count)?;
+            floors.push(Metric { against: Some(self.data.n - count), ..floor });
         }
         Ok(floors)
     }
@@ -131,13 +155,13 @@ impl ImageReference {
         energy_of_rows(&real, &Rows::new("generated images", &fake, fake.len() / width, width)?)
     }
 
-    /// Share of samples that copy a real image.
-    fn copies(&self, images: &[u8]) -> anyhow::Result<f64> {
+    /// Share of the images `fake` that copy one of `real`.
+    fn copies(&self, real: &[u8], fake: &[u8]) -> Result<f64, EvalError> {
         let width = self.data.image_len();
         let numbers = |bytes: &[u8]| bytes.iter().map(|b| f32::from(*b)).collect::<Vec<_>>();
-        let (real, fake) = (numbers(&self.data.images), numbers(images));
-        let fake = Rows::new("generated images", &fake, images.len() / width, width)?;
-        let neighbours = nearest(&Rows::new("real images", &real, self.data.n, width)?, &fake)?;
+        let (real, fake) = (numbers(real), numbers(fake));
+        let real = Rows::new("real images", &real, real.len() / width, width)?;
+        let neighbours = nearest(&real, &Rows::new("generated images", &fake, fake.len() / width, width)?)?;
         Ok(neighbours.iter().filter(|n| n.is_copy()).count() as f64 / neighbours.len() as f64)
     }
 }

@@ -26,6 +26,7 @@ use crate::pictures::to_bytes;
 use crate::settings::read_config;
 use crate::verifier::ChoiceArgs;
 pub use images::ImageReference;
+use images::OF_PIXELS;
 pub use points::PointReference;
 
 /// Arguments of `onestep eval`.
@@ -78,6 +79,93 @@ enum Reference {
     Images(Box<ImageReference>),
 }
 
+/// Measures samples of models that make the same data.
+pub struct Ruler {
+    reference: Reference,
+    /// What is measured.
+    pub kinds: Vec<MetricKind>,
+    /// How many samples.
+    pub num: usize,
+}
+
+impl Ruler {
+    /// For samples of `model`, so many or as many as is usual, against `data` or those that it names, by these metrics or
+    /// the usual ones.
+    pub fn new(
+        model: &ModelFile,
+        data: Option<&str>,
+        split: Split,
+        num: Option<u32>,
+        metrics: &[MetricKind],
+        quiet: bool,
+    ) -> anyhow::Result<Self> {
+        let shape = &model.meta.data_shape[..];
+        let data = data.map_or_else(|| data_of(model), |data| Ok(data.to_owned()))?;
+        let points = if shape == [2] { Some(points_of(&data, num)?) } else { None };
+        let density = points.as_ref().and_then(PointReference::density);
+        let usual = points.as_ref().map_or(10_000, |points| points.count().min(50_000));
+        let num = num.map_or(usual, |n| n as usize);
+        let readable = can_read(model.meta.network.classes(), density, &data, shape);
+        let kinds = kinds(metrics, density, shape, readable)?;
+        let reference = match (points, shape) {
+            (Some(points), _) => Reference::Points(points),
+            (None, &[height, width, channels]) => {
+                let shape = [height, width, channels];
+                Reference::Images(Box::new(ImageReference::load(&data, split, shape, num, &compared(&kinds), quiet)?))
+            }
+            (None, shape) => {
+                return Err(bad_input!("{}: there are no metrics for data of shape {shape:?}", model.name));
+            }
+        };
+        Ok(Self { reference, kinds, num })
+    }
+
+    /// What the numbers refer to.
+    pub fn describe(&self) -> String {
+        match &self.reference {
+            Reference::Points(points) => points.describe(),
+            Reference::Images(images) => images.describe(),
+        }
+    }
+
+    /// The values of samples that a model drew, of its classes in turn.
+    pub fn measure(&self, executor: &mut Executor, model: &ModelFile, samples: &[f32]) -> anyhow::Result<Vec<f64>> {
+        let width: usize = model.meta.data_shape.iter().product();
+        let seeds: Vec<u32> = (0..(samples.len() / width) as u32).collect();
+        let (classes, range) = (model.meta.network.classes_of(&seeds), model.meta.data_range);
+        let compared = compared(&self.kinds);
+        let (values, density) = match &self.reference {
+            Reference::Points(points) => (points.measure(samples, &compared)?, points.density()),
+            Reference::Images(images) => (images.measure(executor, samples, range, &compared)?, None),
+        };
+        let mut values = values.into_iter();
+        let value = |kind: &MetricKind| match kind {
+            MetricKind::ClassAccuracy => class_accuracy(executor, samples, &classes, density, range),
+            _ => values.next().context("every other metric has a value"),
+        };
+        self.kinds.iter().map(value).collect()
+    }
+
+    /// Each kind of metric with its values, one for each run, and the scale on which they are to be read.
+    fn report(&self, executor: &mut Executor, values: &[Vec<f64>]) -> anyhow::Result<Vec<Metric>> {
+        let (against, floor) = match &self.reference {
+            Reference::Points(points) => (points.count(), Vec::new()),
+            Reference::Images(images) => (images.count(), images.floor(executor, &compared(&self.kinds))?),
+        };
+        let named = |(kind, values): (&MetricKind, &Vec<f64>)| -> Result<Metric, EvalError> {
+            let against = (*kind != MetricKind::ClassAccuracy).then_some(against);
+            Ok(Metric { against, ..Metric::over_runs(*kind, values, self.num)? })
+        };
+        let metrics = self.kinds.iter().zip(values).map(named).collect::<Result<Vec<_>, _>>()?;
+        Ok([metrics, floor].concat())
+    }
+}
+
+/// Those that compare samples with data.
+fn compared(kinds: &[MetricKind]) -> Vec<MetricKind> {
+    kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect()
+}
+
 /// Measures and prints.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut models = args.model.iter().map(|path| open_model(path)).collect::<Result<Vec<_>, _>>()?;
@@ -97,49 +185,25 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let ratios = models.iter().map(|model| args.choice.open_ratio(model)).collect::<Result<Vec<_>, _>>()?;
     let choice = (args.choice.candidates() > 1).then(|| args.choice.to_string());
-    let data = args.data.clone().map_or_else(|| data_of(&models[0]), Ok)?;
-    let points = if first.data_shape == [2] { Some(points_of(&data, args.num)?) } else { None };
-    let density = points.as_ref().and_then(PointReference::density);
-    let usual = points.as_ref().map_or(10_000, |points| points.count().min(50_000));
-    let num = args.num.map_or(usual, |n| n as usize);
-    let readable = can_read(first.network.classes(), density, &data, &first.data_shape);
-    let kinds = kinds(args, density, &first.data_shape, readable)?;
-    let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
-    let reference = match (points, &first.data_shape[..]) {
-        (Some(points), _) => Reference::Points(points),
-        (None, &[height, width, channels]) => {
-            let shape = [height, width, channels];
-            Reference::Images(Box::new(ImageReference::load(&data, args.split, shape, num, &compared, quiet)?))
-        }
-        (None, shape) => {
-            return Err(bad_input!("{}: there are no metrics for data of shape {shape:?}", models[0].name));
-        }
-    };
+    let ruler = Ruler::new(&models[0], args.data.as_deref(), args.split, args.num, &args.metrics, quiet)?;
+    let num = ruler.num;
     let mut executor = device::open(&args.device, quiet)?;
-    let mut values: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
+    let mut values: Vec<Vec<f64>> = vec![Vec::new(); ruler.kinds.len()];
     for (model, ratio) in models.iter().zip(&ratios) {
         note(quiet, format_args!("{} (step {}, {})", model.name, model.meta.step, model.meta.dataset));
         let samples = drawn(&mut executor, model, ratio.as_ref(), &args.choice, num)?;
-        let run = measure(&mut executor, model, &samples, &reference, &kinds)?;
+        let run = ruler.measure(&mut executor, model, &samples)?;
         values.iter_mut().zip(run).for_each(|(all, value)| all.push(value));
     }
-    let (description, against, floor) = match &reference {
-        Reference::Points(points) => (points.describe(), points.count(), Vec::new()),
-        Reference::Images(images) => (images.describe(), images.count(), images.floor(&mut executor, &compared)?),
-    };
-    let named = |(kind, values): (&MetricKind, &Vec<f64>)| -> Result<Metric, EvalError> {
-        let against = (*kind != MetricKind::ClassAccuracy).then_some(against);
-        Ok(Metric { against, ..Metric::over_runs(*kind, values, num)? })
-    };
-    let metrics = kinds.iter().zip(&values).map(named).collect::<Result<Vec<_>, _>>()?;
-    let metrics = [metrics, floor].concat();
+    let reference = ruler.describe();
+    let metrics = ruler.report(&mut executor, &values)?;
     if args.json {
         let models = models.iter().map(|model| model.name.clone()).collect();
         let device = executor.name();
-        return print_json(&Report { models, reference: &description, samples: num, choice, device, metrics });
+        return print_json(&Report { models, reference: &reference, samples: num, choice, device, metrics });
     }
     let choice = choice.map_or_else(String::new, |choice| format!(", each {choice}"));
-    print(format_args!("reference: {description}; samples: {num}{choice}, seeds 0-{}", num - 1))?;
+    print(format_args!("reference: {reference}; samples: {num}{choice}, seeds 0-{}", num - 1))?;
     metrics.iter().try_for_each(print)
 }
 
@@ -167,10 +231,15 @@ fn points_of(data: &str, num: Option<u32>) -> anyhow::Result<PointReference> {
 }
 
 /// The metrics that were asked for, or the usual ones of such data.
-fn kinds(args: &Args, density: Option<Density>, shape: &[usize], readable: bool) -> anyhow::Result<Vec<MetricKind>> {
+fn kinds(
+    asked: &[MetricKind],
+    density: Option<Density>,
+    shape: &[usize],
+    readable: bool,
+) -> anyhow::Result<Vec<MetricKind>> {
     use MetricKind::{
-        ClassAccuracy, CommonestClass, Copies, CoverageLenet, DensityLenet, EnergyDistance, EnergyPixels, FidLenet,
-        HighQuality, KlGrid, KlGridFloor, ModesReached, PrecisionLenet, RarestClass, RecallLenet,
+        ClassAccuracy, CommonestClass, CoverageLenet, DensityLenet, EnergyDistance, FidLenet, HighQuality, KlGrid,
+        KlGridFloor, ModesReached, PrecisionLenet, RarestClass, RecallLenet,
     };
     let (mut usual, rare) = if shape == [2] {
         let mut all = vec![KlGrid, KlGridFloor, EnergyDistance];
@@ -181,16 +250,16 @@ fn kinds(args: &Args, density: Option<Density>, shape: &[usize], readable: bool)
     } else if Lenet::check_shape(shape).is_ok() {
         (
             vec![FidLenet, PrecisionLenet, RecallLenet],
-            vec![DensityLenet, CoverageLenet, EnergyPixels, Copies, RarestClass, CommonestClass],
+            [vec![DensityLenet, CoverageLenet, RarestClass, CommonestClass], OF_PIXELS.to_vec()].concat(),
         )
     } else {
-        (vec![EnergyPixels, Copies], vec![])
+        (OF_PIXELS[..2].to_vec(), OF_PIXELS[2..].to_vec())
     };
     if readable {
         usual.push(ClassAccuracy);
     }
     let possible = [usual.clone(), rare].concat();
-    if let Some(other) = args.metrics.iter().find(|kind| !possible.contains(kind)) {
+    if let Some(other) = asked.iter().find(|kind| !possible.contains(kind)) {
         let names: Vec<&str> = possible.iter().map(|kind| kind.stem()).collect();
         let what = match (*other, density) {
             (ClassAccuracy, _) => "models without classes, or data whose classes it can't tell".to_owned(),
@@ -199,7 +268,7 @@ fn kinds(args: &Args, density: Option<Density>, shape: &[usize], readable: bool)
         };
         return Err(bad_input!("--metrics {}: not for {what}; choose from {}", other.stem(), names.join(", ")));
     }
-    Ok(if args.metrics.is_empty() { usual } else { args.metrics.clone() })
+    Ok(if asked.is_empty() { usual } else { asked.to_vec() })
 }
 
 /// The samples of the seeds 0 to `num - 1`, of the classes in turn.
@@ -219,29 +288,6 @@ fn drawn(
     let (candidates, choice) = (choice.candidates(), choice.choice());
     let mut chooser = Chooser { generator: &mut generator, verifier: &verifier, candidates, choice, batch };
     Ok(pollster::block_on(chooser.draw(executor, &seeds, &classes, &|_| ()))?.samples)
-}
-
-fn measure(
-    executor: &mut Executor,
-    model: &ModelFile,
-    samples: &[f32],
-    reference: &Reference,
-    kinds: &[MetricKind],
-) -> anyhow::Result<Vec<f64>> {
-    let width: usize = model.meta.data_shape.iter().product();
-    let seeds: Vec<u32> = (0..(samples.len() / width) as u32).collect();
-    let classes = model.meta.network.classes_of(&seeds);
-    let compared: Vec<MetricKind> = kinds.iter().copied().filter(|kind| *kind != MetricKind::ClassAccuracy).collect();
-    let (values, density) = match reference {
-        Reference::Points(points) => (points.measure(samples, &compared)?, points.density()),
-        Reference::Images(images) => (images.measure(executor, samples, model.meta.data_range, &compared)?, None),
-    };
-    let mut values = values.into_iter();
-    let value = |kind: &MetricKind| match kind {
-        MetricKind::ClassAccuracy => class_accuracy(executor, samples, &classes, density, model.meta.data_range),
-        _ => values.next().context("every other metric has a value"),
-    };
-    kinds.iter().map(value).collect()
 }
 
 /// Whether it can be told which of so many classes a sample shows: points by the density, digits by the classifier.

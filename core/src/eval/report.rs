@@ -43,11 +43,17 @@ pub enum MetricKind {
     RarestClass,
     /// Share of the digit that the most samples show.
     CommonestClass,
+    /// [`super::spectrum::corners`] of samples.
+    Corners,
+    /// [`super::spectrum::nyquist`] of samples, in parts of the data's.
+    PowerNyquist,
+    /// Power in the finest of four rings of [`super::spectrum::power`], in parts of the data's.
+    PowerFine,
 }
 
 impl MetricKind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::FidLenet,
         Self::PrecisionLenet,
         Self::RecallLenet,
@@ -63,6 +69,9 @@ impl MetricKind {
         Self::ClassAccuracy,
         Self::RarestClass,
         Self::CommonestClass,
+        Self::Corners,
+        Self::PowerNyquist,
+        Self::PowerFine,
     ];
 
     /// Those of images of 28 x 28, which [`super::images::evaluate_images`] measures.
@@ -95,6 +104,9 @@ impl MetricKind {
             Self::ClassAccuracy => "class_accuracy",
             Self::RarestClass => "rarest_class",
             Self::CommonestClass => "commonest_class",
+            Self::Corners => "corners",
+            Self::PowerNyquist => "power_nyquist",
+            Self::PowerFine => "power_fine",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How much fine detail images have: the power of their frequencies.
+//! How much fine detail images have: the power of their frequencies, and the light in their corners.
 
 use std::f64::consts::PI;
 
@@ -12,14 +12,9 @@ use super::{EvalError, at_least};
 ///
 /// # Errors
 /// If there is no image, or no whole number of them.
-pub fn power(images: &[u8], [height, width, channels]: [usize; 3], rings: usize) -> Result<Vec<f64>, EvalError> {
-    let len = height * width * channels;
-    at_least("numbers of images", len.max(1), images.len())?;
+pub fn power(images: &[u8], shape: [usize; 3], rings: usize) -> Result<Vec<f64>, EvalError> {
     at_least("rings", 1, rings)?;
-    if !images.len().is_multiple_of(len) {
-        let wanted = images.len().next_multiple_of(len);
-        return Err(EvalError::Length { what: "images".to_owned(), wanted, got: images.len() });
-    }
+    let (len, [height, width, channels]) = (whole(images, shape)?, shape);
     let (rows, columns) = (cosines(height), cosines(width));
     let mut sums = vec![(0.0, 0.0); rings];
     let mut across = vec![0.0; height * width];
@@ -44,6 +39,60 @@ pub fn power(images: &[u8], [height, width, channels]: [usize; 3], rings: usize)
     }
     // A ring of small images may have no frequency, and no power.
     Ok(sums.into_iter().map(|(power, count)| power / f64::max(count, 1.0)).collect())
+}
+
+/// Mean power per frequency, bytes from 0 to 255 as -1 to 1, of those frequencies that change sign from each pixel to
+/// the next, down the columns or along the rows: where a network that works on patches of 2 x 2 pixels leaves its mark.
+///
+/// Frequencies are those of the orthonormal Fourier transform, of which these are the Nyquist frequency of either axis. A
+/// size that is odd has none; what is measured of it is the nearest to it.
+///
+/// # Errors
+/// As [`power`].
+pub fn nyquist(images: &[u8], shape: [usize; 3]) -> Result<f64, EvalError> {
+    let (len, [height, width, channels]) = (whole(images, shape)?, shape);
+    let mut power = 0.0;
+    let mut lines = vec![0.0; (height + width) * channels];
+    for image in images.chunks(len) {
+        lines.fill(0.0);
+        let (columns, rows) = lines.split_at_mut(width * channels);
+        for (at, pixel) in image.iter().enumerate() {
+            let (i, j, channel) = (at / channels / width, at / channels % width, at % channels);
+            let value = f64::from(*pixel) / 127.5 - 1.0;
+            columns[j * channels + channel] += if i % 2 == 0 { value } else { -value };
+            rows[i * channels + channel] += if j % 2 == 0 { value } else { -value };
+        }
+        // Parseval along the other axis: the squares of the lines are the power of all frequencies there.
+        power += columns.iter().map(|sum| sum * sum).sum::<f64>() / height as f64;
+        power += rows.iter().map(|sum| sum * sum).sum::<f64>() / width as f64;
+    }
+    Ok(power / (images.len() / len * lines.len()) as f64)
+}
+
+/// How bright the corners are, from black 0 to white 1: the mean of the 2 x 2 pixels in each of the four. Where data are
+/// dark there, what a generator leaves is noise.
+///
+/// # Errors
+/// As [`power`].
+pub fn corners(images: &[u8], shape: [usize; 3]) -> Result<f64, EvalError> {
+    let (len, [height, width, channels]) = (whole(images, shape)?, shape);
+    let outer = |at: usize, size: usize| at < 2 || at + 2 >= size;
+    let is_corner = |at: &usize| outer(at / channels / width, height) && outer(at / channels % width, width);
+    let corner: Vec<usize> = (0..len).filter(is_corner).collect();
+    let sum: f64 = images.chunks(len).flat_map(|image| corner.iter().map(|at| f64::from(image[*at]))).sum();
+    Ok(sum / 255.0 / (images.len() / len * corner.len()) as f64)
+}
+
+/// The numbers of one of `images`, of which there is at least one, and no part.
+fn whole(images: &[u8], shape: [usize; 3]) -> Result<usize, EvalError> {
+    let len = shape.iter().product();
+    at_least("numbers of an image", 1, len)?;
+    at_least("numbers of images", len, images.len())?;
+    if images.len().is_multiple_of(len) {
+        return Ok(len);
+    }
+    let wanted = images.len().next_multiple_of(len);
+    Err(EvalError::Length { what: "images".to_owned(), wanted, got: images.len() })
 }
 
 /// The transform as a matrix, a row per frequency.
@@ -80,8 +129,45 @@ mod tests {
         assert!((0..4).max_by(|a, b| waves[*a].total_cmp(&waves[*b])) == Some(2), "half of the highest: {waves:?}");
     }
 
+    /// Against the sums of the transform itself, colour and sides of different lengths.
+    #[test]
+    fn the_nyquist_frequencies_are_those_of_the_fourier_transform() {
+        let [height, width, channels] = [4, 6, 2];
+        let images: Vec<u8> = normals(5, 3 * 48).iter().map(|x| (127.5 + 40.0 * x) as u8).collect();
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (image, channel) in images.chunks(48).flat_map(|image| [(image, 0), (image, 1)]) {
+            let coefficient = |k: usize, l: usize| {
+                let (mut re, mut im) = (0.0, 0.0);
+                for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
+                    let value = f64::from(image[(i * width + j) * channels + channel]) / 127.5 - 1.0;
+                    let angle = 2.0 * PI * ((k * i) as f64 / height as f64 + (l * j) as f64 / width as f64);
+                    re += value * angle.cos();
+                    im -= value * angle.sin();
+                }
+                re.mul_add(re, im * im) / (height * width) as f64
+            };
+            let down = (0..width).map(|l| coefficient(height / 2, l));
+            let along = (0..height).map(|k| coefficient(k, width / 2));
+            sum += down.chain(along).sum::<f64>();
+            count += (width + height) as f64;
+        }
+        assert_near(nyquist(&images, [height, width, channels]).unwrap(), sum / count, 1e-12, "power");
+    }
+
+    #[test]
+    fn corners_are_two_by_two_pixels_each() {
+        let mut image = [0_u8; 7 * 9 * 3];
+        for (i, j) in [(0, 0), (1, 8), (6, 1), (5, 7), (2, 0), (0, 2), (3, 4)] {
+            image[(i * 9 + j) * 3..][..3].copy_from_slice(&[255; 3]);
+        }
+        // Four of those are in corners, which have 16 pixels.
+        assert_near(corners(&image, [7, 9, 3]).unwrap(), 4.0 / 16.0, 1e-12, "corners");
+        assert_near(corners(&[51; 2 * 3], [2, 3, 1]).unwrap(), 0.2, 1e-12, "small images are all corner");
+    }
+
     #[test]
     fn parts_of_images_are_refused() {
+        assert!(nyquist(&[0; 5], [2, 2, 1]).is_err() && corners(&[], [2, 2, 1]).is_err());
         assert!(power(&[], [2, 2, 1], 4).is_err());
         assert!(power(&[0; 5], [2, 2, 1], 4).unwrap_err().to_string().contains("wanted 8 numbers, got 5"));
         assert!(power(&[0; 4], [2, 2, 1], 0).is_err());

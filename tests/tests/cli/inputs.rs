@@ -46,6 +46,10 @@ fn images_that_the_classifier_does_not_know_are_measured_by_their_pixels() {
     let line = "eval --device cpu -q --json --model generator-000001.safetensors --num 12";
     let names = report(&run(&folder, &format!("{line} --data two.npy")).ok());
     assert_eq!(names, ["energy_pixels_12", "copies_12", "energy_pixels_floor_20"]);
+    let rare = run(&folder, &format!("{line} --data two.npy --metrics corners,power-nyquist,power-fine")).ok();
+    let kinds = ["corners", "power_nyquist", "power_fine"];
+    let named = |count: &str| kinds.map(|kind| format!("{kind}_{count}"));
+    assert_eq!(report(&rare), [named("12"), named("floor_20")].concat());
     run(&folder, line).fails(2, &["generator-000001.safetensors", "only the name `two`", "--data"]);
     run(&folder, &format!("{line} --data two.npy --metrics fid-lenet")).fails(2, &["fid_lenet", "energy_pixels"]);
 }
