@@ -30,7 +30,7 @@ pub fn install_with(quiet: bool, wake: impl Fn() + Send + 'static) -> anyhow::Re
     let hear = move |is_ctrl_c| match wishes.hear(is_ctrl_c, Instant::now()) {
         Answer::Save => {
             REQUESTED.store(true, Ordering::SeqCst);
-            note(quiet, "saving; press Ctrl-C again to leave at once");
+            note(quiet, "ending after this step, then saving; press Ctrl-C again to leave at once");
             wake();
         }
         Answer::GoOn => {}

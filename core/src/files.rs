@@ -10,6 +10,27 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Largest text that this program reads whole: its own are a thousand times smaller.
+const SMALL: u64 = 16 << 20;
+
+/// The text of a small file. What is no file, and may never end, is an error, and so is what is too large to be one of
+/// this program's own.
+pub fn read_small(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(no_file());
+    }
+    if metadata.len() > SMALL {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {} MiB", SMALL >> 20)));
+    }
+    fs::read_to_string(path)
+}
+
+/// What is said of a path that has something other than a file.
+pub(crate) fn no_file() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "it is a folder, device or pipe")
+}
+
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: wanted to {action}, got \"{got}\"; {fix}")]

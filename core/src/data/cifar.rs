@@ -77,12 +77,7 @@ pub(super) fn load_batches(source: &Path, batches: &[PathBuf], options: &LoadOpt
 /// Loads the batches of a tar archive, packed or not.
 pub(super) fn load_tar(archive: Opened, options: &LoadOptions) -> Result<Dataset, DataError> {
     let path = archive.path.clone();
-    let fail = |got| DataError::Read {
-        path: path.clone(),
-        wanted: "an archive with CIFAR-10's binary version".into(),
-        got,
-        fix: "the archive is damaged or cut short; get it again".into(),
-    };
+    let fail = |got| read::read_error(&path, "an archive with CIFAR-10's binary version", got);
     let mut batches: Vec<(String, Vec<u8>)> = Vec::new();
     let mut others: Vec<String> = Vec::new();
     let mut total = 0u64;

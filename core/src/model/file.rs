@@ -34,9 +34,20 @@ impl ModelFile {
     }
 
     #[cfg(feature = "native")]
-    /// Reads a file.
+    /// Reads a file; of the state of a run only what it says about itself, since that can be large, and is for nobody but
+    /// [`ModelFile::open_state`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
-        let path = path.as_ref();
+        Self::read(path.as_ref(), false)
+    }
+
+    #[cfg(feature = "native")]
+    /// Reads the state of a run, or any other file.
+    pub fn open_state(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        Self::read(path.as_ref(), true)
+    }
+
+    #[cfg(feature = "native")]
+    fn read(path: &Path, whole_states: bool) -> Result<Self, ModelError> {
         let name = path.display().to_string();
         let read = |got| ModelProblem::Read { got }.in_file(&name);
         let metadata = std::fs::metadata(path).map_err(read)?;
@@ -49,7 +60,7 @@ impl ModelFile {
             return Err(ModelProblem::TooLarge { got, limit: MAX_FILE_BYTES }.in_file(&name));
         }
         let file = std::fs::File::open(path).map_err(read)?;
-        let (meta, tensors) = read_file(file, got).map_err(|problem| problem.in_file(&name))?;
+        let (meta, tensors) = read_file(file, got, whole_states).map_err(|problem| problem.in_file(&name))?;
         Ok(Self { name, meta, tensors })
     }
 
@@ -112,7 +123,7 @@ fn decode(bytes: &[u8]) -> Result<(ModelMeta, Tensors), ModelProblem> {
 /// As [`decode`], of a file of so many bytes. What does not belong to the file's network is refused before it is read,
 /// and of the file's bytes one tensor is in memory at a time.
 #[cfg(feature = "native")]
-fn read_file(mut file: std::fs::File, length: u64) -> Result<(ModelMeta, Tensors), ModelProblem> {
+fn read_file(mut file: std::fs::File, length: u64, whole_states: bool) -> Result<(ModelMeta, Tensors), ModelProblem> {
     use std::io::Read;
     let fail = |got| ModelProblem::Read { got };
     let mut head = Vec::new();
@@ -123,7 +134,11 @@ fn read_file(mut file: std::fs::File, length: u64) -> Result<(ModelMeta, Tensors
     }
     let header = Header::parse_start(&head, length)?;
     let meta = ModelMeta::parse(header.metadata.as_deref())?;
-    if meta.kind != ModelKind::State {
+    if meta.kind == ModelKind::State {
+        if !whole_states {
+            return Ok((meta, Tensors::new()));
+        }
+    } else {
         own_layout(&meta).check("", header.entries.iter().map(|entry| (&entry.name[..], &entry.shape[..])))?;
     }
     let tensors = tensors::values(&header, |[start, end]| {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SessionError;
 use super::folder::{RunFolder, meta};
-use crate::files::{FileError, atomic_write, sync_folder};
+use crate::files::{FileError, atomic_write, read_small, sync_folder};
 use crate::model::checksums::of_bytes;
 use crate::model::{ModelFile, ModelKind, Storage};
 use crate::nets::Tensor;
@@ -36,7 +36,7 @@ impl State {
         let file = checkpoint.join("state.json");
         let wrong = |problem| SessionError::Folder { path: file.display().to_string(), problem };
         let fix = "resume an earlier checkpoint";
-        let text = fs::read_to_string(&file).map_err(|e| wrong(format!("{e}; {fix}")))?;
+        let text = read_small(&file).map_err(|e| wrong(format!("{e}; {fix}")))?;
         if !is_as_written(&text) {
             return Err(wrong(format!("is damaged: it is not what its checksum says; {fix}")));
         }
@@ -155,7 +155,7 @@ pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, Sessi
             "state.json names a phase that this method does not have; resume an earlier checkpoint".into(),
         ));
     }
-    let model = ModelFile::open(path.join("state.safetensors"))?;
+    let model = ModelFile::open_state(path.join("state.safetensors"))?;
     if model.meta.kind != ModelKind::State {
         return Err(wrong("state.safetensors is not a checkpoint; choose one written by onestep".into()));
     }

@@ -43,8 +43,13 @@ pub(super) fn checkpoints(run: &Path) -> Vec<(u64, PathBuf)> {
 pub(super) fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
     let fix = "choose the folder of a run, such as runs/00000-mnist-diffratio-b64";
     if path.join("state.json").is_file() {
-        let run = path.parent().and_then(Path::parent).ok_or_else(|| wrong(path, fix))?;
-        return Ok((run.to_owned(), path.to_owned()));
+        let run_of = |path: &Path| path.parent()?.parent().map(Path::to_owned);
+        // From within a run's folder, the path does not name it.
+        if let Some(run) = run_of(path).filter(|run| !run.as_os_str().is_empty()) {
+            return Ok((run, path.to_owned()));
+        }
+        let path = std::path::absolute(path).map_err(|e| wrong(path, format!("{e}; {fix}")))?;
+        return Ok((run_of(&path).ok_or_else(|| wrong(&path, fix))?, path));
     }
     let run = if path.join("config.json").is_file() { path.to_owned() } else { newest_run(path, fix)? };
     let checkpoint = latest_checkpoint(&run)?;
@@ -59,7 +64,7 @@ fn newest_run(path: &Path, fix: &str) -> Result<PathBuf, SessionError> {
         .filter(|run| run.is_dir() && (number_of_run(run).is_some() || run.join("config.json").is_file()))
         .collect();
     runs.sort_by_key(|run| (number_of_run(run), run.clone()));
-    let begun = |run: &&PathBuf| run.join("latest.json").is_file();
+    let begun = |run: &&PathBuf| run.join("latest.json").is_file() || !checkpoints(run).is_empty();
     match (runs.last(), runs.iter().rfind(begun)) {
         (Some(newest), Some(other)) if newest != other => Err(wrong(
             newest,
@@ -89,7 +94,7 @@ pub(super) fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
 /// An error of a damaged checkpoint, with the one to go on from instead.
 pub(super) fn offer(run: &Path, error: SessionError) -> SessionError {
     let is_whole =
-        |path: &PathBuf| State::read(path).is_ok() && ModelFile::open(path.join("state.safetensors")).is_ok();
+        |path: &PathBuf| State::read(path).is_ok() && ModelFile::open_state(path.join("state.safetensors")).is_ok();
     let left = match checkpoints(run).into_iter().map(|(_, path)| path).find(is_whole) {
         Some(path) => format!("the newest whole checkpoint is {}", path.display()),
         None => {

@@ -14,7 +14,7 @@ use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
 use super::tidy::{PARTS, Place, forget_later, point_at, set_aside_later, sweep_run};
 use crate::data::save_grid;
-use crate::files::{FileError, atomic_write, make_folders, sync_folder};
+use crate::files::{FileError, atomic_write, make_folders, no_file, read_small, sync_folder};
 use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use crate::train::{Trainer, TrainingData};
 
@@ -37,6 +37,10 @@ struct Lines {
 
 impl Lines {
     fn open(path: PathBuf) -> Result<Self, FileError> {
+        // A pipe that nobody reads is never open.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(FileError::new(&path, "open the file", no_file()));
+        }
         let opened = fs::OpenOptions::new().create(true).append(true).open(&path);
         let file = opened.map_err(|e| FileError::new(&path, "open the file", e))?;
         Ok(Self { path, file })
@@ -105,13 +109,20 @@ impl RunFolder {
 
     /// An existing run's folder.
     pub(super) fn open(path: &Path, settings: RunSettings) -> Result<Self, SessionError> {
-        let log = Lines::open(path.join("log.txt"))?;
-        // Two programs that train in one folder would write over each other's checkpoints. The log is locked, and the
-        // folder, where that can be opened, since a log can be removed.
-        let folder = fs::File::open(path).ok();
-        if is_locked(&log.file) || folder.as_ref().is_some_and(is_locked) {
+        // Two programs that train in one folder would write over each other's checkpoints. The folder is locked, where
+        // that can be opened, since a log can be removed, and then the log. A log that was removed is not made again by
+        // a program that has to leave: the other one would miss that it is gone.
+        let busy = || {
             let problem = "another program is training in this folder; wait until it ends".to_owned();
-            return Err(SessionError::Folder { path: path.display().to_string(), problem });
+            SessionError::Folder { path: path.display().to_string(), problem }
+        };
+        let folder = fs::File::open(path).ok();
+        if folder.as_ref().is_some_and(is_locked) {
+            return Err(busy());
+        }
+        let log = Lines::open(path.join("log.txt"))?;
+        if is_locked(&log.file) {
+            return Err(busy());
         }
         sweep_run(path);
         let statistics = Lines::open(path.join("stats.jsonl"))?;
@@ -271,7 +282,7 @@ fn picture(path: &Path, data: &TrainingData, values: &[f32]) -> Result<(), Sessi
 /// What a file of JSON holds; `fix` is what to do if it can't be read.
 pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, fix: &str) -> Result<T, SessionError> {
     let wrong = |problem| SessionError::Folder { path: path.display().to_string(), problem };
-    let text = fs::read_to_string(path).map_err(|e| wrong(format!("{e}; {fix}")))?;
+    let text = read_small(path).map_err(|e| wrong(format!("{e}; {fix}")))?;
     serde_json::from_str(&text).map_err(|e| wrong(format!("is damaged: {e}; {fix}")))
 }
 

@@ -103,6 +103,9 @@ pub(super) fn point_at(run: &Path, checkpoint: &Path) -> Result<(), SessionError
 /// Leaves the lines of statistics up to a step; one that a killed program wrote a part of goes, too.
 fn cut_statistics(run: &Path, step: u64) -> Result<(), SessionError> {
     let path = run.join("stats.jsonl");
+    if !path.is_file() {
+        return Ok(());
+    }
     let Ok(bytes) = fs::read(&path) else { return Ok(()) };
     // What a failing disk left need not be text.
     let text = String::from_utf8_lossy(&bytes);

@@ -68,13 +68,20 @@ fn what_does_not_belong_to_the_network_is_refused_before_it_is_read() {
     let extra =
         format!(",\"zzz\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{data},{}]}}}}", more / 4, data + more);
     let header = format!("{}{extra}", &header[..header.len() - 1]);
-    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &good[8 + length..]].concat();
-    std::fs::write(at("bomb.safetensors"), bytes).unwrap();
     // A hole in the file: it takes no place on the disk.
-    let file = std::fs::OpenOptions::new().write(true).open(at("bomb.safetensors")).unwrap();
-    file.set_len((8 + header.len() + data + more) as u64).unwrap();
+    let bomb = |header: &str| {
+        let start = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &good[8 + length..]].concat();
+        std::fs::write(at("bomb.safetensors"), start).unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(at("bomb.safetensors")).unwrap();
+        file.set_len((8 + header.len() + data + more) as u64).unwrap();
+    };
     let line = "sample -q --device cpu --out a.npy --model bomb.safetensors";
+    bomb(&header);
     run(&folder, line).fails(2, &["bomb.safetensors", "tensor `zzz` of shape [750000000] is not part"]);
+    // Tensors of the state of a run may have any name, but nobody draws from it.
+    let state = header.replace("\"kind\":\"generator\"", "\"kind\":\"state\"").replace("crc32", "crc33");
+    bomb(&state);
+    run(&folder, line).fails(2, &["bomb.safetensors", "is the state of a run"]);
 }
 
 /// Names in archives and model files cleared the screen.
@@ -102,6 +109,45 @@ fn a_pipe_is_no_file_of_settings_and_no_model() {
     for line in ["sample --out a.npy --model pipe", "train --preset gaussians --transfer pipe --device cpu"] {
         run(&folder, line).fails(2, &["pipe", "is a device or pipe"]);
     }
+}
+
+/// A pipe or a device in the place of a run's own file was waited for, or read, for ever.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_among_those_of_a_run_ends_with_a_line() {
+    let folder = folder();
+    run(&folder, "train --preset gaussians --device cpu -q --width 16 --batch 32 --steps 20 --snap 10").ok();
+    let path = folder.path().join("runs").join(&names(&folder.path().join("runs"))[0]);
+    let resume = format!("train --resume {} --device cpu -q --steps 30", path.display());
+    for file in ["latest.json", "log.txt", "stats.jsonl", "checkpoints/state-000020/state.json"] {
+        let (whole, aside) = (path.join(file), folder.path().join("aside"));
+        std::fs::rename(&whole, &aside).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&whole).status().unwrap().success());
+        run(&folder, &resume).fails(2, &[file, "device or pipe"]);
+        std::fs::remove_file(&whole).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &whole).unwrap();
+        run(&folder, &resume).fails(2, &[file, "device or pipe"]);
+        std::fs::remove_file(&whole).unwrap();
+        std::fs::rename(&aside, &whole).unwrap();
+    }
+    run(&folder, &resume).ok();
+}
+
+#[test]
+fn a_checkpoint_is_found_from_within_its_run_and_without_its_name() {
+    let folder = folder();
+    run(&folder, "train --preset gaussians --device cpu -q --width 16 --batch 32 --steps 20 --snap 10").ok();
+    let path = folder.path().join("runs").join(&names(&folder.path().join("runs"))[0]);
+    for (within, name) in [("checkpoints", "state-000010"), (".", "checkpoints/state-000010")] {
+        let line = format!("train --resume {name} --device cpu -q");
+        let args: Vec<&str> = line.split(' ').collect();
+        let mut command = crate::command(&folder, &args);
+        let said = command.current_dir(path.join(within)).output().unwrap();
+        assert!(said.status.success(), "{within}: {}", String::from_utf8_lossy(&said.stderr));
+    }
+    std::fs::remove_file(path.join("latest.json")).unwrap();
+    run(&folder, "train --resume latest --device cpu -q")
+        .fails(2, &["latest.json", "newest whole checkpoint is", "state-000020"]);
 }
 
 #[test]
