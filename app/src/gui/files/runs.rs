@@ -72,7 +72,9 @@ impl SavedRun {
 pub fn runs(folder: &Path) -> Vec<SavedRun> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut runs: Vec<SavedRun> = entries.flatten().filter_map(|entry| look(entry.path())).collect();
-    runs.sort_by(|a, b| b.name.cmp(&a.name));
+    // The names of later runs have larger numbers, of which those from 100000 on are longer.
+    let number = |run: &SavedRun| run.name.split('-').next().and_then(|number| number.parse::<u64>().ok());
+    runs.sort_by(|a, b| (number(b), &b.name).cmp(&(number(a), &a.name)));
     runs
 }
 

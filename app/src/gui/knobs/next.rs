@@ -209,7 +209,9 @@ impl Next {
                 self.typed.insert(knob.name, text);
             }
         } else {
-            let edit = ui.add(egui::TextEdit::singleline(&mut text).desired_width(76.0));
+            // A path, or the name of a density, is longer than a number.
+            let width = if knob.name == "data" { 150.0 } else { 76.0 };
+            let edit = ui.add(egui::TextEdit::singleline(&mut text).desired_width(width));
             let edit = edit.labelled_by(label.id).on_hover_text(format!("{text}\n{}", words::help(knob)));
             if edit.changed() {
                 self.typed.insert(knob.name, text);

@@ -83,6 +83,8 @@ enum Line {
 pub fn read(run: &Path) -> Vec<Mark> {
     let log = fs::read(run.join("log.txt")).unwrap_or_default();
     let (mut marks, mut goes_on): (Vec<Mark>, bool) = (Vec::new(), false);
+    // What was changed last, and when: where a step takes longer than a second, a drag changes its setting at each.
+    let mut last: Option<(String, u64)> = None;
     for line in log.split(|byte| *byte == b'\n') {
         match serde_json::from_slice(line) {
             Ok(Line::Started { resumed_at }) => {
@@ -95,7 +97,9 @@ pub fn read(run: &Path) -> Vec<Mark> {
                 }
             }
             Ok(Line::Changed { step, elapsed_secs, knob, before, after }) => {
-                change(&mut marks, step, elapsed_secs, &knob, [&before, &after], false);
+                let drags = last.take().is_some_and(|(other, at)| other == knob && (at..=at + 1).contains(&step));
+                change(&mut marks, step, elapsed_secs, &knob, [&before, &after], drags);
+                last = Some((knob, step));
             }
             Err(_) => {}
         }
@@ -109,6 +113,27 @@ mod tests {
 
     fn texts(marks: &[Mark]) -> Vec<&str> {
         marks.iter().map(|mark| mark.text.as_str()).collect()
+    }
+
+    /// In the log of a run whose steps take two seconds, as after a resume.
+    #[test]
+    fn a_drag_through_slow_steps_is_one_mark_of_the_log() {
+        let run = tempfile::tempdir().unwrap();
+        let line = |step: u64, knob: &str, before: &str, after: &str| {
+            let secs = 2 * step;
+            format!(
+                "{{\"event\":\"changed\",\"step\":{step},\"elapsed_secs\":{secs},\"knob\":\"{knob}\",\"before\":\"{before}\",\"after\":\"{after}\"}}\n"
+            )
+        };
+        let lines = [
+            line(5, "ema", "0.9", "0.91"),
+            line(6, "ema", "0.91", "0.92"),
+            line(7, "ema", "0.92", "0.95"),
+            line(9, "ema", "0.95", "0.99"),
+            line(10, "clip", "1.0", "2.0"),
+        ];
+        std::fs::write(run.path().join("log.txt"), lines.concat()).unwrap();
+        assert_eq!(texts(&read(run.path())), ["ema: 0.9 to 0.95", "ema: 0.95 to 0.99", "clip: 1.0 to 2.0"]);
     }
 
     #[test]

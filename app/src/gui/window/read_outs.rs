@@ -16,9 +16,13 @@ impl Window {
                     ui.label(&opened.device);
                     ui.separator();
                     if let Some(folder) = &opened.folder {
-                        // The whole path would leave no room for messages.
+                        // The whole path would leave no room for messages, and so would a long name.
                         let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-                        ui.label(name).on_hover_text(folder.display().to_string());
+                        let mut short: String = name.chars().take(40).collect();
+                        if short.len() < name.len() {
+                            short.push('…');
+                        }
+                        ui.label(short).on_hover_text(folder.display().to_string());
                         ui.separator();
                     }
                 }
