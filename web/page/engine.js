@@ -207,6 +207,8 @@ export class Engine {
     bytes = await unpack(bytes);
     const info = await this.#call("load", name, bytes);
     if (info.kind !== "generator") {
+      // It has taken the place of the shipped one.
+      this.#loading.delete(info.kind);
       throw named("BadModel", `${name} holds a ${info.kind}; choose a file whose name starts with generator.`);
     }
     this.#files.clear();

@@ -133,6 +133,8 @@ async function enter(view, words) {
       ({ lab: make } = await import(`./views/lab.js${again}`));
     } catch {
       delete opening[view];
+      // What it imports keeps its names: if that did not come, only a new page helps.
+      if (asked > 1) outdated = true;
       throw named("Offline", NO_CODE);
     }
   }
