@@ -4,22 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 use onestep_core::data::Picture;
-use onestep_core::files::atomic_write;
 use onestep_core::random::threefry2x32;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::replaced;
+use super::{Outcome, replaced};
 use crate::exit::bad_input;
 use crate::output::{json_by_runs, note, print};
-use crate::plot::{self, Drawing, register_font};
+use crate::plot::{Drawing, register_font};
 
 /// Arguments of `onestep lab growth`.
 #[derive(clap::Args)]
@@ -273,24 +271,11 @@ struct BenchStep {
 }
 
 fn finish(args: &Args, record: &Record, quiet: bool) -> anyhow::Result<()> {
-    const SIZE: (u32, u32) = (900, 380);
     let text = record.table();
     let head = Record { command: record.command.clone(), device: record.device.clone(), sizes: Vec::new() };
     let json = json_by_runs(&head, &record.sizes)?;
-    let save = |folder: &Path, name: &str| {
-        atomic_write(folder.join(format!("{name}.json")), |file| file.write_all(json.as_bytes()))?;
-        plot::save(record, folder, name, SIZE)
-    };
-    save(&args.out, "growth")?;
-    atomic_write(args.out.join("growth.md"), |file| file.write_all(text.as_bytes()))?;
-    if let Some(docs) = &args.docs {
-        let data = docs.join("data");
-        std::fs::create_dir_all(&data)
-            .map_err(|error| bad_input!("--docs {}: cannot be made: {error}", docs.display()))?;
-        save(&data, "growth")?;
-        let page = replaced(docs, PAGE, &text)?;
-        atomic_write(docs.join(PAGE.0), |file| file.write_all(page.as_bytes()))?;
-    }
+    let outcome = Outcome { name: "growth", json: &json, table: &text, picture: record, size: (900, 380), page: PAGE };
+    outcome.write(&args.out, args.docs.as_deref())?;
     note(quiet, format_args!("wrote {}", args.out.display()));
     print(text)
 }

@@ -2,13 +2,18 @@
 
 mod bias;
 mod growth;
+mod judge;
 mod picture;
 mod record;
 mod ways;
 
+use std::io::Write as _;
 use std::path::Path;
 
+use onestep_core::files::atomic_write;
+
 use crate::exit::bad_input;
+use crate::plot::{self, Drawing};
 
 /// Arguments of `onestep lab`.
 #[derive(clap::Args)]
@@ -23,6 +28,8 @@ enum What {
     Bias(bias::Args),
     /// How time and memory grow with batch, channels, pixels, parameters and threads.
     Growth(growth::Args),
+    /// What a choice among candidates is worth, by the ratio network that was trained beside a generator.
+    Judge(judge::Args),
 }
 
 /// Runs an experiment.
@@ -30,6 +37,40 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     match &args.what {
         What::Bias(args) => bias::run(args, quiet),
         What::Growth(args) => growth::run(args, quiet),
+        What::Judge(args) => judge::run(args, quiet),
+    }
+}
+
+/// What an experiment leaves: numbers, a table, a picture.
+struct Outcome<'a, D> {
+    /// Of its files.
+    name: &'a str,
+    json: &'a str,
+    table: &'a str,
+    picture: &'a D,
+    size: (u32, u32),
+    /// The document that has the table, and between which marks.
+    page: (&'a str, &'a str),
+}
+
+impl<D: Drawing> Outcome<'_, D> {
+    /// Writes all into the folder `out`; and into `docs`, numbers and picture below data/, the table into its page.
+    fn write(&self, out: &Path, docs: Option<&Path>) -> anyhow::Result<()> {
+        let save = |folder: &Path| {
+            atomic_write(folder.join(format!("{}.json", self.name)), |file| file.write_all(self.json.as_bytes()))?;
+            plot::save(self.picture, folder, self.name, self.size)
+        };
+        save(out)?;
+        atomic_write(out.join(format!("{}.md", self.name)), |file| file.write_all(self.table.as_bytes()))?;
+        if let Some(docs) = docs {
+            let data = docs.join("data");
+            std::fs::create_dir_all(&data)
+                .map_err(|error| bad_input!("--docs {}: cannot be made: {error}", docs.display()))?;
+            save(&data)?;
+            let page = replaced(docs, self.page, self.table)?;
+            atomic_write(docs.join(self.page.0), |file| file.write_all(page.as_bytes()))?;
+        }
+        Ok(())
     }
 }
 

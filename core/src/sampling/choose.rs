@@ -20,7 +20,7 @@ const RESAMPLE_SEED: u32 = 0x6A09_E667;
 
 impl Choice {
     /// What the candidate of `seed` is ranked by: the highest is kept.
-    fn rank(self, score: f32, seed: u32) -> f32 {
+    pub fn rank(self, score: f32, seed: u32) -> f32 {
         match self {
             Self::Best => score,
             // The highest of scores with Gumbel noise is a draw in proportion to their exponentials.

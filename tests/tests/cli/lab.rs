@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{folder, names, run};
+use crate::{folder, mlp, names, run, write_models};
 
 /// Two students in the plane, with networks that learn next to nothing.
 const TINY: &str = "lab bias --quick --dims 2 --distances near,far --width 4 --batch 8 --device cpu -q";
@@ -70,4 +70,33 @@ fn experiments_that_cannot_be_made_are_one_line_and_leave_nothing() {
     refused("lab bias --docs there", &["there", "results.md"]);
     refused("lab bais", &["bais"]);
     assert_eq!(names(folder.path()), [""; 0]);
+}
+
+/// Of the most candidates, the same samples are kept as by `eval --best-of` and `--resample`.
+#[test]
+fn a_choice_is_judged_as_eval_judges_it() {
+    let folder = folder();
+    write_models(&folder, &mlp(), "gaussians8");
+    let model = "--model generator-000001.safetensors --device cpu -q --num 200 --metrics kl-grid,energy-distance";
+    run(&folder, &format!("lab judge {model} --candidates 4,1,2 --out judge")).ok();
+    let read = |path: &str| std::fs::read_to_string(folder.path().join(path)).unwrap();
+    let record: Value = serde_json::from_str(&read("judge/lab-judge.json")).unwrap();
+    let rows: Vec<_> = record["runs"].as_array().unwrap().iter().collect();
+    let named = |row: &&Value| (row["way"].as_str().unwrap().to_owned(), row["candidates"].as_u64().unwrap());
+    let wanted = [("best", 1), ("best", 2), ("best", 4), ("resampled", 2), ("resampled", 4)];
+    assert_eq!(rows.iter().map(named).collect::<Vec<_>>(), wanted.map(|(way, count)| (way.to_owned(), count)));
+    for (row, flags) in [(2, "--best-of 4"), (4, "--resample 4")] {
+        let report: Value = serde_json::from_str(&run(&folder, &format!("eval {model} --json {flags}")).ok()).unwrap();
+        let metrics = report["metrics"].as_array().unwrap().iter();
+        let values: Vec<f64> = metrics.map(|metric| metric["value"].as_f64().unwrap()).collect();
+        let found: Vec<f64> = rows[row]["values"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+        assert_eq!(found, values, "{flags}");
+    }
+    let table = read("judge/lab-judge.md");
+    assert!(table.contains("| best of 4 | ") && table.contains("--candidates 1,2,4"), "{table}");
+    assert!(read("judge/lab-judge.svg").contains("kl_grid") && folder.path().join("judge/lab-judge.png").is_file());
+    run(&folder, &format!("lab judge {model} --candidates 0 --out judge")).fails(2, &["--candidates", "0"]);
+    run(&folder, &format!("lab judge {model} --ratio there --out judge")).fails(2, &["there"]);
+    std::fs::remove_file(folder.path().join("ratio-000001.safetensors")).unwrap();
+    run(&folder, &format!("lab judge {model} --out judge")).fails(2, &["ratio-000001", "--ratio"]);
 }
