@@ -139,12 +139,8 @@ pub fn read_config(path: &Path) -> anyhow::Result<Overrides> {
 fn read_saved(path: &Path) -> anyhow::Result<Saved> {
     let name = path.display();
     let fail = |got: std::io::Error| bad_input!("{name}: cannot be read: {got}; check the path of --config");
-    // A pipe may never say anything, and a device may never end.
-    if !std::fs::metadata(path).map_err(fail)?.is_file() {
-        return Err(bad_input!("{name}: is a folder, device or pipe; give a file of settings to --config"));
-    }
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(fail)?;
+    let file = onestep_core::files::open(path).map_err(fail)?;
     let length = file.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text).map_err(fail)?;
     if length as u64 > MAX_CONFIG_BYTES {
         return Err(bad_input!("{name}: is longer than any file of settings; check the path of --config"));

@@ -13,17 +13,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Largest text that this program reads whole: its own are a thousand times smaller.
 const SMALL: u64 = 16 << 20;
 
-/// The text of a small file. What is no file, and may never end, is an error, and so is what is too large to be one of
-/// this program's own.
+/// Opens a file for reading. What is no file is an error: a pipe may never say anything, and a device may never end.
+pub fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path)?.is_file() { File::open(path) } else { Err(no_file()) }
+}
+
+/// The text of a small file, as [`open`] opens it. What is too large to be one of this program's own is an error.
 pub fn read_small(path: &Path) -> io::Result<String> {
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(no_file());
-    }
-    if metadata.len() > SMALL {
+    let file = open(path)?;
+    if file.metadata()?.len() > SMALL {
         return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {} MiB", SMALL >> 20)));
     }
-    fs::read_to_string(path)
+    io::read_to_string(file)
 }
 
 /// What is said of a path that has something other than a file.

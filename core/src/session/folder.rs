@@ -14,7 +14,7 @@ use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
 use super::tidy::{PARTS, Place, forget_later, point_at, set_aside_later, sweep_run};
 use crate::data::save_grid;
-use crate::files::{FileError, atomic_write, make_folders, no_file, read_small, sync_folder};
+use crate::files::{FileError, atomic_write, make_folders, no_file, open, read_small, sync_folder};
 use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
 use crate::train::{Trainer, TrainingData};
 
@@ -161,8 +161,8 @@ impl RunFolder {
 
     /// Whether some program is training in the folder.
     pub fn is_busy(path: &Path) -> bool {
-        let files = [path.to_owned(), path.join("log.txt")].into_iter().filter_map(|file| fs::File::open(file).ok());
-        files.into_iter().any(|file| is_locked(&file))
+        let files = [fs::File::open(path), open(&path.join("log.txt"))];
+        files.iter().flatten().any(is_locked)
     }
 
     /// Where it is.

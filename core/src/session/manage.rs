@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::is_locked;
 use super::{RunFolder, SessionError};
-use crate::files::{FileError, sync_folder};
+use crate::files::{FileError, open, sync_folder};
 use crate::session::find::{number_of_run, wrong};
 
 /// Longest name behind a run's number, in bytes.
@@ -52,7 +52,7 @@ fn hold(run: &Path) -> Result<Option<fs::File>, SessionError> {
         return Err(wrong(run, "is no folder of a run; choose one with a config.json"));
     }
     let folder = fs::File::open(run).ok();
-    let log = fs::File::open(run.join("log.txt")).ok();
+    let log = open(&run.join("log.txt")).ok();
     if folder.iter().chain(&log).any(is_locked) {
         return Err(wrong(run, "another program is training in this folder; wait until it ends"));
     }

@@ -4,6 +4,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use onestep_core::files::{self, read_small};
 use onestep_core::session::RunFolder;
 use serde_json::Value;
 
@@ -120,7 +121,7 @@ pub fn preset_of(run: &Path) -> Option<String> {
 }
 
 fn json(path: &Path) -> Value {
-    std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    read_small(path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
 /// Bytes at the end of a file of lines that are read.
@@ -129,7 +130,7 @@ const TAIL: i64 = 1 << 16;
 /// The last lines of JSON in a file, the last one first; nulls where a line is damaged.
 fn last_lines(file: &Path) -> Vec<Value> {
     let mut text = Vec::new();
-    let read = std::fs::File::open(file).and_then(|mut file| {
+    let read = files::open(file).and_then(|mut file| {
         let length = file.metadata()?.len() as i64;
         file.seek(SeekFrom::End(-length.min(TAIL)))?;
         file.read_to_end(&mut text)
@@ -165,12 +166,33 @@ mod tests {
         run(folder.path(), "00002-c", "{\"event\":\"done\",\"end\":\"stopped\"}\n");
         run(folder.path(), "00004-d", &format!("{finished}{{\"event\":\"sav"));
         std::fs::create_dir(folder.path().join("00003-without-checkpoint")).unwrap();
+        // A pipe in the place of a file of another run was waited for, and the window never opened.
+        #[cfg(unix)]
+        for (name, file) in [("00005-e", "latest.json"), ("00006-f", "log.txt")] {
+            let pipe = run(folder.path(), name, "").join(file);
+            std::fs::remove_file(&pipe).unwrap();
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            let seen = look(folder.path().join(name)).map(|run| run.fate);
+            assert_eq!(seen, Some(Fate::Interrupted), "{file}");
+            std::fs::remove_dir_all(folder.path().join(name)).unwrap();
+        }
         let fates = || runs(folder.path()).into_iter().map(|r| r.fate).collect::<Vec<_>>();
         assert_eq!(fates(), [Fate::Interrupted, Fate::Stopped, Fate::Interrupted, Fate::Finished]);
         // One that another program trains in is none of ours.
         let log = std::fs::File::open(broken.join("log.txt")).unwrap();
         log.lock().unwrap();
         assert_eq!(fates()[2], Fate::Busy);
+    }
+
+    /// Run 100000 stood behind 99999, as text.
+    #[test]
+    fn the_run_of_the_largest_number_is_in_front() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["99999-a", "100000-a", "a-copy"] {
+            run(folder.path(), name, "");
+        }
+        let names: Vec<String> = runs(folder.path()).into_iter().map(|run| run.name).collect();
+        assert_eq!(names, ["100000-a", "99999-a", "a-copy"]);
     }
 
     #[test]

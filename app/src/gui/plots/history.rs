@@ -4,10 +4,10 @@
 //! can't hold (NaN) are `null` there. A process that is killed leaves a part of a line at the end.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use onestep_core::files::open;
 use serde_json::Value;
 
 use super::series::Curve;
@@ -41,7 +41,7 @@ pub fn read(run: &Path) -> Result<History, String> {
         let fix = "choose the folder of a run, such as runs/00000-mnist-diffratio-b64";
         format!("{}: wanted to read a run's curves, got \"{error}\"; {fix}", path.display())
     };
-    let mut file = BufReader::with_capacity(1 << 20, File::open(&path).map_err(fail)?);
+    let mut file = BufReader::with_capacity(1 << 20, open(&path).map_err(fail)?);
     let mut history = History { curves: Curves::new(), damaged: 0 };
     let mut line = Vec::new();
     let mut lines = 0;

@@ -3,9 +3,10 @@
 //! A run's `log.txt` has an object of JSON per event: `changed` for each new value of a setting, `phase` where a part of the
 //! run begins, and at the start and after each resume `started` and where it is.
 
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
+use onestep_core::files::open;
 use serde::Deserialize;
 
 /// Changes of a setting that follow each other so soon are one, in seconds: a key that is held down, and a drag in a log.
@@ -81,7 +82,8 @@ enum Line {
 
 /// The marks in a run's folder. A log that can't be read has none: marks explain curves, and those are read elsewhere.
 pub fn read(run: &Path) -> Vec<Mark> {
-    let log = fs::read(run.join("log.txt")).unwrap_or_default();
+    let mut log = Vec::new();
+    let _ = open(&run.join("log.txt")).and_then(|mut file| file.read_to_end(&mut log));
     let (mut marks, mut goes_on): (Vec<Mark>, bool) = (Vec::new(), false);
     // What was changed last, and when: where a step takes longer than a second, a drag changes its setting at each.
     let mut last: Option<(String, u64)> = None;

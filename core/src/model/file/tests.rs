@@ -75,6 +75,19 @@ fn every_kind_comes_back() {
     }
 }
 
+/// The state of a run that was given as a model cost memory and time before it was refused.
+#[test]
+fn the_tensors_of_a_state_are_read_by_who_wants_a_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let layout = config().ratio_layout();
+    let state = ModelFile::new(ModelMeta::new(ModelKind::State, config()), &layout, &layout.initial(1));
+    state.save(&path, Storage::F32).unwrap();
+    let seen = ModelFile::open(&path).unwrap();
+    assert!(seen.meta == state.meta && seen.tensors.is_empty());
+    assert_eq!(ModelFile::open_state(&path).unwrap().tensors, state.tensors);
+}
+
 #[test]
 fn half_precision_is_half_the_size_and_close() {
     let model = model();
