@@ -63,21 +63,14 @@ const PAGE: (&str, &str) = ("results.md", "onestep lab judge");
 /// Samples that were kept in one way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Row {
-    way: Way,
+    way: Choice,
     candidates: u32,
     /// In the order of [`Record::metrics`].
     values: Vec<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Way {
-    Best,
-    Resampled,
-}
-
-const WAYS: [(Way, Choice, &str); 2] =
-    [(Way::Best, Choice::Best, "best"), (Way::Resampled, Choice::Resample, "resampled")];
+/// The ways of choosing, with what they are called in a table.
+const WAYS: [(Choice, &str); 2] = [(Choice::Best, "best"), (Choice::Resample, "resampled")];
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Record {
@@ -132,8 +125,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let scores = pollster::block_on(verifier.scores_of(&mut executor, &drawn, &classes))?;
         for (seed, score) in seeds.iter().zip(scores) {
             let number = seed % most;
-            for ((leader, (_, choice, _)), kept) in leaders.iter_mut().zip(WAYS).zip(&mut kept) {
-                let rank = choice.rank(score, *seed);
+            for ((leader, (way, _)), kept) in leaders.iter_mut().zip(WAYS).zip(&mut kept) {
+                let rank = way.rank(score, *seed);
                 if number == 0 || rank > leader.0 {
                     *leader = (rank, *seed);
                 }
@@ -155,10 +148,10 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         metrics: ruler.kinds.iter().map(|kind| kind.stem().to_owned()).collect(),
         rows: Vec::new(),
     };
-    for ((way, _, name), kept) in WAYS.into_iter().zip(&kept) {
+    for ((way, name), kept) in WAYS.into_iter().zip(&kept) {
         for (count, seeds) in counts.iter().zip(kept) {
             // One of one is the same in either way.
-            if *count == 1 && way != Way::Best {
+            if *count == 1 && way != Choice::Best {
                 continue;
             }
             let drawn = draw(&mut generator, &mut executor, seeds, &classes)?;
@@ -207,8 +200,8 @@ impl Record {
         for Row { way, candidates, values } in &self.rows {
             let kept = match (way, candidates) {
                 (_, 1) => "as they come".to_owned(),
-                (Way::Best, count) => format!("best of {count}"),
-                (Way::Resampled, count) => format!("resampled of {count}"),
+                (Choice::Best, count) => format!("best of {count}"),
+                (Choice::Resample, count) => format!("resampled of {count}"),
             };
             let values: Vec<String> = values.iter().map(|value| number(*value)).collect();
             let ms = self.seconds * 1e3 * f64::from(*candidates);
@@ -218,7 +211,7 @@ impl Record {
     }
 
     /// Candidates and value of a metric, in one way; one of one belongs to both.
-    fn line(&self, way: Way, metric: usize) -> Vec<(f64, f64)> {
+    fn line(&self, way: Choice, metric: usize) -> Vec<(f64, f64)> {
         let of_way = self.rows.iter().filter(|row| row.candidates == 1 || row.way == way);
         of_way.map(|row| (f64::from(row.candidates), row.values[metric])).collect()
     }
@@ -252,7 +245,7 @@ impl Drawing for Record {
                 .x_label_formatter(&|x| format!("{x:.0}"))
                 .light_line_style(WHITE)
                 .draw()?;
-            for ((way, _, name), color) in WAYS.into_iter().zip(COLORS) {
+            for ((way, name), color) in WAYS.into_iter().zip(COLORS) {
                 chart
                     .draw_series(LineSeries::new(self.line(way, metric), color.stroke_width(2)).point_size(3))?
                     .label(name)
@@ -289,10 +282,10 @@ mod tests {
     #[test]
     fn one_of_one_belongs_to_both_lines() {
         let row = |way, candidates, value| Row { way, candidates, values: vec![value] };
-        let rows = vec![row(Way::Best, 1, 5.0), row(Way::Best, 4, 3.0), row(Way::Resampled, 4, 4.0)];
+        let rows = vec![row(Choice::Best, 1, 5.0), row(Choice::Best, 4, 3.0), row(Choice::Resample, 4, 4.0)];
         let record = Record { metrics: vec!["kl_grid".to_owned()], rows, seconds: 0.001, ..Record::default() };
-        assert_eq!(record.line(Way::Best, 0), [(1.0, 5.0), (4.0, 3.0)]);
-        assert_eq!(record.line(Way::Resampled, 0), [(1.0, 5.0), (4.0, 4.0)]);
+        assert_eq!(record.line(Choice::Best, 0), [(1.0, 5.0), (4.0, 3.0)]);
+        assert_eq!(record.line(Choice::Resample, 0), [(1.0, 5.0), (4.0, 4.0)]);
         assert!(
             record.table().ends_with(
                 "| as they come | 5.00 | 1.0 |\n| best of 4 | 3.00 | 4.0 |\n| resampled of 4 | 4.00 | 4.0 |\n"

@@ -5,7 +5,8 @@ use crate::exec::Executor;
 use crate::random::{threefry2x32, uniform};
 
 /// Which of the candidates is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Choice {
     /// The one with the highest score; of equal ones the first.
     Best,

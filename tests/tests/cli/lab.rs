@@ -83,7 +83,7 @@ fn a_choice_is_judged_as_eval_judges_it() {
     let record: Value = serde_json::from_str(&read("judge/lab-judge.json")).unwrap();
     let rows: Vec<_> = record["runs"].as_array().unwrap().iter().collect();
     let named = |row: &&Value| (row["way"].as_str().unwrap().to_owned(), row["candidates"].as_u64().unwrap());
-    let wanted = [("best", 1), ("best", 2), ("best", 4), ("resampled", 2), ("resampled", 4)];
+    let wanted = [("best", 1), ("best", 2), ("best", 4), ("resample", 2), ("resample", 4)];
     assert_eq!(rows.iter().map(named).collect::<Vec<_>>(), wanted.map(|(way, count)| (way.to_owned(), count)));
     for (row, flags) in [(2, "--best-of 4"), (4, "--resample 4")] {
         let report: Value = serde_json::from_str(&run(&folder, &format!("eval {model} --json {flags}")).ok()).unwrap();
