@@ -15,7 +15,7 @@ const SIZES = [[1280, 800], [390, 844], [320, 640], [1920, 1080], [768, 1024]];
 /** What was on the screen, to be looked at. */
 const PICTURES = process.env.PICTURES ?? tmpdir();
 /** Most of what a visitor sees may move without being asked to: the sum that browsers report. */
-const CLS = 0.05;
+const CLS = 0.03;
 
 let browser;
 before(async () => {

@@ -7,8 +7,11 @@ import { ms } from "../words.js";
 
 /** Pictures on each side. */
 const RACERS = 4;
-/** On the button when a race is over, also if the one that was to follow is given up before it begins. */
-const OVER = "Race again, from other noise";
+/**
+ * On the button when a race is over, also if the one that was to follow is given up before it begins. So
+ * short that the field of classes stays beside it on the narrowest screen.
+ */
+const OVER = "Race again";
 
 /** @param {import("../main.js").App} app */
 export function race(app) {
