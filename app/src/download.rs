@@ -12,6 +12,7 @@ pub fn with_bar<T>(quiet: bool, load: impl FnOnce(&mut dyn FnMut(Progress) -> Co
     let bar = progress(quiet, 0, "bytes");
     let mut current = None;
     let result = load(&mut |state: Progress| {
+        interrupt::begin();
         if current != Some(state.index) {
             current = Some(state.index);
             bar.set_length(state.total_bytes);

@@ -12,6 +12,7 @@ use anyhow::Context;
 use crate::output::note;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+static BEGUN: AtomicBool = AtomicBool::new(false);
 
 /// Exit code of a program that Ctrl-C ended, by the shells' convention.
 const INTERRUPTED: i32 = 130;
@@ -19,7 +20,8 @@ const INTERRUPTED: i32 = 130;
 /// Signals within this time are one wish.
 const TOGETHER: Duration = Duration::from_millis(500);
 
-/// Takes over Ctrl-C and the signals that ask a program to end.
+/// Takes over Ctrl-C and the signals that ask a program to end. Until [`begin`] nothing could be lost, as while data
+/// are decoded: the first one leaves at once.
 pub fn install(quiet: bool) -> anyhow::Result<()> {
     install_with(quiet, || ())
 }
@@ -28,6 +30,10 @@ pub fn install(quiet: bool) -> anyhow::Result<()> {
 pub fn install_with(quiet: bool, wake: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let mut wishes = Wishes::default();
     let hear = move |is_ctrl_c| match wishes.hear(is_ctrl_c, Instant::now()) {
+        Answer::Save if !BEGUN.load(Ordering::SeqCst) => {
+            note(quiet, "ending before anything has begun");
+            std::process::exit(INTERRUPTED)
+        }
         Answer::Save => {
             REQUESTED.store(true, Ordering::SeqCst);
             note(quiet, "ending after this step, then saving; press Ctrl-C again to leave at once");
@@ -37,6 +43,11 @@ pub fn install_with(quiet: bool, wake: impl Fn() + Send + 'static) -> anyhow::Re
         Answer::Leave => std::process::exit(INTERRUPTED),
     };
     listen(hear).context("taking over Ctrl-C")
+}
+
+/// From now on there is something to save: whoever does it looks at [`requested`].
+pub fn begin() {
+    BEGUN.store(true, Ordering::SeqCst);
 }
 
 /// Whether the program should come to an end.

@@ -93,8 +93,8 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let quiet = cli.quiet || ranks::follows();
-    if matches!(&cli.command, Command::Train(_) | Command::Plan(_) | Command::Bench(_)) {
-        settings::tell_of_environment(quiet);
+    if matches!(&cli.command, Command::Train(_) | Command::Plan(_) | Command::Bench(_)) && !ranks::follows() {
+        settings::tell_of_environment();
     }
     let result = match &cli.command {
         Command::Train(args) => train::run(args, quiet),

@@ -201,12 +201,13 @@ fn variable(knob: &str) -> String {
 /// What variables such as `ONESTEP_CACHE` are called that are no settings of a run.
 const OTHER_VARIABLES: [&str; 6] = ["CACHE", "CPU", "DATA_URL", "LOG", "SHADER_DIR", "SIMD"];
 
-/// Says which variables have no effect, such as one with a typing error.
-pub fn tell_of_environment(quiet: bool) {
+/// Says which variables have no effect, such as one with a typing error, also to who asked for quiet: otherwise a run
+/// would go on for hours with other settings than were meant.
+pub fn tell_of_environment() {
     let names = std::env::vars_os().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
     for name in without_effect(names) {
         note(
-            quiet,
+            false,
             format_args!("warning: {name} has no effect: there is no such setting; `onestep train --help` lists them"),
         );
     }

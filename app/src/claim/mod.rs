@@ -82,6 +82,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let preset = Preset::find(preset).expect("presets of data exist");
     let first = config(claim, &claim.arms[0], preset, 1)?;
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
+    interrupt::begin();
     let yardstick = Yardstick::new(&data, &first, quiet)?.brief(IMAGES);
     std::fs::create_dir_all(out.join("runs"))
         .map_err(|error| bad_input!("--out {}: cannot be made: {error}", out.display()))?;

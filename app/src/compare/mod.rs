@@ -82,6 +82,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     interrupt::install(false)?;
     register_font();
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
+    interrupt::begin();
     let yardstick = Yardstick::new(&data, &first, quiet)?;
     if args.resume && results.metrics != yardstick.names() {
         let before = results.metrics.join(", ");

@@ -223,6 +223,7 @@ fn open(args: &Args, adapters: &[AdapterSummary], legacy: &Arc<Mutex<Legacy>>) -
             None => {}
         }
         let wake = context.egui_ctx.clone();
+        interrupt::begin();
         if let Err(error) = interrupt::install_with(false, move || wake.request_repaint()) {
             tracing::warn!("a run is lost when the program is told to end: {error:#}");
         }

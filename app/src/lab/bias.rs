@@ -68,6 +68,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let device = DeviceArgs { device, ..args.device.clone() };
     drop(executor);
     interrupt::install(false)?;
+    interrupt::begin();
     register_font();
     std::fs::create_dir_all(&args.out)
         .map_err(|error| bad_input!("--out {}: cannot be made: {error}", args.out.display()))?;

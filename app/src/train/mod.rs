@@ -81,6 +81,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (executor, choice) = together(&mut ranks, device::open_silently(&args.device, quiet))?;
     let data = with_bar(quiet, |on_progress| TrainingData::load(&config, on_progress));
     let data = together(&mut ranks, data.map_err(|error| no_data(args, error)))?;
+    interrupt::begin();
     let start = Instant::now();
     let clock = Box::new(move || start.elapsed());
     let mut session = match &mut ranks {

@@ -9,6 +9,8 @@ use super::tensors::{self, Storage};
 use super::{ModelError, ModelKind, ModelMeta, ModelProblem};
 #[cfg(feature = "native")]
 use crate::files::atomic_write;
+#[cfg(feature = "native")]
+use crate::nets::LayoutError;
 use crate::nets::{ParamLayout, Tensors};
 
 /// Largest file that is read: the states of a run with the largest published CIFAR-10 network
@@ -37,17 +39,21 @@ impl ModelFile {
     /// Reads a file; of the state of a run only what it says about itself, since that can be large, and is for nobody but
     /// [`ModelFile::open_state`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
-        Self::read(path.as_ref(), false)
+        Self::read(path.as_ref(), None)
     }
 
     #[cfg(feature = "native")]
-    /// Reads the state of a run, or any other file.
-    pub fn open_state(path: impl AsRef<Path>) -> Result<Self, ModelError> {
-        Self::read(path.as_ref(), true)
+    /// Reads the state of a run, or any other file. `belongs` refuses the names and shapes of a state's tensors before
+    /// their content is read.
+    pub fn open_state(
+        path: impl AsRef<Path>,
+        belongs: impl Fn(&[(&str, &[usize])]) -> Result<(), LayoutError>,
+    ) -> Result<Self, ModelError> {
+        Self::read(path.as_ref(), Some(&belongs))
     }
 
     #[cfg(feature = "native")]
-    fn read(path: &Path, whole_states: bool) -> Result<Self, ModelError> {
+    fn read(path: &Path, state: Option<&Belongs<'_>>) -> Result<Self, ModelError> {
         let name = path.display().to_string();
         let read = |got| ModelProblem::Read { got }.in_file(&name);
         let metadata = std::fs::metadata(path).map_err(read)?;
@@ -60,7 +66,7 @@ impl ModelFile {
             return Err(ModelProblem::TooLarge { got, limit: MAX_FILE_BYTES }.in_file(&name));
         }
         let file = std::fs::File::open(path).map_err(read)?;
-        let (meta, tensors) = read_file(file, got, whole_states).map_err(|problem| problem.in_file(&name))?;
+        let (meta, tensors) = read_file(file, got, state).map_err(|problem| problem.in_file(&name))?;
         Ok(Self { name, meta, tensors })
     }
 
@@ -105,6 +111,10 @@ impl ModelFile {
     }
 }
 
+/// Whether tensors of these names and shapes are those of a state.
+#[cfg(feature = "native")]
+type Belongs<'a> = dyn Fn(&[(&str, &[usize])]) -> Result<(), LayoutError> + 'a;
+
 /// The layout of the one network in a file that is not a state.
 fn own_layout(meta: &ModelMeta) -> ParamLayout {
     match meta.kind {
@@ -123,7 +133,11 @@ fn decode(bytes: &[u8]) -> Result<(ModelMeta, Tensors), ModelProblem> {
 /// As [`decode`], of a file of so many bytes. What does not belong to the file's network is refused before it is read,
 /// and of the file's bytes one tensor is in memory at a time.
 #[cfg(feature = "native")]
-fn read_file(mut file: std::fs::File, length: u64, whole_states: bool) -> Result<(ModelMeta, Tensors), ModelProblem> {
+fn read_file(
+    mut file: std::fs::File,
+    length: u64,
+    state: Option<&Belongs<'_>>,
+) -> Result<(ModelMeta, Tensors), ModelProblem> {
     use std::io::Read;
     let fail = |got| ModelProblem::Read { got };
     let mut head = Vec::new();
@@ -134,12 +148,11 @@ fn read_file(mut file: std::fs::File, length: u64, whole_states: bool) -> Result
     }
     let header = Header::parse_start(&head, length)?;
     let meta = ModelMeta::parse(header.metadata.as_deref())?;
-    if meta.kind == ModelKind::State {
-        if !whole_states {
-            return Ok((meta, Tensors::new()));
-        }
-    } else {
-        own_layout(&meta).check("", header.entries.iter().map(|entry| (&entry.name[..], &entry.shape[..])))?;
+    let named: Vec<_> = header.entries.iter().map(|entry| (&entry.name[..], &entry.shape[..])).collect();
+    match (meta.kind, state) {
+        (ModelKind::State, None) => return Ok((meta, Tensors::new())),
+        (ModelKind::State, Some(belongs)) => belongs(&named)?,
+        _ => own_layout(&meta).check("", named.into_iter())?,
     }
     let tensors = tensors::values(&header, |[start, end]| {
         let mut bytes = Vec::with_capacity(end - start);

@@ -13,7 +13,7 @@ use super::folder::{RunFolder, meta};
 use crate::files::{FileError, atomic_write, read_small, sync_folder};
 use crate::model::checksums::of_bytes;
 use crate::model::{ModelFile, ModelKind, Storage};
-use crate::nets::Tensor;
+use crate::nets::{LayoutError, Tensor};
 use crate::train::{Config, Counters, CountersV1, Recipe, Trainer, TrainingData};
 
 /// Version of the checkpoint's content. Version 1 had the counters of the one method that there was.
@@ -155,35 +155,51 @@ pub(super) fn load(path: &Path, trainer: &mut Trainer) -> Result<Duration, Sessi
             "state.json names a phase that this method does not have; resume an earlier checkpoint".into(),
         ));
     }
-    let model = ModelFile::open_state(path.join("state.safetensors"))?;
+    let model = ModelFile::open_state(path.join("state.safetensors"), |tensors| belongs(trainer, tensors))?;
     if model.meta.kind != ModelKind::State {
         return Err(wrong("state.safetensors is not a checkpoint; choose one written by onestep".into()));
     }
     // Everything is read before anything is written.
     let mut stores: Vec<(String, Vec<f32>)> = Vec::new();
-    let mut rest = model.tensors;
     for network in &trainer.recipe().networks {
         for store in network.state() {
-            let prefix = prefix(network.name, store);
-            let part =
-                rest.iter().filter_map(|(n, t)| Some((n.strip_prefix(&prefix)?.to_owned(), t.clone()))).collect();
-            rest.retain(|name, _| !name.starts_with(&prefix));
-            let values = trainer.layout(network.name).from_tensors("", &part).map_err(|e| SessionError::Folder {
-                path: path.join("state.safetensors").display().to_string(),
-                problem: format!("{prefix}: {e}; it belongs to a run with other networks"),
-            })?;
+            let values = model.parameters(&prefix(network.name, store), trainer.layout(network.name))?;
             stores.push((format!("{}.{store}", network.name), values));
         }
     }
-    for (name, len) in trainer.remembered() {
-        match rest.remove(name) {
-            Some(tensor) if tensor.values.len() == len => stores.push((name.to_owned(), tensor.values)),
-            _ => return Err(wrong(format!("state.safetensors lacks `{name}`; resume an earlier checkpoint"))),
-        }
+    let mut rest = model.tensors;
+    for (name, _) in trainer.remembered() {
+        stores.extend(rest.remove(name).map(|tensor| (name.to_owned(), tensor.values)));
     }
     for (name, values) in stores {
         trainer.executor.write(&name, 0, &values)?;
     }
     trainer.counters = counters;
     Ok(Duration::try_from_secs_f64(state.elapsed_secs).unwrap_or_default())
+}
+
+/// Whether tensors of these names and shapes are the state of a trainer, and nothing besides.
+fn belongs(trainer: &Trainer, tensors: &[(&str, &[usize])]) -> Result<(), LayoutError> {
+    let mut others = tensors.to_vec();
+    for network in &trainer.recipe().networks {
+        for store in network.state() {
+            let prefix = prefix(network.name, store);
+            trainer.layout(network.name).check(&prefix, others.iter().copied())?;
+            others.retain(|(name, _)| !name.starts_with(&prefix));
+        }
+    }
+    for (name, len) in trainer.remembered() {
+        let named = others.iter().position(|other| other.0 == name).map(|place| others.swap_remove(place));
+        match named {
+            Some((_, [got])) if *got == len => {}
+            Some((_, got)) => {
+                return Err(LayoutError::Shape { name: name.to_owned(), wanted: vec![len], got: got.to_vec() });
+            }
+            None => return Err(LayoutError::Missing { name: name.to_owned(), wanted: vec![len] }),
+        }
+    }
+    match others.first() {
+        Some((name, got)) => Err(LayoutError::Unknown { name: (*name).to_owned(), got: got.to_vec() }),
+        None => Ok(()),
+    }
 }

@@ -78,11 +78,13 @@ fn newest_run(path: &Path, fix: &str) -> Result<PathBuf, SessionError> {
     }
 }
 
-/// The checkpoint that `latest.json` names.
+/// The checkpoint that `latest.json` names; the newest one, if that file is not there: a run that is killed after its
+/// first checkpoint may lack it for a moment.
 pub(super) fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
     let file = run.join("latest.json");
-    if !file.exists() && checkpoints(run).is_empty() {
-        return Err(wrong(run, "has no complete checkpoint yet; start it anew"));
+    if !file.exists() {
+        let newest = checkpoints(run).into_iter().next().map(|(_, path)| path);
+        return newest.ok_or_else(|| wrong(run, "has no complete checkpoint yet; start it anew"));
     }
     let latest: Latest = read_json(&file, "choose a checkpoint's folder instead").map_err(|e| offer(run, e))?;
     if latest.checkpoint.contains(['/', '\\']) {
@@ -93,8 +95,9 @@ pub(super) fn latest_checkpoint(run: &Path) -> Result<PathBuf, SessionError> {
 
 /// An error of a damaged checkpoint, with the one to go on from instead.
 pub(super) fn offer(run: &Path, error: SessionError) -> SessionError {
-    let is_whole =
-        |path: &PathBuf| State::read(path).is_ok() && ModelFile::open_state(path.join("state.safetensors")).is_ok();
+    let is_whole = |path: &PathBuf| {
+        State::read(path).is_ok() && ModelFile::open_state(path.join("state.safetensors"), |_| Ok(())).is_ok()
+    };
     let left = match checkpoints(run).into_iter().map(|(_, path)| path).find(is_whole) {
         Some(path) => format!("the newest whole checkpoint is {}", path.display()),
         None => {

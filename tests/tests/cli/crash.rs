@@ -43,6 +43,12 @@ pub fn only_run(folder: &TempDir) -> Option<PathBuf> {
     std::fs::read_dir(runs).ok()?.next()?.ok().map(|entry| entry.path())
 }
 
+/// Whether a run has a checkpoint under its final name.
+pub fn has_checkpoint(run: &Path) -> bool {
+    let is_named = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("state-");
+    std::fs::read_dir(run.join("checkpoints")).is_ok_and(|entries| entries.flatten().any(is_named))
+}
+
 /// Whether something is being written in the run's folder.
 fn writes(folder: &TempDir) -> bool {
     let Some(run) = only_run(folder) else { return false };
@@ -105,7 +111,7 @@ fn killed(folder: &TempDir, line: &str, usual: Duration, key: [u32; 2], counts: 
         let _ = child.kill();
         child.wait().unwrap();
         // Killed before its first checkpoint it is no run that could go on, and says so.
-        resumes = only_run(folder).is_some_and(|run| run.join("latest.json").is_file());
+        resumes = only_run(folder).is_some_and(|run| has_checkpoint(&run));
         if resumes {
             counts.resumable += 1;
             counts.inside += u32::from(inside);

@@ -78,8 +78,10 @@ fn config_files_and_environment_are_layers_with_named_errors() {
     config(&["--config", "typo.json"], &[]).fails(2, &["typo.json", "line 2", "bach"]);
     #[cfg(unix)]
     config(&["--config", "/dev/zero"], &[]).fails(2, &["/dev/zero", "device or pipe"]);
-    let mistyped = config(&[], &[("ONESTEP_STEP", "100")]);
-    assert!(mistyped.stderr.contains("ONESTEP_STEP has no effect: there is no such setting"), "{}", mistyped.stderr);
+    for quiet in [&[][..], &["--quiet"]] {
+        let mistyped = config(quiet, &[("ONESTEP_STEP", "100")]).stderr;
+        assert!(mistyped.contains("ONESTEP_STEP has no effect: there is no such setting"), "{quiet:?}: {mistyped}");
+    }
     write("nan.toml", "lr_critic = nan");
     config(&["--config", "nan.toml"], &[]).fails(2, &["lr_critic", "NaN"]);
     config(&[], &[("ONESTEP_BATCH", "many")]).fails(2, &["ONESTEP_BATCH", "many"]);

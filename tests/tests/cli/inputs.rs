@@ -146,8 +146,8 @@ fn a_checkpoint_is_found_from_within_its_run_and_without_its_name() {
         assert!(said.status.success(), "{within}: {}", String::from_utf8_lossy(&said.stderr));
     }
     std::fs::remove_file(path.join("latest.json")).unwrap();
-    run(&folder, "train --resume latest --device cpu -q")
-        .fails(2, &["latest.json", "newest whole checkpoint is", "state-000020"]);
+    run(&folder, "train --resume latest --device cpu --steps 25").ok();
+    assert!(path.join("checkpoints/state-000025").is_dir(), "{:?}", names(&path.join("checkpoints")));
 }
 
 #[test]

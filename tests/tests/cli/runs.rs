@@ -71,6 +71,28 @@ fn a_flipped_bit_of_a_checkpoint_is_found_and_the_newest_whole_one_offered() {
     }
 }
 
+/// A tensor of nothing that was added to a state, 1 kB on the disk, cost 6 GB of memory and was not noticed.
+#[test]
+fn a_state_with_a_tensor_that_its_run_does_not_have_is_refused_before_it_is_read() {
+    let folder = folder();
+    let path = trained(&folder, "");
+    let state = path.join("checkpoints/state-000040/state.safetensors");
+    let bytes = std::fs::read(&state).unwrap();
+    let (length, rest) = bytes.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: Value = serde_json::from_slice(header).unwrap();
+    let hole: usize = 3 << 30;
+    header["hole"] = serde_json::json!({
+        "dtype": "F32", "shape": [hole / 4], "data_offsets": [data.len(), data.len() + hole]
+    });
+    header["__metadata__"].as_object_mut().unwrap().remove("crc32");
+    let header = header.to_string();
+    let head = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat();
+    std::fs::write(&state, &head).unwrap();
+    std::fs::File::options().append(true).open(&state).unwrap().set_len((head.len() + hole) as u64).unwrap();
+    resume(&folder, &path, "--steps 41").fails(2, &["state-000040/state.safetensors", "`hole`", "not part of"]);
+}
+
 /// 86 of 100 flipped bits in a snapshot changed its samples, in silence.
 #[test]
 fn a_flipped_bit_of_a_snapshot_is_found_and_its_tensor_named() {

@@ -87,6 +87,57 @@ fn signals_that_come_together_save_as_one_does() {
     }
 }
 
+/// While many pictures were decoded, nothing but `kill -9` ended the program.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_while_data_are_decoded_ends_the_program_before_a_run_begins() {
+    use onestep_core::data::Picture;
+
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("large")).unwrap();
+    let side = 3000;
+    let picture = Picture { pixels: vec![7; side * side], width: side, height: side, channels: 1 };
+    picture.save_png(folder.path().join("large/00.png")).unwrap();
+    for i in 1..40 {
+        std::fs::copy(folder.path().join("large/00.png"), folder.path().join(format!("large/{i:02}.png"))).unwrap();
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{WITH_SIGNALS} {} train --device cpu --data large --resize 8", program().display())]);
+    let mut child = shell.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It listens before it loads.
+    let listens = |id: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim();
+        u64::from_str_radix(caught, 16).unwrap() >> 14 & 1 == 1
+    };
+    while !listens(child.id()) {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(130) && said.contains("before anything has begun"), "{said}");
+    assert!(!folder.path().join("runs").exists());
+}
+
+/// A run whose statistics had been deleted wrote them nowhere, and one whose log had been deleted was trained by a
+/// second program, too.
+#[test]
+fn a_run_whose_files_were_deleted_writes_them_anew_and_stays_its_own() {
+    let mut run = Endless::start(WITH_SIGNALS);
+    let path = run.folder.path().join("runs").join(&names(&run.folder.path().join("runs"))[0]);
+    std::fs::remove_file(path.join("stats.jsonl")).unwrap();
+    run.trains_on();
+    std::fs::remove_file(path.join("log.txt")).unwrap();
+    let line = format!("train -q --device cpu --resume {}", path.display());
+    crate::run(&run.folder, &line).fails(2, &["another program"]);
+    run.send(&["-TERM"]);
+    assert_eq!(run.child.wait().unwrap().code(), Some(0));
+    let log = std::fs::read_to_string(path.join("log.txt")).unwrap();
+    assert!(log.contains("done"), "{log}");
+}
+
 /// A run under `nohup` ended when its terminal closed.
 #[test]
 fn signals_that_are_ignored_at_the_start_stay_ignored() {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use self::model::{Disk, Loss, Tree};
 use self::record::{Call, Deed, can_watch, failing, record};
-use crate::crash::{asked, content, only_run};
+use crate::crash::{asked, content, has_checkpoint, only_run};
 use crate::mutants::helps;
 use crate::{folder, names, run};
 
@@ -139,7 +139,7 @@ fn a_run_on_a_failing_disk_says_so_and_goes_on_where_there_is_a_better_one() {
                 code => panic!("{what}: {code:?}, {}", said.stderr),
             }
             tried += 1;
-            if only_run(&folder).is_some_and(|run| run.join("latest.json").exists()) {
+            if only_run(&folder).is_some_and(|run| has_checkpoint(&run)) {
                 // A line of statistics that could not be written is lost, and no reason to end a run.
                 let is_line = call.deed.path().ends_with("stats.jsonl");
                 goes_on(&folder, if is_line { &states } else { &wanted }, false, &what);
