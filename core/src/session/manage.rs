@@ -35,7 +35,7 @@ impl RunFolder {
     pub fn delete(run: &Path) -> Result<(), SessionError> {
         let _held = hold(run)?;
         let fail = |path: &Path, e| FileError::new(path, "remove the run", e);
-        // If this breaks off, nobody goes on with what is left.
+        // If this breaks off, no window offers what is left.
         let latest = run.join("latest.json");
         if latest.exists() {
             fs::remove_file(&latest).map_err(|e| fail(&latest, e))?;

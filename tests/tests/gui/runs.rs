@@ -158,6 +158,22 @@ fn a_run_that_is_over_can_be_trained_longer() {
     until(&mut gui, "it comes to its end again", |w| w.ended(End::Finished) && iterations(w) == 12);
 }
 
+/// Its steps were forgotten: to stop it and to continue was to be finished at once.
+#[test]
+fn a_run_that_is_trained_longer_and_stopped_goes_on_to_its_new_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 400, true);
+    until(&mut gui, "it comes to its end", |w| w.ended(End::Finished));
+    click(&mut gui, "Train longer");
+    until(&mut gui, "it goes on", |w| w.run.is_open() && w.run.opened.as_ref().is_some_and(|o| o.resumed_at == 400));
+    click(&mut gui, "Stop");
+    until(&mut gui, "it is stopped", |w| w.ended(End::Stopped));
+    assert!(iterations(state(&gui)) < 800);
+    click(&mut gui, "Continue");
+    until(&mut gui, "it comes to its new end", |w| w.ended(End::Finished) && iterations(w) == 800);
+}
+
 /// What the window changed is in the checkpoint, and in all that comes after it: the bits are those of a run that had
 /// these settings from its start, and was never stopped.
 #[test]

@@ -111,6 +111,11 @@ fn a_step_made_in_parts_is_one_line_of_statistics() {
     let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
     gui.state_mut().as_mut().expect("a window").start(start, false);
     until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    // "Step" is a whole turn, not one of its updates.
+    click(&mut gui, "Step");
+    until(&mut gui, "a turn is done", |w| iterations(w) == 1);
+    let updates = state(&gui).run.view.as_ref().map(|view| view.counters.updates.values().copied().sum::<u64>());
+    assert_eq!(updates, Some(3 + 1));
     click(&mut gui, "Slow motion");
     until(&mut gui, "two turns are done", |w| iterations(w) >= 2);
     click(&mut gui, "Stop");
