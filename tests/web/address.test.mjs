@@ -229,6 +229,59 @@ describe("pictures and address", () => {
     await close(page);
   });
 
+  test("Back in Morph while four other corners are on their way: the old map and the old place stay", async () => {
+    const page = await opened("#v=1&view=plane&seed=10&x=0&y=0&device=cpu", gate);
+    const words = await said(page, /seeds 10 to 13/);
+    const map = await pixels(page, "#plane-map");
+    await page.evaluate(() => hold());
+    await page.click("#plane-reroll");
+    await page.waitForURL(/seed=14/);
+    const box = await page.locator("#pad").boundingBox();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width - 2, box.y + box.height - 2, { steps: 3 });
+    await page.mouse.up();
+    await page.waitForURL(/x=1&y=1/);
+    await page.goBack();
+    await page.waitForURL(/seed=10/);
+    // What was late, then what it has led to.
+    for (let i = 0; i < 3; i++) await settle(page);
+    assert.equal(await page.textContent("#status"), words);
+    assert.deepEqual(await pixels(page, "#plane-map"), map);
+    assert.match(await page.getAttribute("#plane-canvas", "aria-label"), / 0 % across and 0 % down/);
+    assertSamePictures([(await pixels(page, "#plane-canvas")).grey], native("--seeds", "10"));
+    assert.deepEqual(await page.$$eval("#plane-u, #plane-v", (sliders) => sliders.map(({ value }) => value)), ["0", "0"]);
+    await close(page);
+  });
+
+  test("the words of a tab stay with it, however late they come", async () => {
+    const page = await opened("#v=1&n=4&device=cpu", gate);
+    const words = await said(page, /4 pictures/);
+    await page.evaluate(() => hold());
+    await page.click("#tab-best");
+    assert.equal(await page.textContent("#status"), "", "there is nothing to say yet");
+    await page.click("#tab-sample");
+    assert.equal(await page.textContent("#status"), words);
+    await page.evaluate(() => release());
+    await page.waitForFunction(() => Number(document.getElementById("best-top").textContent));
+    assert.equal(await page.textContent("#status"), words);
+    await page.click("#tab-best");
+    assert.match(await page.textContent("#status"), /16 candidates/);
+    await close(page);
+  });
+
+  test("an address of what can't be drawn becomes that of what is", async () => {
+    const page = await open(browser, "#v=1&seed=-5&n=4&device=cpu");
+    await said(page, /from seed 0 /);
+    assert.equal(new URL(page.url()).hash, "#v=1&seed=0&n=4&device=cpu");
+    await page.evaluate(() => (location.hash = "#v=1&seed=3.7&n=4&device=cpu&nonsense=1"));
+    await said(page, /from seed 3 /);
+    assert.equal(new URL(page.url()).hash, "#v=1&seed=3&n=4&device=cpu");
+    await page.goBack();
+    await said(page, /from seed 0 /);
+    await close(page);
+  });
+
   test("a seed from the address is raced when it comes in the middle of a race", async () => {
     const context = await browser.newContext();
     await context.addInitScript(gate);

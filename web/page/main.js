@@ -105,7 +105,7 @@ function possible(state) {
 function write(how = "replaceState") {
   clearTimeout(resting);
   const hash = format(app.state);
-  const differs = () => hash !== format(parse(location.hash));
+  const differs = () => hash !== location.hash;
   if (!differs()) return;
   try {
     history[how](null, "", `${location.pathname}${location.search}${hash}`);
@@ -329,6 +329,8 @@ addEventListener("popstate", () => {
   write();
   show();
 });
+// What the address asks for may be more than there is.
+write();
 show().then(() => {
   document.documentElement.setAttribute("data-ready", "");
   (globalThis.requestIdleCallback ?? setTimeout)(keepCopy);

@@ -79,8 +79,8 @@ export function plane(app) {
       handle.style.left = `${100 * toShare(state.x)}%`;
       handle.style.top = `${100 * toShare(state.y)}%`;
       wanted = state;
-      await follow();
-      await all.ask(`${state.seed} ${state.class}`, state);
+      // Asked for at once: when the place is there, the map of this state may not be wanted any more.
+      await Promise.all([follow(), all.ask(`${state.seed} ${state.class}`, state)]);
     },
   };
 }
