@@ -111,6 +111,22 @@ describe("the first screen", () => {
     await close(page);
   });
 
+  test("on paper there are pictures and words, and nothing to press or to fill in", async () => {
+    const [model] = readdirSync(join(ROOT, "web/dist/models"));
+    const page = await open(browser, `?model=models/${model}#v=1&n=4&device=cpu`);
+    const controls = ["button", "input", "select", "summary", "#offer"].map((name) => `${name}:visible`).join();
+    await page.waitForSelector("#offer");
+    for (const view of VIEWS) {
+      await page.emulateMedia({ media: "screen" });
+      await page.click(`#tab-${view}`);
+      await said(page, SAYS[view]);
+      await page.emulateMedia({ media: "print" });
+      assert.deepEqual(await page.$$eval(controls, (all) => all.map(({ outerHTML }) => outerHTML)), [], view);
+      assert.ok(await page.isVisible(`#view-${view} canvas >> nth=0`), view);
+    }
+    await close(page);
+  });
+
   test("a shared link has a title and a picture, and the page says where its source is", async () => {
     const page = await open(browser, "#v=1&n=1&device=cpu");
     const [, repository] = /^repository = "(.+)"$/m.exec(readFileSync(join(ROOT, "Cargo.toml"), "utf8"));
@@ -191,6 +207,35 @@ describe("a visitor's own generator", () => {
     await page.click("#tab-best");
     await said(page, /16 candidates/);
     assert.equal(await page.textContent("#model-text"), "");
+    await close(page);
+  });
+
+  test("a judge or a denoiser that is refused does not judge or draw", async () => {
+    const shipped = (role) => join(ROOT, `assets/web/mnist-${role}.safetensors`);
+    /** The network with all signs turned, which says other things. */
+    const turned = (role) => {
+      const bytes = readFileSync(shipped(role));
+      for (let i = 8 + Number(bytes.readBigUInt64LE()) + 1; i < bytes.length; i += 2) bytes[i] ^= 0x80;
+      return { name: `${role}.safetensors`, mimeType: "application/octet-stream", buffer: bytes };
+    };
+    const page = await open(browser, "#v=1&view=best&best=8&seed=3&device=cpu");
+    await said(page, /8 candidates/);
+    const scores = () => page.$$eval("#ranking li", (items) => items.map((item) => item.textContent));
+    const old = await scores();
+    await page.setInputFiles("#file", turned("ratio"));
+    await said(page, /holds a ratio/);
+    await page.click("#best-reroll");
+    const others = await said(page, /8 candidates/);
+    await page.goBack();
+    await page.waitForFunction((words) => document.getElementById("status").textContent !== words, others);
+    assert.deepEqual(await scores(), old);
+    await page.click("#tab-race");
+    await said(page, SAYS.race);
+    await page.setInputFiles("#file", turned("denoiser"));
+    await said(page, /holds a denoiser/);
+    await page.click("#race-go");
+    await said(page, SAYS.race);
+    assertSamePictures(cut(await pixels(page, "#race-many"), 4), nativeOf(shipped("denoiser"), "--seeds", "7-10"));
     await close(page);
   });
 

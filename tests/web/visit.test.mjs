@@ -1,9 +1,14 @@
 // What a visit fetches, keeps and survives: the offline copy, downloads that fail, models from elsewhere.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 
-import { URL_, launch, open, said } from "./browser.mjs";
+import { URL_, assertSamePictures, cut, launch, open, pixels, said } from "./browser.mjs";
+import { nativeOf, withoutClasses } from "./native.mjs";
 import { built, serve, version } from "./server.mjs";
 
 let browser;
@@ -24,10 +29,10 @@ async function hosted(files) {
 }
 
 /** A page of a host of one's own, in a context that keeps service workers. */
-async function visit(host) {
+async function visit(host, address = "") {
   const page = await (await browser.newContext()).newPage();
   page.setDefaultTimeout(60_000);
-  await page.goto(host.url);
+  await page.goto(host.url + address);
   await said(page, /16 pictures/);
   return page;
 }
@@ -128,9 +133,57 @@ describe("downloads", () => {
       await context.close();
     });
   }
+
+  // A script that another imports can't be asked for again without a new page.
+  const reload = ["Try again", "Reload the page"];
+  for (const [file, buttons] of [
+    ["lab.js", ["Try again"]],
+    ["lab.js", reload],
+    ["scene.js", reload],
+    ["strokes.js", reload],
+    ["onestep-lab_bg.wasm", ["Try again"]],
+    ["onestep-lab_bg.wasm", ["Try again", "Try again"]],
+  ]) {
+    test(`the laboratory opens by its button after ${file} did not come ${buttons.length === 1 ? "once" : "twice"}`, async () => {
+      const context = await browser.newContext({ serviceWorkers: "block" });
+      let fails = true;
+      await context.route(({ pathname }) => pathname.endsWith(`/${file}`), (route) => (fails ? route.abort() : route.continue()));
+      const page = await open(browser, "#v=1&n=1&device=cpu", { context });
+      await said(page, /1 picture /);
+      await page.click("#tab-lab");
+      for (const [i, button] of buttons.entries()) {
+        await said(page, /Check the connection and try again/);
+        assert.equal(await page.textContent("#again"), button);
+        fails = i + 1 < buttons.length;
+        await page.click("#again");
+      }
+      await said(page, /Ready/);
+      assert.ok(await page.isHidden("#again"));
+      await context.close();
+    });
+  }
 });
 
 describe("a model from the address", () => {
+  test("one of the page's own host is loaded when the visitor agrees, and draws as it does in the native program", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "onestep-offer-"));
+    try {
+      const model = withoutClasses(folder);
+      const host = await hosted(built().set("models/mine.bin", gzipSync(readFileSync(model))));
+      const page = await visit(host, "?model=models/mine.bin");
+      await page.waitForFunction(() => /mine\.bin from this site \(\d.* MB\)/.test(document.getElementById("offer-text").textContent));
+      await page.click("#offer-load");
+      await page.waitForSelector("#offer", { state: "hidden" });
+      assert.match(await page.textContent("#model-text"), /Now drawing: mine\.bin/);
+      await page.click("#reroll");
+      await said(page, /from seed 58 /);
+      assertSamePictures(cut(await pixels(page, "#sample-canvas"), 16), nativeOf(model, "--seeds", "58-73"));
+      await page.context().close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   test("a bad one is told where the offer stands, and stays there", async () => {
     for (const [address, words] of [["http://example.com/a.safetensors", /starts with https:/], ["nothing-here.bin", /nothing-here\.bin/]]) {
       const page = await open(browser, `?model=${encodeURIComponent(address)}`, { serviceWorkers: "block" });
