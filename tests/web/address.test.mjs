@@ -282,6 +282,25 @@ describe("pictures and address", () => {
     await close(page);
   });
 
+  test("Skip to the pictures leads past the heading, and to no other pictures", async () => {
+    const page = await open(browser, "#v=1&view=plane&seed=9&device=cpu");
+    const words = await said(page, /seeds 9 to 12/);
+    await page.focus(".skip");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.activeElement.id === "views");
+    await page.waitForURL(/view=plane&seed=9/);
+    assert.equal(await page.textContent("#status"), words);
+    assert.ok(await page.isVisible("#plane-canvas"));
+    await close(page);
+  });
+
+  test("an address without settings stays short", async () => {
+    const page = await open(browser, "");
+    await said(page, /16 pictures/);
+    assert.equal(new URL(page.url()).hash, "");
+    await close(page);
+  });
+
   test("a seed from the address is raced when it comes in the middle of a race", async () => {
     const context = await browser.newContext();
     await context.addInitScript(gate);

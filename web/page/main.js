@@ -105,7 +105,8 @@ function possible(state) {
 function write(how = "replaceState") {
   clearTimeout(resting);
   const hash = format(app.state);
-  const differs = () => hash !== location.hash;
+  // An address without settings stays as short as it is, as long as they are the usual ones.
+  const differs = () => hash !== (location.hash || format(parse("")));
   if (!differs()) return;
   try {
     history[how](null, "", `${location.pathname}${location.search}${hash}`);
@@ -325,7 +326,8 @@ part("again").addEventListener("click", async () => {
 });
 addEventListener("popstate", () => {
   clearTimeout(resting);
-  app.state = possible(parse(location.hash));
+  // "Skip to the pictures" leads to a place of the page, and says nothing of what is drawn.
+  if (location.hash !== "#views") app.state = possible(parse(location.hash));
   write();
   show();
 });
