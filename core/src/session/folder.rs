@@ -238,7 +238,10 @@ impl RunFolder {
         self.statistics.sync();
         point_at(&self.path, state)?;
         for (_, old) in checkpoints(&self.path).into_iter().skip(keep.max(1)).filter(|(_, old)| old != state) {
-            if let Err(error) = fs::remove_dir_all(&old) {
+            // What is left of it if this breaks off has a name that is swept.
+            let name = old.file_name().unwrap_or_default().to_string_lossy();
+            let aside = old.with_file_name(format!(".writing-{name}"));
+            if let Err(error) = fs::rename(&old, &aside).and_then(|()| fs::remove_dir_all(&aside)) {
                 tracing::warn!("{}: {error}", old.display());
             }
         }
