@@ -2,7 +2,7 @@
 
 mod runs;
 
-pub use runs::{Fate, SavedRun, checkpoints, preset_of, runs};
+pub use runs::{Fate, SavedRun, preset_of, runs};
 
 use std::path::{Path, PathBuf};
 

@@ -35,6 +35,7 @@ use clap::ValueEnum;
 pub use eframe::egui;
 use eframe::{egui_wgpu, wgpu};
 use onestep_core::exec::gpu::{AdapterSummary, adapters};
+use onestep_core::session::RunFolder;
 
 use crate::exit::bad_input;
 use crate::interrupt;
@@ -155,7 +156,7 @@ fn watch(args: &Args, legacy: &Arc<Mutex<Legacy>>) {
             return;
         }
         let Ok(mut legacy) = legacy.try_lock() else { return };
-        let folder = legacy.run.take().filter(|run| run.join("latest.json").is_file());
+        let folder = legacy.run.take().filter(|run| RunFolder::can_go_on(run));
         let message = "the window could not be drawn any more".to_owned();
         let failure = legacy.lost.take().unwrap_or(Failure { message, device_lost: true, folder });
         if let Err(error) = follow(&args, &failure) {

@@ -9,11 +9,10 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use onestep_core::session::{Command, End, Event, Request, Start};
+use onestep_core::session::{Command, End, Event, Request, RunFolder, Start};
 use onestep_core::train::{Alarm, Config, Overrides, Phase, Preset};
 
 use self::changes::{Change, Drag};
-use super::files;
 use super::plots::Charts;
 use super::training::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
 use crate::settings::read_config;
@@ -220,7 +219,7 @@ impl Run {
     /// The checkpoints of the run that is shown, with their steps, the newest first.
     pub fn checkpoints(&self) -> Vec<(u64, PathBuf)> {
         let folder = self.opened.as_ref().and_then(|opened| opened.folder.as_deref());
-        folder.map(files::checkpoints).unwrap_or_default()
+        folder.map(RunFolder::checkpoints).unwrap_or_default()
     }
 
     /// Goes on.
@@ -311,7 +310,7 @@ impl Run {
     pub fn continuation(&self) -> Option<Start> {
         let State::Ended(end) = &self.state else { return None };
         let opened = self.opened.as_ref()?;
-        let path = opened.folder.clone().filter(|folder| folder.join("latest.json").is_file())?;
+        let path = opened.folder.clone().filter(|folder| RunFolder::can_go_on(folder))?;
         let mut overrides = Overrides::default();
         if *end == End::Finished {
             overrides.steps = Some(opened.config.steps.saturating_mul(2).max(1));

@@ -25,6 +25,14 @@ pub(super) fn number_of_run(path: &Path) -> Option<u64> {
     if number.len() < 5 { None } else { number.parse().ok() }
 }
 
+/// What the name of a deleted run's folder begins with, until all of it is gone.
+pub(super) const DELETED: &str = ".deleted-";
+
+/// Whether a folder is what is left of a run that was deleted.
+pub(super) fn is_deleted(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DELETED))
+}
+
 /// What is in a folder; nothing if it can't be read.
 pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
@@ -37,6 +45,11 @@ pub(super) fn checkpoints(run: &Path) -> Vec<(u64, PathBuf)> {
     let mut found: Vec<(u64, PathBuf)> = found.filter_map(|path| Some((step(&path)?, path))).collect();
     found.sort_by(|a, b| b.cmp(a));
     found
+}
+
+/// Whether there is something that a run can go on from: a checkpoint, or a file that names one.
+pub(super) fn can_go_on(run: &Path) -> bool {
+    run.join("latest.json").exists() || !checkpoints(run).is_empty()
 }
 
 /// The run folder and checkpoint folder that `path` means.
@@ -62,10 +75,10 @@ fn newest_run(path: &Path, fix: &str) -> Result<PathBuf, SessionError> {
     let mut runs: Vec<PathBuf> = entries(path)
         .into_iter()
         .filter(|run| run.is_dir() && (number_of_run(run).is_some() || run.join("config.json").is_file()))
+        .filter(|run| !is_deleted(run))
         .collect();
     runs.sort_by_key(|run| (number_of_run(run), run.clone()));
-    let begun = |run: &&PathBuf| run.join("latest.json").is_file() || !checkpoints(run).is_empty();
-    match (runs.last(), runs.iter().rfind(begun)) {
+    match (runs.last(), runs.iter().rfind(|run| can_go_on(run))) {
         (Some(newest), Some(other)) if newest != other => Err(wrong(
             newest,
             format!(
@@ -105,4 +118,33 @@ pub(super) fn offer(run: &Path, error: SessionError) -> SessionError {
         }
     };
     SessionError::Checkpoint { error: Box::new(error), left }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_listed_by_step() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["state-000500", "state-1000000", "state-000000", ".writing-000600", "other"] {
+            fs::create_dir_all(folder.path().join("checkpoints").join(name)).unwrap();
+        }
+        let steps: Vec<u64> = checkpoints(folder.path()).into_iter().map(|(step, _)| step).collect();
+        assert_eq!(steps, [1_000_000, 500, 0]);
+    }
+
+    /// What is left of a deletion that broke off is neither gone on with nor in the way.
+    #[test]
+    fn what_is_left_of_a_deleted_run_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["00001-a", ".deleted-00002-b"] {
+            let run = folder.path().join(name);
+            fs::create_dir_all(run.join("checkpoints/state-000020")).unwrap();
+            fs::write(run.join("config.json"), "{}").unwrap();
+        }
+        let (run, checkpoint) = find_checkpoint(folder.path()).unwrap();
+        assert_eq!(checkpoint, run.join("checkpoints/state-000020"));
+        assert!(run.ends_with("00001-a") && is_deleted(&folder.path().join(".deleted-00002-b")));
+    }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::SessionError;
 use super::find::{checkpoints, number_of_run};
+use super::manage::sweep_deleted;
 use super::message::Event;
 use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
@@ -85,6 +86,7 @@ impl RunFolder {
     pub(super) fn create(outdir: &Path, data: &str, settings: RunSettings) -> Result<Self, SessionError> {
         let config = &settings.config;
         make_folders(outdir).map_err(|e| FileError::new(outdir, "create the folder", e))?;
+        sweep_deleted(outdir);
         let entries = fs::read_dir(outdir).map_err(|e| FileError::new(outdir, "list the folder", e))?;
         let numbers = entries.flatten().filter_map(|entry| number_of_run(&entry.path()));
         let name: String = data.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();

@@ -1,4 +1,4 @@
-//! Runs as a person keeps them in order: another name, or an end.
+//! Runs as a person keeps them in order: which can be gone on with, another name, or an end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::folder::is_locked;
 use super::{RunFolder, SessionError};
 use crate::files::{FileError, open, sync_folder};
-use crate::session::find::{number_of_run, wrong};
+use crate::session::find::{DELETED, can_go_on, checkpoints, entries, is_deleted, number_of_run, wrong};
 
 /// Longest name behind a run's number, in bytes.
 const LONGEST: usize = 80;
@@ -34,14 +34,38 @@ impl RunFolder {
     /// Removes a run with all that it has written.
     pub fn delete(run: &Path) -> Result<(), SessionError> {
         let _held = hold(run)?;
-        let fail = |path: &Path, e| FileError::new(path, "remove the run", e);
-        // If this breaks off, no window offers what is left.
-        let latest = run.join("latest.json");
-        if latest.exists() {
-            fs::remove_file(&latest).map_err(|e| fail(&latest, e))?;
+        let fail = |e| FileError::new(run, "remove the run", e);
+        let Some((outdir, name)) = run.parent().zip(run.file_name()) else {
+            return Err(wrong(run, "has no name of its own; choose it by its name in the folder of runs"));
+        };
+        sweep_deleted(outdir);
+        // Under this name it is no run any more: if the removal breaks off, the next run or deletion sweeps the rest.
+        let gone = outdir.join(format!("{DELETED}{}", name.to_string_lossy()));
+        fs::rename(run, &gone).map_err(fail)?;
+        sync_folder(outdir);
+        match fs::remove_dir_all(&gone) {
+            // Another program may have swept it meanwhile.
+            Err(error) if gone.exists() => Err(fail(error).into()),
+            _ => Ok(()),
         }
-        fs::remove_dir_all(run).map_err(|e| fail(run, e))?;
-        Ok(())
+    }
+
+    /// The checkpoints of a run, with their steps, the last one first; none where no run is.
+    pub fn checkpoints(run: &Path) -> Vec<(u64, PathBuf)> {
+        checkpoints(run)
+    }
+
+    /// Whether a folder is a run's that `--resume` goes on with, as far as names tell: it has a checkpoint, or a file
+    /// that names one.
+    pub fn can_go_on(run: &Path) -> bool {
+        !is_deleted(run) && can_go_on(run)
+    }
+}
+
+/// Removes what is left of deletions that broke off.
+pub(super) fn sweep_deleted(outdir: &Path) {
+    for left in entries(outdir).into_iter().filter(|path| is_deleted(path)) {
+        let _ = fs::remove_dir_all(left);
     }
 }
 
@@ -101,6 +125,7 @@ mod tests {
         drop(log);
         RunFolder::delete(&run).unwrap();
         assert!(!run.exists() && folder.path().exists());
+        assert_eq!(entries(folder.path()), [] as [PathBuf; 0], "nothing of it is left");
         // Whatever else lies there is not this program's to remove.
         let error = RunFolder::delete(folder.path()).unwrap_err().to_string();
         assert!(error.contains("no folder of a run") && folder.path().exists(), "{error}");

@@ -141,6 +141,8 @@ fn a_killed_run_is_offered_again() {
     let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
     let cut: Vec<&str> = log.lines().filter(|line| !line.contains("\"done\"")).collect();
     std::fs::write(run.join("log.txt"), cut.join("\n")).unwrap();
+    // One that came before its first checkpoint had a name: only the command line went on from it.
+    std::fs::remove_file(run.join("latest.json")).unwrap();
 
     let mut gui = small(&folder);
     click(&mut gui, "Continue from its checkpoint");

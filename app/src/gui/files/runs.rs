@@ -80,9 +80,16 @@ pub fn runs(folder: &Path) -> Vec<SavedRun> {
 }
 
 fn look(path: PathBuf) -> Option<SavedRun> {
+    if !RunFolder::can_go_on(&path) {
+        return None;
+    }
+    // A run that was killed before it named its checkpoint goes on from it all the same.
     let latest = path.join("latest.json");
-    let saved = latest.metadata().ok()?.modified().ok();
-    let step = json(&latest)["checkpoint"].as_str().and_then(step_of).unwrap_or(0);
+    let newest = RunFolder::checkpoints(&path).into_iter().next();
+    let step = json(&latest)["checkpoint"].as_str().and_then(step_of);
+    let step = step.or(newest.as_ref().map(|(step, _)| *step)).unwrap_or(0);
+    let written = latest.metadata().or_else(|error| newest.map_or(Err(error), |(_, path)| path.metadata()));
+    let saved = written.ok().and_then(|file| file.modified().ok());
     let name = path.file_name()?.to_string_lossy().into_owned();
     let data = json(&path.join("config.json"))["config"]["data"].as_str().unwrap_or_default().to_owned();
     let data = Path::new(&data).file_stem().map_or(data.clone(), |stem| stem.to_string_lossy().into_owned());
@@ -98,16 +105,6 @@ fn look(path: PathBuf) -> Option<SavedRun> {
     let kl = || value("Quality/kl_grid").map(|kl| format!("KL {kl:.3}"));
     let quality = kl().or_else(|| value("Quality/fid_lenet").map(|fid| format!("FID (LeNet) {fid:.1}")));
     Some(SavedRun { path, name, fate, step, reached, data, quality, saved })
-}
-
-/// The checkpoints of a run, with their steps, the newest first.
-pub fn checkpoints(run: &Path) -> Vec<(u64, PathBuf)> {
-    let Ok(entries) = std::fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path()).filter(|path| path.join("state.json").is_file());
-    let mut found: Vec<(u64, PathBuf)> =
-        paths.filter_map(|path| Some((step_of(path.file_name()?.to_str()?)?, path))).collect();
-    found.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
-    found
 }
 
 /// The step of a checkpoint of this name.
@@ -166,6 +163,12 @@ mod tests {
         run(folder.path(), "00002-c", "{\"event\":\"done\",\"end\":\"stopped\"}\n");
         run(folder.path(), "00004-d", &format!("{finished}{{\"event\":\"sav"));
         std::fs::create_dir(folder.path().join("00003-without-checkpoint")).unwrap();
+        // One that was killed before it named its only checkpoint was offered by the command line alone.
+        let unnamed = run(folder.path(), "00007-g", "");
+        std::fs::remove_file(unnamed.join("latest.json")).unwrap();
+        std::fs::create_dir(unnamed.join("checkpoints/state-000040")).unwrap();
+        assert_eq!(look(unnamed.clone()).map(|run| (run.fate, run.step)), Some((Fate::Interrupted, 40)));
+        std::fs::rename(&unnamed, folder.path().join(".deleted-00007-g")).unwrap();
         // A pipe in the place of a file of another run was waited for, and the window never opened.
         #[cfg(unix)]
         for (name, file) in [("00005-e", "latest.json"), ("00006-f", "log.txt")] {
@@ -206,18 +209,5 @@ mod tests {
         assert_eq!((found.describe().as_str(), found.data.as_str()), (words, "rings"));
         assert_eq!((found.quality.as_deref(), found.age().as_str()), (Some("KL 0.250"), "just now"));
         assert_eq!(preset_of(&broken).as_deref(), Some("rings"));
-    }
-
-    #[test]
-    fn checkpoints_are_listed_by_step() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["state-000500", "state-1000000", "state-000000", ".writing-000600", "other"] {
-            let state = folder.path().join("checkpoints").join(name);
-            std::fs::create_dir_all(&state).unwrap();
-            std::fs::write(state.join("state.json"), "{}").unwrap();
-        }
-        std::fs::create_dir(folder.path().join("checkpoints/state-000700")).unwrap();
-        let steps: Vec<u64> = checkpoints(folder.path()).into_iter().map(|(step, _)| step).collect();
-        assert_eq!(steps, [1_000_000, 500, 0], "one without its file is none");
     }
 }

@@ -11,7 +11,7 @@ use onestep_core::eval::Rows;
 use onestep_core::eval::nearest::nearest;
 use onestep_core::exec::gpu::GpuExecutor;
 use onestep_core::exec::{ExecError, Executor};
-use onestep_core::session::{Command, Event, Flow, Session, SessionError, Start};
+use onestep_core::session::{Command, Event, Flow, RunFolder, Session, SessionError, Start};
 use onestep_core::train::{TrainError, Trainer, TrainingData, Update};
 
 use super::distance::Distance;
@@ -127,7 +127,7 @@ fn next(inbox: &Receiver<Order>, run: Option<&Run>) -> Result<Option<Order>, ()>
 fn fail(run: &mut Option<Run>, error: &anyhow::Error, link: &Link) {
     let folder = run.take().and_then(|run| run.session.folder().map(std::path::Path::to_owned));
     // A run without a checkpoint has nothing to go on with.
-    let folder = folder.filter(|folder| folder.join("latest.json").is_file());
+    let folder = folder.filter(|folder| RunFolder::can_go_on(folder));
     let message = crate::exit::one_line(&format!("{error:#}"));
     link.report(Report::Busy(None));
     link.report(Report::Failed(Failure { message, device_lost: device_lost(error), folder }));
