@@ -90,6 +90,8 @@ pub struct Run {
     kept: Instant,
     /// Why something could not be opened.
     pub refused: Option<String>,
+    /// Whether a person has read that the run failed.
+    pub failure_read: bool,
     /// Warnings and news, the newest last.
     pub messages: Vec<String>,
     /// The newest snapshot of the generator on disk.
@@ -135,6 +137,7 @@ impl Run {
             history: VecDeque::new(),
             kept: Instant::now(),
             refused: None,
+            failure_read: false,
             messages: Vec::new(),
             snapshot: None,
             saved_at: None,
@@ -282,6 +285,7 @@ impl Run {
                 Report::Refused(message) => self.refuse(message),
                 Report::Failed(failure) => {
                     self.busy = None;
+                    self.failure_read = false;
                     self.state = State::Failed(failure);
                 }
                 Report::Profile(profiles) => self.profiles = profiles,
@@ -306,15 +310,20 @@ impl Run {
         }
     }
 
-    /// How the run that has ended can be gone on with: longer, if it came to its end.
+    /// How the run that has ended or failed can be gone on with: longer, if it came to its end.
     pub fn continuation(&self) -> Option<Start> {
-        let State::Ended(end) = &self.state else { return None };
-        let opened = self.opened.as_ref()?;
-        let path = opened.folder.clone().filter(|folder| RunFolder::can_go_on(folder))?;
         let mut overrides = Overrides::default();
-        if *end == End::Finished {
-            overrides.steps = Some(opened.config.steps.saturating_mul(2).max(1));
-        }
+        let path = match &self.state {
+            State::Failed(failure) => failure.folder.clone()?,
+            State::Ended(end) => {
+                let opened = self.opened.as_ref()?;
+                if *end == End::Finished {
+                    overrides.steps = Some(opened.config.steps.saturating_mul(2).max(1));
+                }
+                opened.folder.clone().filter(|folder| RunFolder::can_go_on(folder))?
+            }
+            _ => return None,
+        };
         Some(Start::Resume { path, overrides: Box::new(overrides) })
     }
 

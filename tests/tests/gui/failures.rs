@@ -40,6 +40,24 @@ fn a_lost_device_is_a_banner_and_the_run_goes_on_from_its_checkpoint() {
     assert!(state(&gui).run.opened.as_ref().is_some_and(|o| o.resumed_at > 0));
 }
 
+/// Once its banner was dismissed, nothing said that what is shown is dead, and it could not be gone on with.
+#[test]
+fn a_run_that_failed_says_so_for_as_long_as_it_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "there is a checkpoint", |w| w.run.saved_at.is_some());
+    state(&gui).lose_device();
+    until(&mut gui, "the window knows", |w| matches!(&w.run.state, State::Failed(_)));
+    click(&mut gui, "Dismiss");
+    assert!(gui.query_by_label("The GPU was lost.").is_none(), "the banner is gone");
+    let words = format!("The run failed. This is what it was at step {}.", iterations(state(&gui)));
+    assert!(gui.query_by_label(&words).is_some() && gui.query_by_label("failed").is_some());
+    click(&mut gui, "Continue");
+    until(&mut gui, "the run goes on", |w| w.run.state == State::Playing && w.run.view.is_some());
+    assert!(gui.query_by_label(&words).is_none());
+}
+
 #[test]
 fn a_destroyed_gpu_is_a_banner_and_the_run_goes_on_on_the_processor() {
     let folder = tempfile::tempdir().unwrap();

@@ -261,6 +261,7 @@ impl Window {
         }
         self.slow.show(ui, &mut self.run, theme);
         read_outs::alarm(ui, &self.run, theme);
+        read_outs::last_moment(ui, &self.run, theme);
         if self.run.is_planar() || self.laboratory.drawing.is_some() {
             self.laboratory.switches(ui, &self.run, theme, moment);
             ui.horizontal_wrapped(|ui| {
@@ -374,7 +375,7 @@ impl Window {
         {
             self.run.refused = None;
         }
-        if let State::Failed(failure) = self.run.state.clone() {
+        if let (State::Failed(failure), false) = (self.run.state.clone(), self.run.failure_read) {
             let answer = banner::failed(ui, theme, &failure, &self.run.device);
             if matches!(answer, Some(banner::Answer::OnProcessor)) {
                 self.run.device = "cpu".into();
@@ -385,7 +386,7 @@ impl Window {
                     Some(path) => self.start(Start::Resume { path, overrides: Box::default() }, true),
                     None => self.reset(),
                 },
-                Some(banner::Answer::Next | banner::Answer::Dismiss) => self.run.state = State::Empty,
+                Some(banner::Answer::Next | banner::Answer::Dismiss) => self.run.failure_read = true,
                 None => {}
             }
         }

@@ -4,7 +4,7 @@ use eframe::egui;
 use onestep_core::eval::planar::LIVE_BINS;
 
 use super::Window;
-use crate::gui::run::Run;
+use crate::gui::run::{Run, State};
 use crate::gui::theme::{Theme, background, lerp};
 
 impl Window {
@@ -63,12 +63,23 @@ pub(super) fn looks(ui: &mut egui::Ui) {
 /// A warning while the method says that the run has failed: what looks like convergence is none.
 pub(super) fn alarm(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
     if let Some(alarm) = run.alarm() {
-        let fill = lerp(background(ui.visuals()), theme.alarm, 0.16);
-        egui::Frame::new().fill(fill).corner_radius(4.0).inner_margin(4.0).show(ui, |ui| {
-            let text = egui::RichText::new(alarm.about).strong().color(theme.alarm);
-            ui.label(text).on_hover_text(alarm.advice);
-        });
+        warning(ui, theme, alarm.about, alarm.advice);
     }
+}
+
+/// Of a run that failed, that its last moment is what there is to see.
+pub(super) fn last_moment(ui: &mut egui::Ui, run: &Run, theme: &Theme) {
+    if let State::Failed(failure) = &run.state {
+        let step = run.view.as_ref().map_or(0, |view| view.step);
+        warning(ui, theme, &format!("The run failed. This is what it was at step {step}."), &failure.message);
+    }
+}
+
+fn warning(ui: &mut egui::Ui, theme: &Theme, words: &str, tip: &str) {
+    let fill = lerp(background(ui.visuals()), theme.alarm, 0.16);
+    egui::Frame::new().fill(fill).corner_radius(4.0).inner_margin(4.0).show(ui, |ui| {
+        ui.label(egui::RichText::new(words).strong().color(theme.alarm)).on_hover_text(tip);
+    });
 }
 
 /// Divergence, modes and updates, in the line above the canvas.
