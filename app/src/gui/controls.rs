@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use eframe::egui::util::IdTypeMap;
 use eframe::egui::{self, Button, ProgressBar, RichText};
 use onestep_core::session::{Command, End};
 use onestep_core::train::{PRESETS, Preset};
@@ -149,17 +150,19 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
 /// The checkpoints that the run can go back to, in a menu.
 fn rewind(ui: &mut egui::Ui, run: &Run, ask: &mut Option<Ask>) {
     let there = run.state != State::Stopping && run.opened.as_ref().is_some_and(|opened| opened.folder.is_some());
+    let listed = egui::Id::unique("listed checkpoints");
     ui.add_enabled_ui(there, |ui| {
         let menu = ui.menu_button("Rewind", |ui| {
-            let checkpoints = run.checkpoints();
+            // What a person points at stays where it is: checkpoints that come are listed when the menu is opened again.
+            let of_menu = |data: &mut IdTypeMap| data.get_temp_mut_or_insert_with(listed, || run.checkpoints()).clone();
+            let mut checkpoints: Vec<(u64, PathBuf)> = ui.data_mut(of_menu);
+            checkpoints.retain(|(_, path)| path.exists());
             if checkpoints.is_empty() {
                 ui.label("There is no checkpoint yet.");
             }
             egui::ScrollArea::vertical().max_height(480.0).show(ui, |ui| {
                 for (step, path) in checkpoints {
-                    let button = Button::new(format!("To step {step}"));
-                    // The list moves down while a run goes on: a button is known by its step, not by its place.
-                    let button = ui.push_id(step, |ui| ui.add(button)).inner;
+                    let button = ui.button(format!("To step {step}"));
                     if button.on_hover_text("With the weights and the settings of that step.").clicked() {
                         *ask = Some(Ask::Rewind(path));
                         ui.close();
@@ -167,6 +170,9 @@ fn rewind(ui: &mut egui::Ui, run: &Run, ask: &mut Option<Ask>) {
                 }
             });
         });
+        if menu.inner.is_none() {
+            ui.data_mut(|data| data.remove::<Vec<(u64, PathBuf)>>(listed));
+        }
         menu.response.on_hover_text("Go back to a checkpoint of this run. What came after it is made anew.");
     });
 }

@@ -119,6 +119,29 @@ fn a_run_that_collapsed_goes_back_to_a_checkpoint() {
     assert!(files(&other) == before, "the other run has other files");
 }
 
+/// A checkpoint that was saved between press and release moved the list: the menu closed, and nothing was done.
+#[test]
+fn checkpoints_stay_where_they_are_while_the_menu_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start(&mut gui, |_| ());
+    until(&mut gui, "there is a checkpoint", |w| w.run.saved_at >= Some(20));
+    click(&mut gui, "Rewind");
+    let place = |gui: &Gui| gui.get_by_label("To step 20").rect();
+    let (before, saved) = (place(&gui), state(&gui).run.saved_at);
+    until(&mut gui, "another checkpoint is there", |w| w.run.saved_at > saved);
+    gui.run_steps(4);
+    assert_eq!(place(&gui), before);
+    let generation = state(&gui).run.generation;
+    click(&mut gui, "To step 20");
+    until(&mut gui, "it went back", |w| w.run.generation > generation && w.run.view.is_some());
+    assert_eq!(state(&gui).run.opened.as_ref().map(|opened| opened.resumed_at), Some(20));
+    until(&mut gui, "another checkpoint is there", |w| w.run.saved_at > Some(20));
+    let newest = state(&gui).run.saved_at.expect("it was saved");
+    click(&mut gui, "Rewind");
+    assert!(gui.query_by_label(&format!("To step {newest}")).is_some(), "it is listed when the menu is opened again");
+}
+
 #[test]
 fn a_run_that_has_ended_can_be_rewound() {
     let folder = tempfile::tempdir().unwrap();
