@@ -16,7 +16,11 @@ pub type Gui = Harness<'static, Option<Window>>;
 
 /// A window of this size on a device, with runs in `folder`.
 pub fn window(folder: &TempDir, size: [f32; 2], device: &'static str) -> Gui {
-    let outdir = folder.path().to_owned();
+    window_in(folder.path().to_owned(), size, device)
+}
+
+/// The same, with runs in a folder of this path.
+pub fn window_in(outdir: PathBuf, size: [f32; 2], device: &'static str) -> Gui {
     let app = move |ui: &mut egui::Ui, window: &mut Option<Window>| {
         let options = || Options {
             device: device.into(),

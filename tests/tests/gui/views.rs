@@ -13,7 +13,7 @@ use onestep_core::train::{Config, Method, Preset};
 
 use super::harness::{
     Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
-    type_character, until, window,
+    type_character, until, window, window_in,
 };
 
 #[test]
@@ -151,6 +151,31 @@ fn the_noise_level_fits_the_smallest_window() {
     gui.run_steps(4);
     let rects = gui.get_all_by_label("Noise level").map(|node| node.rect()).collect::<Vec<_>>();
     assert!(rects.iter().all(|rect| rect.right() < 800.0 && rect.left() > 0.0), "{rects:?}");
+}
+
+/// The pager took two lines, and a long path pushed the messages out.
+#[test]
+fn what_says_how_many_and_what_happened_fits_the_smallest_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a-folder-of-runs-with-a-long-name".repeat(4));
+    let mut gui = window_in(deep, [800.0, 600.0], "cpu");
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "there is a checkpoint and a curve", |w| {
+        w.run.saved_at.is_some() && w.run.charts.latest("Loss/ratio").is_some()
+    });
+    let line = gui.get_by_label("Save").rect().height();
+    let is_pager = |text: &str| text.contains(" of ") && text.starts_with(|c: char| c.is_ascii_digit());
+    let is_news = |text: &str| text.starts_with("saved ");
+    for is in [&is_pager as &dyn Fn(&str) -> bool, &is_news] {
+        let named = gui.get_all_by(|node| node.value().is_some_and(|text| is(&text)));
+        let rects: Vec<_> = named.map(|node| node.rect()).collect();
+        assert!(!rects.is_empty() && rects.iter().all(|r| r.right() <= 800.0 && r.width() > 20.0), "{rects:?}");
+        assert!(rects.iter().all(|r| r.height() < 1.5 * line), "{rects:?}");
+    }
+    // A name of data that was cut: `checkerboarc`.
+    click(&mut gui, "Next run");
+    let field = gui.get_by_role_and_label(egui::Role::TextInput, "Data").rect();
+    assert!(field.width() > 100.0, "{field:?}");
 }
 
 /// The line at the bottom went on telling of it.
