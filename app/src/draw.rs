@@ -75,7 +75,7 @@ pub fn draw(
         match pollster::block_on(generator.draw_seeds_of(executor, seeds, &classes)) {
             Ok(drawn) => samples.extend(drawn),
             Err(SamplingError::NotFinite { index, value }) => {
-                anyhow::bail!("seed {} gives {value}; the model has diverged", seeds[index])
+                anyhow::bail!("seed {} gives {value}; the model has diverged: take an earlier snapshot", seeds[index])
             }
             Err(error) => return Err(error.into()),
         }

@@ -131,7 +131,7 @@ pub fn code(error: &Error) -> u8 {
 }
 
 fn is_bad_device(error: &ExecError) -> bool {
-    matches!(error, ExecError::NoAdapter(_) | ExecError::Limit { .. })
+    matches!(error, ExecError::NoAdapter(_) | ExecError::Limit { .. } | ExecError::NoMemory { .. })
 }
 
 #[cfg(test)]

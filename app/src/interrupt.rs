@@ -87,8 +87,8 @@ fn listen(mut hear: impl FnMut(bool) + Send + 'static) -> anyhow::Result<()> {
     let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal));
     let mut signals = signal_hook::iterator::Signals::new(wanted)?;
     let thread = std::thread::Builder::new().name("signals".to_owned());
-    thread.spawn(move || signals.forever().for_each(|signal| hear(signal == SIGINT)))?;
-    Ok(())
+    let run = move || signals.forever().for_each(|signal| hear(signal == SIGINT));
+    thread.spawn(run).map(drop).map_err(crate::no_thread)
 }
 
 /// Elsewhere, whatever asks for an end counts as Ctrl-C.

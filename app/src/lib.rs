@@ -33,6 +33,7 @@ mod settings;
 mod train;
 mod verifier;
 
+use std::error::Error as _;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -96,7 +97,9 @@ pub fn main() -> ExitCode {
     if matches!(&cli.command, Command::Train(_) | Command::Plan(_) | Command::Bench(_)) && !ranks::follows() {
         settings::tell_of_environment();
     }
-    let result = match &cli.command {
+    // A run of several processes shares a machine's threads among them.
+    let threads = if matches!(&cli.command, Command::Train(_)) { Ok(()) } else { start_threads() };
+    let result = threads.and_then(|()| match &cli.command {
         Command::Train(args) => train::run(args, quiet),
         Command::Sample(args) => sample::run(args, cli.quiet),
         Command::Eval(args) => eval::run(args, cli.quiet),
@@ -112,11 +115,25 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args, cli.quiet),
         #[cfg(feature = "gui")]
         Command::Gui(args) => gui::run(args),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::failure(&error),
     }
+}
+
+/// Starts the threads that all kernels share. The first kernel would panic where they can't be had.
+pub(crate) fn start_threads() -> anyhow::Result<()> {
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        // An error without a source only says that they are there.
+        Err(error) if error.source().is_some() => Err(no_thread(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The system gave no thread.
+pub(crate) fn no_thread(error: impl std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!("a thread could not be started: {error}; allow more memory or processes (ulimit -v, ulimit -u)")
 }
 
 /// Without this variable, as over ssh or in a container, software Vulkan prints `error: XDG_RUNTIME_DIR is invalid`

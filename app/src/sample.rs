@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use onestep_core::data::{Picture, write_npy_f32, write_npy_u8};
 use onestep_core::model::{ModelFile, ModelMeta};
 use onestep_core::sampling::{Chooser, Verifier};
@@ -99,7 +100,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (samples, scores) = if let Some(ratio) = &ratio {
         let verifier = Verifier::new(&mut executor, ratio, generator.rows())?;
         let mut chooser = Chooser { generator: &mut generator, verifier: &verifier, candidates, choice, batch };
-        let kept = pollster::block_on(chooser.draw(&mut executor, seeds, &classes, &|n| bar.inc(n)))?;
+        let kept = pollster::block_on(chooser.draw(&mut executor, seeds, &classes, &|n| bar.inc(n)))
+            .with_context(|| model.name.clone())?;
         let count = seeds.len() as f64;
         let scores = Scores {
             kept: args.choice.to_string(),
@@ -113,7 +115,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let mut classes = classes.iter().copied();
         for seeds in seeds.chunks(batch) {
             let classes: Vec<u32> = classes.by_ref().take(seeds.len()).collect();
-            samples.extend(draw(&mut generator, &mut executor, seeds, &classes)?);
+            let drawn = draw(&mut generator, &mut executor, seeds, &classes);
+            samples.extend(drawn.with_context(|| model.name.clone())?);
             bar.inc(seeds.len() as u64);
         }
         (samples, None)

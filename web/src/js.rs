@@ -57,7 +57,7 @@ fn exec_error(error: &ExecError) -> &'static str {
     match error {
         ExecError::DeviceLost(_) => "DeviceLost",
         ExecError::NoAdapter(_) => "NoAdapter",
-        ExecError::Limit { .. } => "TooLarge",
+        ExecError::Limit { .. } | ExecError::NoMemory { .. } => "TooLarge",
         ExecError::Gpu(text) if text.to_ascii_lowercase().contains("memory") => "OutOfMemory",
         ExecError::Gpu(_) => "Gpu",
         _ => "Failed",

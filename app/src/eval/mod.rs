@@ -191,7 +191,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut values: Vec<Vec<f64>> = vec![Vec::new(); ruler.kinds.len()];
     for (model, ratio) in models.iter().zip(&ratios) {
         note(quiet, format_args!("{} (step {}, {})", model.name, model.meta.step, model.meta.dataset));
-        let samples = drawn(&mut executor, model, ratio.as_ref(), &args.choice, num)?;
+        let samples =
+            drawn(&mut executor, model, ratio.as_ref(), &args.choice, num).with_context(|| model.name.clone())?;
         let run = ruler.measure(&mut executor, model, &samples)?;
         values.iter_mut().zip(run).for_each(|(all, value)| all.push(value));
     }

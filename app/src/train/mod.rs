@@ -61,9 +61,12 @@ pub struct Args {
 /// Trains.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut ranks = ranks::join()?;
-    if let Some(ranks) = &mut ranks {
-        ranks.same_program()?;
-        ranks.same_sync(args.sync_every)?;
+    match &mut ranks {
+        Some(ranks) => {
+            ranks.same_program()?;
+            ranks.same_sync(args.sync_every)?;
+        }
+        None => crate::start_threads()?,
     }
     let leads = ranks.as_ref().is_none_or(Ranks::leads);
     let request = together(&mut ranks, request(args))?;

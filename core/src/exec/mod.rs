@@ -84,6 +84,14 @@ pub enum ExecError {
         /// What the user can do.
         fix: String,
     },
+    /// The system gives this program no more memory, though the machine has some.
+    #[error("{what}: the system refused {need} bytes of memory; lower --batch or --width, or allow more (ulimit -v)")]
+    NoMemory {
+        /// What it was for.
+        what: String,
+        /// Bytes.
+        need: u64,
+    },
     /// Anything that the device reports.
     #[error("GPU error: {0}")]
     Gpu(String),

@@ -9,6 +9,7 @@ mod compare;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
+mod extremes;
 mod flags;
 mod inputs;
 mod lab;

@@ -104,10 +104,11 @@ impl Memory {
 pub fn grow(buffer: &mut Vec<f32>, len: usize, fill: f32, what: impl Fn() -> String) -> Result<(), ExecError> {
     let more = len.saturating_sub(buffer.len());
     let (need, limit) = (4 * more as u64, available_bytes());
-    if need > limit || buffer.try_reserve_exact(more).is_err() {
+    if need > limit {
         let fix = "lower --batch or --width".to_owned();
         return Err(ExecError::Limit { what: what(), need, limit, fix });
     }
+    buffer.try_reserve_exact(more).map_err(|_| ExecError::NoMemory { what: what(), need })?;
     buffer.resize(len, fill);
     Ok(())
 }
