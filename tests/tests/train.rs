@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use onestep_core::data::Density;
 use onestep_core::eval::energy::energy_distance;
-use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor, Limits};
+use onestep_core::exec::{ExecError, Executor};
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig, cycle, latent};
-use onestep_core::session::{Command, End, Event, Flow, Request, Session, Start};
+use onestep_core::random::threefry2x32;
+use onestep_core::session::{Command, End, Event, Flow, Request, Session, SessionError, Start};
 use onestep_core::train::{
-    Config, DataSpec, METHODS, Method, MethodName, Need, Overrides, Setup, Trainer, TrainingData,
+    Config, DataSpec, METHODS, Method, MethodName, Need, Overrides, Setup, TrainError, Trainer, TrainingData,
 };
 use onestep_tests::{Side, Tolerance, compare};
 use pollster::block_on;
@@ -164,11 +165,21 @@ fn load(config: &Config) -> TrainingData {
 }
 
 fn open(start: Start, data: TrainingData, outdir: &Path, events: &Arc<Mutex<Vec<Event>>>) -> Session {
+    open_on(cpu(), start, data, outdir, events).unwrap()
+}
+
+fn open_on(
+    executor: Executor,
+    start: Start,
+    data: TrainingData,
+    outdir: &Path,
+    events: &Arc<Mutex<Vec<Event>>>,
+) -> Result<Session, SessionError> {
     let request = Request { start, outdir: Some(outdir.to_owned()) };
     let sink = Arc::clone(events);
     let sink = Box::new(move |event| sink.lock().unwrap().push(event));
     let start = std::time::Instant::now();
-    Session::open(&request, cpu(), data, sink, Box::new(move || start.elapsed().max(Duration::from_nanos(1)))).unwrap()
+    Session::open(&request, executor, data, sink, Box::new(move || start.elapsed().max(Duration::from_nanos(1))))
 }
 
 fn short(steps: u64) -> Config {
@@ -211,6 +222,65 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         let ended = |e: &Event| matches!(e, Event::Done { end: End::Finished, .. });
         assert_eq!(events.lock().unwrap().iter().filter(|e| ended(e)).count(), 2);
     }
+}
+
+/// A device that is lost between steps, within one, or while a checkpoint is read back. `cargo xtask fault --losses`
+/// asks for more of them.
+#[test]
+fn a_run_whose_device_is_lost_goes_on_to_the_same_end() {
+    let losses: u32 = std::env::var("FAULT_LOSSES").map_or(3, |text| text.parse().expect("a number"));
+    let start = || Start::New { preset: String::new(), config: Box::new(short(60)), transfer: None };
+    let opened = |start, outdir: &Path| open_on(gpu(), start, load(&short(60)), outdir, &Arc::default());
+    let folder = tempfile::tempdir().unwrap();
+    finish(opened(start(), &folder.path().join("whole")).unwrap(), false);
+    let wanted = last_state(&only_run(&folder.path().join("whole")));
+    let (mut early, mut late) = (0, 0);
+    for loss in 0..losses {
+        let outdir = folder.path().join(format!("{loss}"));
+        let mut session = opened(start(), &outdir).unwrap();
+        let Executor::Gpu(executor) = session.executor() else { panic!("it trains on a GPU") };
+        let device = executor.gpu().device.clone();
+        let [turn, wait] = threefry2x32([loss, 0], [0, 0]);
+        let (turn, wait) = (u64::from(turn % 60), Duration::from_micros(u64::from(wait % 10_000)));
+        let mut other = None;
+        let error = loop {
+            // From then on within some milliseconds, in which there are some turns.
+            if other.is_none() && session.iterations() >= turn {
+                let device = device.clone();
+                other = Some(std::thread::spawn(move || {
+                    std::thread::sleep(wait);
+                    device.destroy();
+                }));
+            }
+            match block_on(session.advance()) {
+                Ok(Flow::End) => break None,
+                Ok(_) => {}
+                Err(error) => break Some(error),
+            }
+        };
+        other.expect("the run comes to that turn").join().unwrap();
+        let Some(error) = error else {
+            late += 1;
+            continue;
+        };
+        let lost = matches!(&error, SessionError::Train(TrainError::Exec(ExecError::DeviceLost(_))));
+        assert!(lost, "loss {loss}, {wait:?} after turn {turn}: {error:?}");
+        drop(session);
+        match opened(resume(&outdir, Overrides::default()), &outdir) {
+            Ok(session) => {
+                finish(session, false);
+                assert!(
+                    last_state(&only_run(&outdir)) == wanted,
+                    "loss {loss}, {wait:?} after turn {turn}: another end"
+                );
+            }
+            Err(error) => {
+                early += 1;
+                assert!(error.to_string().contains("no run with a checkpoint"), "loss {loss}: {error}");
+            }
+        }
+    }
+    println!("{losses} devices lost: {early} before the first checkpoint, {late} after the end");
 }
 
 /// What the last checkpoint of a run holds, bit for bit.

@@ -1,7 +1,7 @@
 //! `cargo xtask fault`: kills runs of every method again and again, and compares what they come to with runs that were
 //! never killed (`tests/tests/cli/crash.rs`); damages files of every kind (`mutants.rs` beside it, and
 //! `core/src/data/damage_tests.rs`); lets every call that a run makes to its disk fail, or be the last one
-//! (`disk` beside it). The test command has a short form of each.
+//! (`disk` beside it); takes devices away (`tests/tests/train.rs`). The test command has a short form of each.
 
 use anyhow::Result;
 
@@ -22,6 +22,9 @@ pub struct Options {
     /// Damaged files of each of 16 kinds
     #[arg(long)]
     mutants: Option<u32>,
+    /// Devices that are lost at any moment of a run (the first GPU, or software Vulkan)
+    #[arg(long)]
+    losses: Option<u32>,
     /// Let each call of a run to its disk fail, and let the power go after each
     #[arg(long)]
     disk: bool,
@@ -32,7 +35,7 @@ pub fn run(options: &Options) -> Result<bool> {
     // Tests of another package use the program, and do not build it.
     let program = ["build", "--release", "--workspace", "--bin", "onestep"];
     let mut passed = step::run("the program", &mut step::cargo(&program))?;
-    let otherwise = (options.mutants.is_none() && !options.disk).then_some(100);
+    let otherwise = (options.mutants.is_none() && options.losses.is_none() && !options.disk).then_some(100);
     if let Some(kills) = options.kills.or(otherwise) {
         let title = format!("{kills} kills on {}", options.device);
         let set =
@@ -43,6 +46,10 @@ pub fn run(options: &Options) -> Result<bool> {
         let set = [("MUTANTS", mutants.to_string())];
         passed &= tests("damaged data", &["--lib"], "damaged_ones_never_panic", &set)?;
         passed &= tests("damaged models, runs and settings", &["--test", "cli"], "mutants::damaged", &set)?;
+    }
+    if let Some(losses) = options.losses {
+        let set = [("LOSSES", losses.to_string())];
+        passed &= tests("lost devices", &["--test", "train"], "device_is_lost", &set)?;
     }
     if options.disk {
         passed &= tests("failing disks", &["--test", "cli"], "disk::", &[("EVERY", "1".to_owned())])?;
