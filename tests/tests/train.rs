@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use onestep_core::data::Density;
 use onestep_core::eval::energy::energy_distance;
+use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor, Limits};
-use onestep_core::exec::{ExecError, Executor};
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig, cycle, latent};
 use onestep_core::random::threefry2x32;
 use onestep_core::session::{Command, End, Event, Flow, Request, Session, SessionError, Start};
 use onestep_core::train::{
-    Config, DataSpec, METHODS, Method, MethodName, Need, Overrides, Setup, TrainError, Trainer, TrainingData,
+    Config, DataSpec, METHODS, Method, MethodName, Need, Overrides, Setup, Trainer, TrainingData,
 };
 use onestep_tests::{Side, Tolerance, compare};
 use pollster::block_on;
@@ -263,8 +263,7 @@ fn a_run_whose_device_is_lost_goes_on_to_the_same_end() {
             late += 1;
             continue;
         };
-        let lost = matches!(&error, SessionError::Train(TrainError::Exec(ExecError::DeviceLost(_))));
-        assert!(lost, "loss {loss}, {wait:?} after turn {turn}: {error:?}");
+        assert!(error.is_device_lost(), "loss {loss}, {wait:?} after turn {turn}: {error:?}");
         drop(session);
         match opened(resume(&outdir, Overrides::default()), &outdir) {
             Ok(session) => {

@@ -1,6 +1,7 @@
 //! Why sessions fail.
 
 use crate::exec::ExecError;
+use crate::sampling::SamplingError;
 use crate::train::{KnobError, TrainError};
 
 /// Why a session cannot start or go on.
@@ -43,6 +44,17 @@ pub enum SessionError {
         /// What to go on from instead.
         left: String,
     },
+}
+
+impl SessionError {
+    /// Whether the device is gone: the run goes on from its last checkpoint, on a new one.
+    pub fn is_device_lost(&self) -> bool {
+        let error = match self {
+            Self::Train(TrainError::Exec(error) | TrainError::Sampling(SamplingError::Exec(error))) => error,
+            _ => return false,
+        };
+        matches!(error, ExecError::DeviceLost(_))
+    }
 }
 
 impl From<ExecError> for SessionError {

@@ -12,7 +12,7 @@ use onestep_core::eval::nearest::nearest;
 use onestep_core::exec::gpu::GpuExecutor;
 use onestep_core::exec::{ExecError, Executor};
 use onestep_core::session::{Command, Event, Flow, RunFolder, Session, SessionError, Start};
-use onestep_core::train::{TrainError, Trainer, TrainingData, Update};
+use onestep_core::train::{Trainer, TrainingData, Update};
 
 use super::distance::Distance;
 use super::look::look;
@@ -135,12 +135,9 @@ fn fail(run: &mut Option<Run>, error: &anyhow::Error, link: &Link) {
 
 /// Whether a device that is gone is behind an error.
 fn device_lost(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let exec = match cause.downcast_ref::<SessionError>() {
-            Some(SessionError::Train(TrainError::Exec(error))) => Some(error),
-            _ => cause.downcast_ref::<ExecError>(),
-        };
-        matches!(exec, Some(ExecError::DeviceLost(_)))
+    error.chain().any(|cause| match cause.downcast_ref::<SessionError>() {
+        Some(error) => error.is_device_lost(),
+        None => matches!(cause.downcast_ref(), Some(ExecError::DeviceLost(_))),
     })
 }
 

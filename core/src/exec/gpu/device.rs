@@ -258,7 +258,13 @@ impl Gpu {
 
     /// The first trouble since the last call; a lost device stays lost.
     pub fn check(&self) -> Result<(), ExecError> {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = || self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(not(target_arch = "wasm32"))]
+        if trouble().error.is_some() {
+            // That a device is lost is told in a poll; what fails because of it can be told of before that.
+            let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) });
+        }
+        let mut trouble = trouble();
         if let Some(lost) = &trouble.lost {
             return Err(ExecError::DeviceLost(lost.clone()));
         }
@@ -297,6 +303,10 @@ impl Gpu {
         }
     }
 }
+
+/// How long a device that reported an error has to say whether it is lost.
+#[cfg(not(target_arch = "wasm32"))]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The adapter of a choice.
 async fn select(choice: &AdapterChoice) -> Result<(wgpu::Adapter, AdapterSummary), ExecError> {
