@@ -49,9 +49,8 @@ pub enum SessionError {
 impl SessionError {
     /// Whether the device is gone: the run goes on from its last checkpoint, on a new one.
     pub fn is_device_lost(&self) -> bool {
-        let error = match self {
-            Self::Train(TrainError::Exec(error) | TrainError::Sampling(SamplingError::Exec(error))) => error,
-            _ => return false,
+        let Self::Train(TrainError::Exec(error) | TrainError::Sampling(SamplingError::Exec(error))) = self else {
+            return false;
         };
         matches!(error, ExecError::DeviceLost(_))
     }

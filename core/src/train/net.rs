@@ -6,7 +6,9 @@ use super::batch::Stream;
 use super::recipe::{Head, Network};
 use super::slots::Slots;
 use crate::graph::{Distribution, Var, concat};
-use crate::nets::{NetworkConfig, Params, SIGMA_DATA, Time, per_sample};
+#[cfg(feature = "gallery")]
+use crate::nets::NetworkConfig;
+use crate::nets::{Params, SIGMA_DATA, Time, per_sample};
 
 /// A network on the graph of a step. With classes, it hands its network the labels of the step by itself.
 pub struct Net<'g> {
