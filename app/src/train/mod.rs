@@ -135,7 +135,12 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
 /// What ends a run that had begun.
 fn failed(ranks: Option<&Ranks>, error: &SessionError) -> anyhow::Error {
-    let told = anyhow::anyhow!("{error}");
+    let told = if error.is_device_lost() {
+        let fix = "--resume latest goes on from the last checkpoint, with --device cpu if it happens again";
+        anyhow::anyhow!("{error}; {fix}")
+    } else {
+        anyhow::anyhow!("{error}")
+    };
     match (ranks, error) {
         (None, _) => told,
         // All processes see the same numbers, and this at the same step.
@@ -223,5 +228,18 @@ fn start_error(args: &Args, error: SessionError) -> anyhow::Error {
         SessionError::Train(error) => error.into(),
         SessionError::Network(error) => impossible(args.settings.config.as_deref(), &error),
         other => bad_input!("{other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onestep_core::exec::ExecError;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_device_says_how_to_go_on() {
+        let message = failed(None, &ExecError::DeviceLost("gone".into()).into()).to_string();
+        assert!(message.contains("gone") && message.contains("--resume latest") && message.contains("--device cpu"));
     }
 }
