@@ -1,12 +1,13 @@
 //! `cargo xtask fault`: kills runs of every method again and again, and compares what they come to with runs that were
 //! never killed (`tests/tests/cli/crash.rs`); damages files of every kind (`mutants.rs` beside it, and
 //! `core/src/data/damage_tests.rs`); lets every call that a run makes to its disk fail, or be the last one
-//! (`disk` beside it); takes devices away (`tests/tests/train.rs`). The test command has a short form of each.
+//! (`disk` beside it); takes devices away (`tests/tests/train.rs`). The test command has a short form of each. A long run
+//! is another matter (`soak.rs` here).
 
 use anyhow::Result;
 
 use crate::runtime_dir::RuntimeDir;
-use crate::step;
+use crate::{soak, step};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -25,6 +26,9 @@ pub struct Options {
     /// Devices that are lost at any moment of a run (the first GPU, or software Vulkan)
     #[arg(long)]
     losses: Option<u32>,
+    /// Minutes of training, of which time and memory must stay flat; for a machine that does nothing else
+    #[arg(long)]
+    soak: Option<u32>,
     /// Let each call of a run to its disk fail, and let the power go after each
     #[arg(long)]
     disk: bool,
@@ -35,7 +39,8 @@ pub fn run(options: &Options) -> Result<bool> {
     // Tests of another package use the program, and do not build it.
     let program = ["build", "--release", "--workspace", "--bin", "onestep"];
     let mut passed = step::run("the program", &mut step::cargo(&program))?;
-    let otherwise = (options.mutants.is_none() && options.losses.is_none() && !options.disk).then_some(100);
+    let others = [options.mutants, options.losses, options.soak].iter().any(Option::is_some) || options.disk;
+    let otherwise = (!others).then_some(100);
     if let Some(kills) = options.kills.or(otherwise) {
         let title = format!("{kills} kills on {}", options.device);
         let set =
@@ -53,6 +58,9 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     if options.disk {
         passed &= tests("failing disks", &["--test", "cli"], "disk::", &[("EVERY", "1".to_owned())])?;
+    }
+    if let Some(minutes) = options.soak {
+        passed &= soak::run(minutes, &options.device)?;
     }
     Ok(passed)
 }

@@ -14,6 +14,7 @@ mod mutate;
 mod peers;
 mod report;
 mod runtime_dir;
+mod soak;
 mod step;
 mod summary;
 mod test;
