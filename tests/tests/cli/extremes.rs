@@ -44,6 +44,16 @@ fn odd_numbers_in_data_are_trained_on_or_refused_by_name() {
     assert_eq!(names(&folder.path().join("runs")).len(), trained, "what was refused left no folder");
 }
 
+/// Saves a model with another number at some place of a tensor.
+fn save_with(whole: &ModelFile, tensor: &str, odd: f32, key: [u32; 2], path: &std::path::Path) {
+    let mut model = whole.clone();
+    let values = &mut model.tensors.get_mut(tensor).unwrap().values;
+    let [at, _] = threefry2x32(key, [0, 0]);
+    let at = at as usize % values.len();
+    values[at] = odd;
+    model.save(path, Storage::F32).unwrap();
+}
+
 #[test]
 fn odd_numbers_in_weights_are_drawn_with_or_refused_by_name() {
     let folder = folder();
@@ -52,19 +62,14 @@ fn odd_numbers_in_weights_are_drawn_with_or_refused_by_name() {
     let whole = ModelFile::open(&path).unwrap();
     for (i, odd) in ODD.into_iter().enumerate() {
         for (j, name) in whole.tensors.keys().enumerate() {
-            let mut model = whole.clone();
-            let values = &mut model.tensors.get_mut(name).unwrap().values;
-            let [at, _] = threefry2x32([i as u32, j as u32], [0, 0]);
-            let at = at as usize % values.len();
-            values[at] = odd;
-            model.save(&path, Storage::F32).unwrap();
+            save_with(&whole, name, odd, [i as u32, j as u32], &path);
             let line = "sample -q --device cpu --model generator-000001.safetensors --out points.npy";
             done_or_told(run(&folder, line), "generator-000001.safetensors");
         }
     }
 }
 
-/// Every store of a run's state, weights and moments alike, with one odd number in it.
+/// Tensors all over a run's state, weights and moments alike, with one odd number each.
 #[test]
 fn odd_numbers_in_a_state_are_trained_on_or_told_of_and_the_one_before_goes_on() {
     let folder = folder();
@@ -74,15 +79,10 @@ fn odd_numbers_in_a_state_are_trained_on_or_told_of_and_the_one_before_goes_on()
     let whole = ModelFile::open_state(&state, |_| Ok(())).unwrap();
     let (mut done, mut told) = (0, 0);
     for (i, odd) in ODD.into_iter().enumerate() {
-        // One tensor of each part and kind.
+        // About seven of them for each number, others for the next one.
         let step = 1 + whole.tensors.len() / 7;
         for (j, name) in whole.tensors.keys().enumerate().skip(i % step).step_by(step) {
-            let mut model = whole.clone();
-            let values = &mut model.tensors.get_mut(name).unwrap().values;
-            let [at, _] = threefry2x32([i as u32, j as u32], [1, 0]);
-            let at = at as usize % values.len();
-            values[at] = odd;
-            model.save(&state, Storage::F32).unwrap();
+            save_with(&whole, name, odd, [i as u32, j as u32], &state);
             let go_on = |from: &std::path::Path, steps: &str| {
                 onestep(
                     &folder,

@@ -116,6 +116,18 @@ fn a_lost_device_is_an_error_not_a_panic() {
     assert!(matches!(gpu.prepare(&quadruple("a", "b", 10)), Err(ExecError::DeviceLost(_))));
 }
 
+/// What was sent between a loss and the next poll failed by "Buffer with 'run' label is invalid".
+#[test]
+fn what_fails_because_the_device_is_lost_says_so() {
+    let mut gpu = own();
+    gpu.gpu().device.destroy();
+    let written = match gpu.create_store("a", 10) {
+        Ok(()) => gpu.write("a", 0, &[1.0; 10]),
+        error => error,
+    };
+    assert!(matches!(written, Err(ExecError::DeviceLost(_))), "{written:?}");
+}
+
 #[test]
 fn adapters_are_chosen_by_number_and_by_name() {
     let all = block_on(adapters());
