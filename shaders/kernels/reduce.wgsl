@@ -44,7 +44,8 @@ fn main(
 {%- for j in range(results) %}
     let total{{ j }} = tree_add(local, (sum{{ j }}_0 + sum{{ j }}_1) + (sum{{ j }}_2 + sum{{ j }}_3));
 {%- endfor %}
-    if local < {{ ox }}u && kept < KEPT {
+    // Folding the workgroups into a grid may leave some over.
+    if local < {{ ox }}u && kept < KEPT && chunk * CHUNK < REDUCED {
 {%- for j in range(results) %}
         out{{ j }}[chunk * KEPT + kept] = total{{ j }};
 {%- endfor %}

@@ -1,11 +1,11 @@
 {#- The core that matmul, conv2d and conv2d_grad_weight share: C[g, m, n] = sum over k of A[g, m, k] B[g, k, n].
 
     The kernel defines, over padded sizes `BATCH`, `ROWS` (m) and `N`, with k = (segment, position in segment):
-      Quad_a, Quad_b                  what is known of four rows / columns before the loop
+      Quada, Quadb                    what is known of four rows / columns before the loop
       quad_a(g, m), quad_b(g, n)      the same, decoded once
       segment_a(q, s), segment_b(q, s)   moved to a segment (the tap of a convolution)
       block_a(q, k), block_b(q, k)    4x4 values at k .. k + 3 of the segment
-      store(g, m, n, acc)             columns n .. n + 3 of row m, guarded
+      store(split, g, m, n, acc)      columns n .. n + 3 of row m, guarded
     with SEGMENTS segments of LENGTH positions. -#}
 {%- set rows4 = tm // 4 %}
 {%- set cols4 = tn // 4 %}

@@ -172,6 +172,37 @@ fn more_workgroups_than_one_dimension_holds() {
     assert!(got.iter().enumerate().all(|(i, v)| *v == i as f32));
 }
 
+/// Workgroups that folding leaves over wrote a number each behind the sums.
+#[test]
+fn sums_of_more_workgroups_than_one_dimension_holds() {
+    // Workgroups of 32 or 64 sums each: an odd number of them, which neither two nor three rows hold.
+    let (kept, behind) = (32 * 131_071, 64);
+    let dims = vec![kept, 2];
+    let body = Body { insts: vec![Inst::Iota { view: View::contiguous(&dims) }], dims, results: vec![0] };
+    let mut gpu = own();
+    gpu.create_store("out", kept + behind).unwrap();
+    gpu.write("out", kept, &vec![0.5; behind]).unwrap();
+    let plan = Plan {
+        name: "wide".to_owned(),
+        arenas: vec![Arena { kind: ArenaKind::Store("out".to_owned()), len: kept + behind }],
+        launches: vec![Launch {
+            kernel: Kernel::Reduce { body, reduced: vec![false, true] },
+            inputs: Vec::new(),
+            outputs: vec![Slot { arena: 0, offset: 0, len: kept }],
+            flops: 0,
+            bytes: 0,
+            label: "wide".to_owned(),
+        }],
+        scalars: Vec::new(),
+    };
+    let plan = gpu.prepare(&plan).unwrap();
+    gpu.run(plan, &ARGS).unwrap();
+    let got = read(&gpu, "out");
+    let wanted = |i: usize| if i < kept { (4 * i + 1) as f32 } else { 0.5 };
+    let wrong = got.iter().enumerate().find(|(i, v)| **v != wanted(*i));
+    assert!(wrong.is_none(), "{wrong:?}");
+}
+
 /// A small network with a loss, its gradient and a statistic, by the planner.
 fn network() -> Plan {
     let graph = Graph::new();
