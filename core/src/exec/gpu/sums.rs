@@ -7,7 +7,10 @@ use onestep_shaders::Variant;
 use super::assemble::{Dispatch, Lowering, Parts, partials};
 use super::codegen::{Function, Given, Params, point_number};
 use crate::exec::ExecError;
-use crate::plan::Body;
+use crate::plan::{Body, Inst, View};
+
+/// Results whose partial sums are added in one dispatch: with as many outputs, all storage buffers that every device has.
+const TOGETHER: usize = 4;
 
 /// What a sum is over.
 struct Extents {
@@ -33,8 +36,8 @@ fn function<'a>(name: &'a str, body: &'a Body, reduced: &'a [bool], given: Given
 }
 
 impl Lowering<'_> {
-    /// One dispatch, or, for long sums with few results, one that leaves partial sums and one more for each
-    /// result.
+    /// One dispatch, or, for long sums with few results, one that leaves partial sums and one more for every
+    /// [`TOGETHER`] results.
     pub fn reduce(&self, body: &Body, reduced: &[bool]) -> Result<Vec<Dispatch>, ExecError> {
         let Extents { kept, terms, along_rows } = Extents::new(body, reduced);
         let results = body.results.len();
@@ -59,18 +62,22 @@ impl Lowering<'_> {
             return Ok(dispatches);
         }
         // The second half: plain sums over the chunks, in order.
-        let body = Body::load(0, &[chunks, kept]);
+        let dims = [chunks, kept];
         let (ox, ry, _) = self.tuning.rows(kept, chunks, false, false);
-        for (sum, output) in sums.into_iter().zip(self.outputs()) {
-            dispatches.push(Lowering { inputs: vec![sum], ..*self }.assemble(Parts {
+        for (sums, outputs) in sums.chunks(TOGETHER).zip(self.outputs().chunks(TOGETHER)) {
+            let load = |input| Inst::Load { input, view: View::contiguous(&dims) };
+            let results = sums.len();
+            let body =
+                Body { dims: dims.to_vec(), insts: (0..results).map(load).collect(), results: (0..results).collect() };
+            dispatches.push(Lowering { inputs: sums.to_vec(), ..*self }.assemble(Parts {
                 kernel: "reduce",
                 variant: Variant::Rows { ox, ry },
                 functions: vec![function("body", &body, &[true, false], Given::Nothing)],
                 helpers: String::new(),
                 reads: None,
-                writes: vec![output],
+                writes: outputs.to_vec(),
                 vector: false,
-                values: vec![("results", 1)],
+                values: vec![("results", results as u32)],
                 constants: vec![("KEPT", kept as f64), ("REDUCED", chunks as f64), ("CHUNK", chunks as f64)],
                 groups: kept.div_ceil(ox as usize),
             })?);
