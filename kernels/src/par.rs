@@ -7,6 +7,11 @@
 #[cfg(not(target_arch = "wasm32"))]
 use rayon::prelude::*;
 use std::cell::Cell;
+#[cfg(not(target_arch = "wasm32"))]
+use std::{
+    sync::{Arc, Mutex, TryLockError, Weak},
+    time::Instant,
+};
 
 /// Below this many units of work (about a nanosecond each), waking threads costs more than it saves.
 #[cfg(not(target_arch = "wasm32"))]
@@ -28,11 +33,44 @@ pub fn each<T>(_work: usize, items: Vec<T>, job: impl Fn(T)) {
     items.into_iter().for_each(job);
 }
 
+/// How long a thread looks for work before it sleeps, while a job that [`together`] runs goes on. To wake one takes longer
+/// than many a kernel.
+#[cfg(not(target_arch = "wasm32"))]
+const PATIENCE: std::time::Duration = std::time::Duration::from_micros(200);
+
 /// Runs `job`, which calls [`each`] many times, on one of the threads. From any other thread, each of those calls would
-/// hand over and sleep until it is done.
+/// hand over and sleep until it is done. The other threads stay awake meanwhile, unless they do so for another job.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn together<R: Send>(job: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| job())
+    static AWAKE: Mutex<()> = Mutex::new(());
+    rayon::scope(|_| {
+        // One job's at a time: a thread that waits for its own tasks may come to look for those of another job.
+        let _only = match AWAKE.try_lock() {
+            Err(TryLockError::WouldBlock) => return job(),
+            Ok(only) => only,
+            Err(TryLockError::Poisoned(only)) => only.into_inner(),
+        };
+        let going = Arc::new(());
+        let (seen, here) = (Arc::downgrade(&going), rayon::current_thread_index());
+        rayon::spawn_broadcast(move |thread| {
+            if Some(thread.index()) != here {
+                look_for_work(&seen);
+            }
+        });
+        job()
+    })
+}
+
+/// Takes what work there is, until there was none for [`PATIENCE`], or that whose tasks are looked for is gone.
+#[cfg(not(target_arch = "wasm32"))]
+fn look_for_work(going: &Weak<()>) {
+    let mut last = Instant::now();
+    while going.strong_count() > 0 && last.elapsed() < PATIENCE {
+        if rayon::yield_now() == Some(rayon::Yield::Executed) {
+            last = Instant::now();
+        }
+        (0..16).for_each(|_| std::hint::spin_loop());
+    }
 }
 
 /// Runs `job`.
@@ -86,4 +124,29 @@ pub fn with_scratch<R>(len: usize, job: impl FnOnce(&mut [f32]) -> R) -> R {
     let result = job(&mut buffer[..len]);
     take(&mut |spare| spare.push(std::mem::take(&mut buffer)));
     result
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    /// Threads that stay awake for one job take tasks of the others, too, and come back from them.
+    #[test]
+    fn jobs_of_several_threads_come_to_their_ends() {
+        let job = |number: usize| {
+            let mut sums = vec![0; 64];
+            together(|| {
+                for round in 0..200 {
+                    let tasks = sums.iter_mut().enumerate().collect();
+                    each(WORTH_THREADS, tasks, |(i, sum): (usize, &mut usize)| *sum += i * number + round);
+                }
+            });
+            assert!(sums.iter().enumerate().all(|(i, sum)| *sum == 200 * i * number + 199 * 100));
+        };
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                scope.spawn(move || (0..20).for_each(|_| job(number)));
+            }
+        });
+    }
 }
