@@ -64,13 +64,13 @@ impl Panels {
     }
 
     /// Packs `k` rows; `row(i)` is the first element of row `i` in `src`, `step` the distance
-    /// between its columns.
+    /// between its columns. (Not generic: it would be compiled by those who call it, for a browser without speed.)
     pub fn pack(
         &self,
         k: usize,
         src: &[f32],
         step: usize,
-        row: impl Fn(usize) -> usize + Sync + Send,
+        row: &(dyn Fn(usize) -> usize + Sync),
         mut packed: &mut [f32],
     ) {
         let mut tasks = Vec::with_capacity(self.list.len());
@@ -84,7 +84,10 @@ impl Panels {
                 let from = &src[row(i) + panel.column * step..];
                 let (used, padding) = dst.split_at_mut(panel.width);
                 if step == 1 {
-                    used.copy_from_slice(&from[..panel.width]);
+                    let ((to, to_rest), (from, from_rest)) =
+                        (used.as_chunks_mut::<4>(), from[..panel.width].as_chunks());
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    to_rest.copy_from_slice(from_rest);
                 } else {
                     used.iter_mut().zip(from.iter().step_by(step)).for_each(|(d, x)| *d = *x);
                 }
@@ -218,7 +221,7 @@ impl Rows<'_> {
             row += match self.bases.len() - row {
                 1 => self.tile::<S, 1, V>(simd, row),
                 2..=4 => self.tile::<S, 4, V>(simd, row),
-                5..=8 if M > 8 => self.tile::<S, 4, V>(simd, row),
+                5..=8 if M > 8 => self.tile::<S, 8, V>(simd, row),
                 _ => self.tile::<S, M, V>(simd, row),
             };
         }

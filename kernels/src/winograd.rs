@@ -376,7 +376,7 @@ impl WithSimd for Filters<'_> {
 /// elements per point or tap, at least a vector's.
 #[derive(Debug)]
 pub struct FilterGradient<'a> {
-    /// `POINTS * len` sums.
+    /// `POINTS` times `len` sums, [`pitch`]`(len)` apart.
     pub u: &'a [f32],
     /// `9 * len` results.
     pub out: &'a mut [f32],
@@ -395,8 +395,9 @@ impl WithSimd for FilterGradient<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { u, out } = self;
         let len = out.len() / 9;
+        let of_point = pitch(len);
         for at in starts::<S>(len) {
-            both!(simd, filter_adjoint, 6 => 3, load::<S>(u, (I * PATCH + J) * len + at),
+            both!(simd, filter_adjoint, 6 => 3, load::<S>(u, (I * PATCH + J) * of_point + at),
                 g => store::<S>(out, (I * 3 + J) * len + at, g));
         }
     }

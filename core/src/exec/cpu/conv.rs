@@ -27,7 +27,7 @@ pub fn conv2d(
     let ConvShape { b, h, w, ci, co, k } = shape;
     if k == 1 {
         let product = Product { batch: 1, m: b * h * w, n: co, k: ci, ta: false, tb: flip };
-        return matmul(product, prologue, epilogue, inputs, outputs, args);
+        return matmul(product, prologue, epilogue, kept, inputs, outputs, args);
     }
     let weights = Weights { shape, flip, way: Way::of(shape), panels: Panels::new(co) };
     let x = Program::new(prologue, inputs, args);
@@ -129,7 +129,7 @@ impl Weights {
         };
         let step = if self.flip { ci } else { 1 };
         match self.way {
-            Way::Plain => self.panels.pack(taps, stored, step, start, packed),
+            Way::Plain => self.panels.pack(taps, stored, step, &start, packed),
             Way::Narrow => {
                 for (o, row) in packed.chunks_exact_mut(taps).enumerate() {
                     row.iter_mut().enumerate().for_each(|(t, w)| *w = stored[start(t) + o * step]);

@@ -92,7 +92,7 @@ impl PixelProduct {
         let Part { images, rows, .. } = border.part;
         let (m, pixels) = (k * ci, border.pixels());
         par::with_scratch(self.panels.packed_len(pixels), |packed| {
-            self.panels.pack(pixels, d, 1, |i| i * co, packed);
+            self.panels.pack(pixels, d, 1, &|i| i * co, packed);
             for (dy, sums) in sums.chunks_exact_mut(m * co).enumerate() {
                 for panel in self.panels.iter() {
                     let b = panel.of(packed, pixels);

@@ -8,7 +8,7 @@ use crate::plan::ConvShape;
 
 /// Pixels per part that make the tiles' remainders and the hand-over between threads small.
 const PART_PIXELS: usize = 784;
-/// Parts come in multiples of this, so that threads get equally many.
+/// Parts are at least so many, and about a multiple of it, so that threads get equally many.
 const PART_COUNT: usize = 8;
 
 /// `rows` rows from row `y` of image `image`, or `images` whole images.
@@ -20,8 +20,8 @@ pub struct Part {
     pub rows: usize,
 }
 
-/// Pixels per strip of an image: a few tiles.
-const STRIP_PIXELS: usize = 48;
+/// Pixels per strip of an image: a few tiles, and two strips of 7 x 7 pixels.
+const STRIP_PIXELS: usize = 24;
 const STRIP_PIXELS_MOST: usize = 256;
 /// Rows of a strip are a multiple of this.
 const STRIP_ROWS: usize = 4;
@@ -39,9 +39,9 @@ pub fn parts(shape: ConvShape) -> Vec<Part> {
         (0..b).flat_map(strips).collect()
     } else {
         let count = (b * h * w).div_ceil(PART_PIXELS).next_multiple_of(PART_COUNT);
-        let images = b.div_ceil(count);
-        let whole = |image| Part { image, images: images.min(b - image), y: 0, rows: h };
-        (0..b).step_by(images).map(whole).collect()
+        let count = count.min(b);
+        let first = |part: usize| part * b / count;
+        (0..count).map(|i| Part { image: first(i), images: first(i + 1) - first(i), y: 0, rows: h }).collect()
     }
 }
 

@@ -10,7 +10,8 @@ pub use native::{Kept, Shelf};
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use crate::exec::cpu::memory::Memory;
-    use crate::plan::{ArenaKind, Kernel, Launch, Plan};
+    use crate::plan::{ArenaKind, ConvShape, Kernel, Launch, Plan};
+    use onestep_kernels::winograd::POINTS;
 
     /// The packed weights of a launch.
     #[derive(Debug, Default)]
@@ -39,15 +40,27 @@ mod native {
     pub struct Shelf(Vec<Option<Kept>>);
 
     impl Shelf {
-        /// Room for the launches whose weights few pixels share, and which the plan does not change.
+        /// Room for the launches whose weights few rows share, and which the plan does not change.
         pub fn new(plan: &Plan) -> Self {
-            const PIXELS: usize = 1024;
+            const ROWS: usize = 1024;
+            /// Of all launches; a network of large weights packs what is beyond for each run.
+            const BYTES: usize = 64 << 20;
+            let mut bytes = 0;
             let writes = |arena| plan.launches.iter().flat_map(|other| &other.outputs).any(|out| out.arena == arena);
-            let keeps = |launch: &Launch| {
-                let Kernel::Conv2d { shape, .. } = launch.kernel else { return false };
+            let mut keeps = |launch: &Launch| {
+                // Rows, and as many numbers as are packed at most.
+                let (rows, numbers) = match launch.kernel {
+                    Kernel::Conv2d { shape: ConvShape { b, h, w, ci, co, k }, .. } => {
+                        (b * h * w, if k == 3 { POINTS } else { k * k } * ci * co)
+                    }
+                    Kernel::MatMul { batch: 1, m, n, k, .. } => (m, n * k),
+                    _ => return false,
+                };
                 let weights = launch.inputs[0].arena;
                 let is_store = matches!(plan.arenas[weights].kind, ArenaKind::Store(_));
-                shape.k > 1 && shape.b * shape.h * shape.w <= PIXELS && is_store && !writes(weights)
+                let wanted = rows <= ROWS && is_store && !writes(weights);
+                bytes += if wanted { 4 * numbers } else { 0 };
+                wanted && bytes <= BYTES
             };
             Self(plan.launches.iter().map(|launch| keeps(launch).then(Kept::default)).collect())
         }

@@ -32,7 +32,7 @@ pub fn run_with_kept(
         Kernel::MatMul { batch, m, n, k, ta, tb, prologue, epilogue } => {
             let (batch, m, n, k, ta, tb) = (*batch, *m, *n, *k, *ta, *tb);
             let product = matmul::Product { batch, m, n, k, ta, tb };
-            matmul::matmul(product, prologue, epilogue, inputs, outputs, args);
+            matmul::matmul(product, prologue, epilogue, kept, inputs, outputs, args);
         }
         Kernel::Conv2d { shape, flip, prologue, epilogue } => {
             conv::conv2d(*shape, *flip, prologue, epilogue, kept, inputs, outputs, args);

@@ -2,6 +2,7 @@
 //! result is small and the sum long (gradients of weights).
 
 use super::body::Program;
+use super::kept::Kept;
 use super::narrow::outer;
 use super::tile::{Columns, Panels, Rows};
 use super::{par, pointwise, simd};
@@ -33,6 +34,7 @@ pub fn matmul(
     product: Product,
     prologue: &Body,
     epilogue: &Body,
+    kept: Option<&mut Kept>,
     inputs: &[&[f32]],
     outputs: &mut [&mut [f32]],
     args: &RunArgs,
@@ -49,11 +51,13 @@ pub fn matmul(
     }
     let panels = Panels::new(n);
     let (step, row) = if tb { (k, 1) } else { (1, n) };
-    par::with_scratch(batch * panels.packed_len(k), |packed| {
+    let pack = |packed: &mut [f32]| {
         let parts = packed.chunks_mut(panels.packed_len(k)).enumerate().collect();
         par::each(batch * k * n / 4, parts, |(g, packed): (usize, &mut [f32])| {
-            panels.pack(k, &inputs[0][g * k * n..], step, |i| i * row, packed);
+            panels.pack(k, &inputs[0][g * k * n..], step, &|i| i * row, packed);
         });
+    };
+    let mut multiply_all = |packed: &[f32]| {
         let right = Right { panels: &panels, packed };
         // Splitting pays where there are too few rows to share out.
         let short = batch * m.div_ceil(32) < 8;
@@ -64,7 +68,15 @@ pub fn matmul(
         } else {
             by_rows(product, &a, &right, epilogue, inputs, outputs, args);
         }
-    });
+    };
+    let len = batch * panels.packed_len(k);
+    match kept {
+        Some(kept) => multiply_all(kept.packed(len, pack)),
+        None => par::with_scratch(len, |packed| {
+            pack(packed);
+            multiply_all(packed);
+        }),
+    }
 }
 
 /// The packed right operands, one after the other.
@@ -144,8 +156,10 @@ fn by_rows(
     let Product { batch, m, n, k, ta, .. } = product;
     let epilogue_program = Program::new(epilogue, inputs, args);
     let plain = epilogue.is_plain_acc();
-    // The rows of A and of the result that a task touches should stay in the second-level cache.
-    let rows = (48 * 1024 / (n + k)).clamp(12, 192).next_multiple_of(12).min(m);
+    // The rows of A and of the result that a task touches should stay in the second-level cache, and threads should get
+    // equally many.
+    let most = (48 * 1024 / (n + k)).clamp(12, 192);
+    let rows = (batch * m).div_ceil((batch * m).div_ceil(most).next_multiple_of(8)).next_multiple_of(12).min(m);
     let mut rest: Vec<&mut [f32]> = outputs.iter_mut().map(|o| &mut **o).collect();
     let mut tasks = Vec::new();
     for g in 0..batch {

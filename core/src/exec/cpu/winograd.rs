@@ -104,7 +104,7 @@ pub fn multiply(panels: &Panels, packed: &[f32], border: Border, a: &[f32], out:
 
 /// Elements of the sums at the points.
 pub fn sums_len(shape: ConvShape) -> usize {
-    POINTS * shape.ci * shape.co
+    POINTS * pitch(shape.ci * shape.co)
 }
 
 /// `sums = X^T D` at the points over the pixels of one part, or `sums += ...` if `add`.
@@ -121,7 +121,7 @@ pub fn sum(panels: &Panels, border: Border, a: &[f32], d: &[f32], sums: &mut [f3
             for panel in panels.iter() {
                 par::with_scratch(POINTS * rows * panel.stride(), |packed| {
                     Gradient { tiles, d, ld: co, width: w, panel, out: packed, pitch: rows }.run();
-                    for (point, out) in sums.chunks_exact_mut(ci * co).enumerate() {
+                    for (point, out) in sums.chunks_exact_mut(pitch(ci * co)).enumerate() {
                         let (a, base, groups, group_stride, m) = (&v[point * of_point..], 0, 1, 0, ci);
                         let (runs, run_stride, run_len, step, ld) = (1, 0, n, ci, co);
                         let b = &packed[point * rows * panel.stride()..];

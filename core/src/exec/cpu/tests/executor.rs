@@ -179,13 +179,14 @@ fn a_launch_knows_its_own_sums_under_another_shape() {
 /// What comes out of a convolution whose packed weights the executor keeps, and what a new executor makes of the same.
 #[test]
 fn kept_weights_are_packed_anew_when_their_store_is_written() {
-    // Enough channels for Winograd's way, and a last one without a panel of its own; few enough pixels to be kept.
-    const SHAPES: [[usize; 4]; 2] = [[1, 12, 12, 24], [1, 5, 7, 3]];
-    for shape in SHAPES {
+    // Enough channels for Winograd's way, a last one without a panel of its own, and a product of matrices; few enough
+    // pixels to be kept.
+    const SHAPES: [([usize; 4], usize); 3] = [([1, 12, 12, 24], 3), ([1, 5, 7, 3], 3), ([2, 5, 7, 24], 1)];
+    for (shape, k) in SHAPES {
         let channels = shape[3];
-        let (pixels, weights): (usize, usize) = (shape.iter().product(), 9 * channels * channels);
+        let (pixels, weights): (usize, usize) = (shape.iter().product(), k * k * channels * channels);
         let convolve = Graph::new();
-        let w = convolve.input("w", 0, &[3, 3, channels, channels]);
+        let w = convolve.input("w", 0, &[k, k, channels, channels]);
         let result = convolve.input("x", 0, &shape).conv2d(w);
         let convolve = Program::new("convolve", &convolve).output(result, "y", 0).build().unwrap();
         let double = Graph::new();
