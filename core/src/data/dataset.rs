@@ -116,24 +116,6 @@ impl Dataset {
         counts
     }
 
-    /// Mean and standard deviation of all bytes, in byte units (0 to 255).
-    ///
-    /// The trainer scales with it to `sigma_data`. A data set of one flat colour has
-    /// standard deviation 0.
-    pub fn mean_and_std(&self) -> (f64, f64) {
-        let mut histogram = [0u64; 256];
-        for &byte in &self.images {
-            histogram[byte as usize] += 1;
-        }
-        let count = self.images.len().max(1) as f64;
-        let moment = |f: &dyn Fn(f64) -> f64| -> f64 {
-            let terms = histogram.iter().enumerate();
-            terms.map(|(v, &k)| f(v as f64) * k as f64).sum::<f64>() / count
-        };
-        let mean = moment(&|v| v);
-        (mean, moment(&|v| (v - mean) * (v - mean)).sqrt())
-    }
-
     /// The images (and labels) at `indices`, each less than `n`, in that order.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Self {
@@ -219,12 +201,6 @@ mod tests {
         assert_eq!(picked.images, [8, 9, 10, 11, 0, 1, 2, 3]);
         assert_eq!(picked.labels, Some(vec![1, 1]));
         assert_eq!(picked.shape(), [2, 2, 2, 1]);
-    }
-
-    #[test]
-    fn statistics_of_two_values() {
-        let data = Dataset::new("two", vec![10, 30], [1, 1, 2, 1]).unwrap();
-        assert_eq!(data.mean_and_std(), (20.0, 10.0));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use density::Density;
 pub use drawing::cloud;
 pub use error::DataError;
 pub use grid::{Picture, make_grid};
-pub use options::{LoadOptions, Split, parse_size};
+pub use options::{LoadOptions, Split};
 
 #[cfg(feature = "native")]
 mod native {

@@ -67,7 +67,12 @@ impl LoadOptions {
         if let Some((width, height)) = self.resize
             && (width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE)
         {
-            return Err(resize_error(&format!("{width}x{height}")));
+            return Err(DataError::Option {
+                option: "--resize",
+                wanted: format!("pixels from 1 to {MAX_SIDE}"),
+                got: format!("{width}x{height}"),
+                fix: "write 32 for a square or 64x48 for width and height".into(),
+            });
         }
         match self.channels {
             None | Some(1 | 3) => Ok(()),
@@ -81,40 +86,9 @@ impl LoadOptions {
     }
 }
 
-/// Width and height from `64` or `64x48`.
-pub fn parse_size(text: &str) -> Result<(usize, usize), DataError> {
-    let side = |part: &str| match part.trim().parse() {
-        Ok(side @ 1..=MAX_SIDE) => Ok(side),
-        _ => Err(resize_error(&format!("\"{text}\""))),
-    };
-    match text.split_once(['x', 'X']) {
-        Some((width, height)) => Ok((side(width)?, side(height)?)),
-        None => side(text).map(|side| (side, side)),
-    }
-}
-
-fn resize_error(got: &str) -> DataError {
-    DataError::Option {
-        option: "--resize",
-        wanted: format!("pixels from 1 to {MAX_SIDE}"),
-        got: got.to_owned(),
-        fix: "write 32 for a square or 64x48 for width and height".into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_parse() {
-        assert_eq!(parse_size("32").unwrap(), (32, 32));
-        assert_eq!(parse_size("64x48").unwrap(), (64, 48));
-        for wrong in ["", "0", "x", "3x", "-4", "99999", "3x4x5", "1e3"] {
-            let text = parse_size(wrong).unwrap_err().to_string();
-            assert!(text.contains("--resize") && text.contains(wrong), "{wrong}: {text}");
-        }
-    }
 
     #[test]
     fn impossible_options_are_errors() {
