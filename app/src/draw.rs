@@ -27,10 +27,16 @@ pub fn open_model(path: &Path) -> anyhow::Result<ModelFile> {
 }
 
 /// Draws in so many levels instead of those that the file says.
-pub fn set_steps(model: &mut ModelFile, steps: Option<u32>) {
+pub fn set_steps(model: &mut ModelFile, steps: Option<u32>) -> anyhow::Result<()> {
     if let Some(steps) = steps {
-        model.meta.draw = Some(model.meta.draw().with_levels(steps as usize));
+        let draw = model.meta.draw().with_levels(steps as usize);
+        if !draw.is_valid() {
+            let (name, sigma) = (&model.name, draw.sigmas[0]);
+            return Err(bad_input!("--steps {steps}: from noise of {sigma}, {name} draws in one step alone"));
+        }
+        model.meta.draw = Some(draw);
     }
+    Ok(())
 }
 
 /// A file, or the newest generator of a run's folder.

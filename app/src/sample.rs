@@ -84,7 +84,7 @@ struct Scores {
 /// Draws and writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = open_model(&args.model)?;
-    set_steps(&mut model, args.steps);
+    set_steps(&mut model, args.steps)?;
     let seeds = &args.seeds.0[..];
     let target = args.out.as_deref().map(Target::parse).transpose()?;
     check(args, &model.meta, target.as_ref())?;

@@ -6,7 +6,7 @@ use onestep_core::data::{Dataset, LoadOptions, Split};
 use onestep_core::eval::energy::{DEFAULT_POINTS, energy_of_rows};
 use onestep_core::eval::images::{evaluate_images, random_order, reference_floor};
 use onestep_core::eval::lenet::Lenet;
-use onestep_core::eval::nearest::nearest;
+use onestep_core::eval::nearest::share_of_copies;
 use onestep_core::eval::report::{Metric, MetricKind};
 use onestep_core::eval::spectrum::{corners, nyquist, power};
 use onestep_core::eval::{EvalError, Rows};
@@ -17,7 +17,10 @@ use crate::pictures::to_bytes;
 
 /// Real images, in the shape that the model makes.
 pub struct ImageReference {
+    /// In random order; all of the split, if copies are looked for.
     data: Dataset,
+    /// How many of them, the first ones, samples are compared with otherwise.
+    compared: usize,
     split: Split,
     /// Images of the whole split.
     of: usize,
@@ -42,7 +45,7 @@ const IMAGES: usize = 10_000;
 
 impl ImageReference {
     /// Images evenly spread over the split, which may be sorted by class: as many as there are samples, but not
-    /// less than [`IMAGES`] if the split has them.
+    /// less than [`IMAGES`] if the split has them. Copies are looked for among all of them.
     pub fn load(
         spec: &str,
         split: Split,
@@ -59,21 +62,28 @@ impl ImageReference {
         let options = LoadOptions { split, resize, channels: Some(channels), ..LoadOptions::default() };
         let data = load_with_bar(spec, &options, quiet)?;
         let of = data.n;
-        let kept = num.max(IMAGES).min(of);
+        let compared = num.max(IMAGES).min(of);
         let mut indices = random_order(of);
-        indices.truncate(kept);
-        Ok(Self { data: data.select(&indices), split, of })
+        if !kinds.contains(&MetricKind::Copies) {
+            indices.truncate(compared);
+        }
+        Ok(Self { data: data.select(&indices), compared, split, of })
     }
 
     /// What the numbers refer to.
     pub fn describe(&self) -> String {
-        let Self { data, split, of } = self;
-        format!("{} of {of} images of {}, split {}", data.n, data.name, split.name())
+        let Self { data, compared, split, of } = self;
+        format!("{compared} of {of} images of {}, split {}", data.name, split.name())
     }
 
-    /// Real images behind every value.
-    pub fn count(&self) -> usize {
-        self.data.n
+    /// Real images behind a value of this kind.
+    pub fn count(&self, kind: MetricKind) -> usize {
+        if kind == MetricKind::Copies { self.of } else { self.compared }
+    }
+
+    /// The images that samples are compared with.
+    fn real(&self) -> &[u8] {
+        &self.data.images[..self.compared * self.data.image_len()]
     }
 
     /// The values of `kinds` for samples `[N, H, W, C]` in this range.
@@ -88,12 +98,12 @@ impl ImageReference {
         let features: Vec<MetricKind> = kinds.iter().copied().filter(|kind| has_features(*kind)).collect();
         let mut of_features = Vec::new();
         if !features.is_empty() {
-            of_features = pollster::block_on(evaluate_images(executor, &self.data.images, &images, &features))?;
+            of_features = pollster::block_on(evaluate_images(executor, self.real(), &images, &features))?;
         }
         let mut of_features = of_features.into_iter();
         let value = |kind: &MetricKind| match kind {
             kind if has_features(*kind) => Ok(of_features.next().context("every metric has a value")?.value),
-            kind => self.of_pixels(*kind, &self.data.images, &images),
+            kind => self.of_pixels(*kind, self.real(), &images),
         };
         kinds.iter().map(value).collect()
     }
@@ -104,7 +114,7 @@ impl ImageReference {
         let fine = |images: &[u8]| power(images, shape, 4).map(|rings| rings[3]);
         Ok(match kind {
             MetricKind::EnergyPixels => self.energy(real, fake)?,
-            MetricKind::Copies => self.copies(real, fake)?,
+            MetricKind::Copies => share_of_copies(&self.data.images, fake, self.data.image_len())?,
             MetricKind::Corners => corners(fake, shape)?,
             MetricKind::PowerNyquist => nyquist(fake, shape)? / nyquist(real, shape)?,
             MetricKind::PowerFine => fine(fake)? / fine(real)?,
@@ -121,7 +131,7 @@ impl ImageReference {
         let shape = self.shape();
         let images = to_bytes(samples, range);
         // The reference is in random order.
-        let real = &self.data.images[..images.len().min(self.data.images.len())];
+        let real = &self.real()[..images.len().min(self.real().len())];
         Ok([power(&images, shape, rings)?, power(real, shape, rings)?])
     }
 
@@ -131,15 +141,15 @@ impl ImageReference {
         let features: Vec<MetricKind> = kinds.iter().copied().filter(|kind| has_features(*kind)).collect();
         let mut floors = Vec::new();
         if !features.is_empty() {
-            floors = pollster::block_on(reference_floor(executor, &self.data.images, None, &features))?;
+            floors = pollster::block_on(reference_floor(executor, self.real(), None, &features))?;
         }
         // No real image is a copy of another. The reference is in random order.
         let of_pixels = kinds.iter().filter(|kind| !has_features(**kind) && **kind != MetricKind::Copies);
-        let (first, second) = self.data.images.split_at(self.data.n.div_ceil(2) * self.data.image_len());
-        let count = self.data.n / 2;
+        let (first, second) = self.real().split_at(self.compared.div_ceil(2) * self.data.image_len());
+        let count = self.compared / 2;
         for kind in of_pixels {
             let floor = Metric::floor(*kind, self.of_pixels(*kind, first, second)?, count)?;
-            floors.push(Metric { against: Some(self.data.n - count), ..floor });
+            floors.push(Metric { against: Some(self.compared - count), ..floor });
         }
         Ok(floors)
     }
@@ -153,15 +163,5 @@ impl ImageReference {
         let (real, fake) = (numbers(real), numbers(fake));
         let real = Rows::new("real images", &real, real.len() / width, width)?;
         energy_of_rows(&real, &Rows::new("generated images", &fake, fake.len() / width, width)?)
-    }
-
-    /// Share of the images `fake` that copy one of `real`.
-    fn copies(&self, real: &[u8], fake: &[u8]) -> Result<f64, EvalError> {
-        let width = self.data.image_len();
-        let numbers = |bytes: &[u8]| bytes.iter().map(|b| f32::from(*b)).collect::<Vec<_>>();
-        let (real, fake) = (numbers(real), numbers(fake));
-        let real = Rows::new("real images", &real, real.len() / width, width)?;
-        let neighbours = nearest(&real, &Rows::new("generated images", &fake, fake.len() / width, width)?)?;
-        Ok(neighbours.iter().filter(|n| n.is_copy()).count() as f64 / neighbours.len() as f64)
     }
 }

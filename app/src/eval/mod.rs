@@ -148,12 +148,16 @@ impl Ruler {
 
     /// Each kind of metric with its values, one for each run, and the scale on which they are to be read.
     fn report(&self, executor: &mut Executor, values: &[Vec<f64>]) -> anyhow::Result<Vec<Metric>> {
-        let (against, floor) = match &self.reference {
-            Reference::Points(points) => (points.count(), Vec::new()),
-            Reference::Images(images) => (images.count(), images.floor(executor, &compared(&self.kinds))?),
+        let floor = match &self.reference {
+            Reference::Points(_) => Vec::new(),
+            Reference::Images(images) => images.floor(executor, &compared(&self.kinds))?,
+        };
+        let against = |kind| match &self.reference {
+            Reference::Points(points) => points.count(),
+            Reference::Images(images) => images.count(kind),
         };
         let named = |(kind, values): (&MetricKind, &Vec<f64>)| -> Result<Metric, EvalError> {
-            let against = (*kind != MetricKind::ClassAccuracy).then_some(against);
+            let against = (*kind != MetricKind::ClassAccuracy).then(|| against(*kind));
             Ok(Metric { against, ..Metric::over_runs(*kind, values, self.num)? })
         };
         let metrics = self.kinds.iter().zip(values).map(named).collect::<Result<Vec<_>, _>>()?;
@@ -170,7 +174,7 @@ fn compared(kinds: &[MetricKind]) -> Vec<MetricKind> {
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut models = args.model.iter().map(|path| open_model(path)).collect::<Result<Vec<_>, _>>()?;
     for model in &mut models {
-        set_steps(model, args.steps);
+        set_steps(model, args.steps)?;
     }
     let first = &models[0].meta;
     for model in &models[1..] {

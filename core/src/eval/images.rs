@@ -10,14 +10,14 @@
 //!
 //! Invariant: the number of images on both sides comes out with every value, since all of these metrics depend on it.
 
+use super::EvalError;
 use super::classifier::{IMAGE, shares_of};
 use super::frechet::{FeatureStats, frechet_distance};
 use super::image_features::FEATURES;
 use super::lenet::{Lenet, LenetError, Outputs};
 use super::manifold::{DEFAULT_K, Manifold, compare};
-use super::nearest::nearest;
+use super::nearest::share_of_copies;
 use super::report::{Metric, MetricKind};
-use super::{EvalError, Rows};
 use crate::exec::Executor;
 use crate::random::threefry2x32;
 
@@ -124,7 +124,7 @@ impl Lenet {
                     };
                     share(*kind, manifold.insert(found))
                 }
-                _ => copies(real, fake)?,
+                _ => share_of_copies(real, fake, IMAGE)?,
             });
         }
         Ok(values)
@@ -176,16 +176,6 @@ fn share(kind: MetricKind, manifold: &Manifold) -> f64 {
         MetricKind::CoverageLenet => manifold.coverage,
         _ => f64::NAN, // no such kind comes here; NaN is refused by `Metric`
     }
-}
-
-/// Share of `fake` that copy an image of `real`, pixel by pixel.
-fn copies(real: &[u8], fake: &[u8]) -> Result<f64, EvalError> {
-    let numbers = |bytes: &[u8]| bytes.iter().map(|b| f32::from(*b)).collect::<Vec<_>>();
-    let (real, fake) = (numbers(real), numbers(fake));
-    let real = Rows::new("real images", &real, real.len() / IMAGE, IMAGE)?;
-    let fake = Rows::new("generated images", &fake, fake.len() / IMAGE, IMAGE)?;
-    let neighbours = nearest(&real, &fake)?;
-    Ok(neighbours.iter().filter(|n| n.is_copy()).count() as f64 / neighbours.len() as f64)
 }
 
 #[cfg(test)]
