@@ -45,7 +45,7 @@ pub(super) enum Stage {
     /// Runs the plan of this number.
     Run(usize),
     /// Here these stores, of so many elements, hold sums over the slots of this process. With several processes they
-    /// have to be added up.
+    /// have to be added up. What slices keep for themselves is not among them.
     Sum(Stores),
 }
 
@@ -57,7 +57,9 @@ type Stores = Vec<(String, usize)>;
 pub(super) struct Pass<'g> {
     outputs: Vec<(Var<'g>, Place)>,
     /// Elements of its store of sums.
-    len: usize,
+    sums: usize,
+    /// Elements of its store of rows that are kept.
+    kept: usize,
     /// Networks whose gradients it makes.
     networks: Vec<&'static str>,
 }
@@ -72,13 +74,18 @@ fn sums(update: &str, pass: usize) -> String {
     format!("sums.{update}.{pass}")
 }
 
-/// The last pass on whose sums any of these values depends.
+/// Store of what slices of an update keep in one pass for later ones: a row for each slot of the batch.
+fn kept(update: &str, pass: usize) -> String {
+    format!("kept.{update}.{pass}")
+}
+
+/// The last pass on whose sums or rows any of these values depends.
 fn last_read(values: &[Var<'_>], update: &str, passes: usize) -> Option<usize> {
-    let stores: Vec<String> = (0..passes).map(|pass| sums(update, pass)).collect();
+    let stores: Vec<[String; 2]> = (0..passes).map(|pass| [sums(update, pass), kept(update, pass)]).collect();
     let mut last = None;
     ancestors(values, |op| {
         if let Op::Input(place) = op {
-            last = last.max(stores.iter().position(|store| *store == place.store));
+            last = last.max(stores.iter().position(|of_pass| of_pass.contains(&place.store)));
         }
     });
     last
@@ -116,14 +123,14 @@ impl<'g> Pass<'g> {
         })
     }
 
-    /// Where its sums are, with the number of elements.
+    /// Where its sums and its rows are, with the number of elements.
     fn stores(&self, update: &str, pass: usize, recipe: &Recipe) -> Stores {
         let gradient = |name: &&'static str| {
             let network = recipe.network(name).expect("it was found before");
             (format!("{name}.grad"), store_len(network.layout().len))
         };
-        let own = (self.len > 0).then(|| (sums(update, pass), self.len));
-        self.networks.iter().map(gradient).chain(own).collect()
+        let own = [(sums(update, pass), self.sums), (kept(update, pass), self.kept)];
+        self.networks.iter().map(gradient).chain(own.into_iter().filter(|(_, len)| *len > 0)).collect()
     }
 }
 
@@ -145,9 +152,19 @@ impl<'g> Passes<'g> {
     pub fn sum(&mut self, value: Var<'g>, update: &str) -> Place {
         let number = self.of(&[value], update);
         let pass = &mut self.0[number];
-        let place = Place { store: sums(update, number), offset: pass.len };
-        pass.len += value.len().next_multiple_of(SLOT_ALIGN);
+        let place = Place { store: sums(update, number), offset: pass.sums };
+        pass.sums += value.len().next_multiple_of(SLOT_ALIGN);
         pass.outputs.push((value, place.clone()));
+        place
+    }
+
+    /// Has `rows` kept, one for each slot of the batch, with zeros where they are another slice's; returns where.
+    pub fn keep(&mut self, rows: Var<'g>, update: &str) -> Place {
+        let number = self.of(&[rows], update);
+        let pass = &mut self.0[number];
+        let place = Place { store: kept(update, number), offset: pass.kept };
+        pass.kept += rows.len().next_multiple_of(SLOT_ALIGN);
+        pass.outputs.push((rows, place.clone()));
         place
     }
 
@@ -201,17 +218,19 @@ pub(super) fn cut(update: &Update, setup: &Setup, recipe: &Recipe, own: &Range<u
     let mut stages = Vec::new();
     let mut stores = Vec::new();
     for pass in 0..parts[0].len() {
-        let to_sum = parts[0][pass].1.clone();
+        let mut to_sum = parts[0][pass].1.clone();
+        let (sums, kept) = (sums(name, pass), kept(name, pass));
         let addition = if parts.len() > 1 { Some(add(addition(&format!("{name} sum"), &to_sum)?)) } else { None };
         for (i, part) in parts.iter().enumerate() {
             stages.push(Stage::Run(part[pass].0));
             stages.extend(addition.filter(|_| i > 0).map(Stage::Run));
         }
         // The stores of gradients are there for every run.
-        stores.extend(to_sum.iter().filter(|(store, _)| *store == sums(name, pass)).cloned());
+        stores.extend(to_sum.iter().filter(|(store, _)| *store == sums || *store == kept).cloned());
         if parts.len() > 1 {
             stores.extend(to_sum.iter().map(|(store, len)| (addend(store), *len)));
         }
+        to_sum.retain(|(store, _)| *store != kept);
         stages.push(Stage::Sum(to_sum));
     }
     let graph = Graph::new();

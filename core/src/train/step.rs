@@ -238,7 +238,8 @@ impl<'g> Step<'g> {
         }
         let (shape, slot) = (x.shape(), self.slots.numbers(self.graph));
         let rows = x.reshape(&[shape[0], x.len() / shape[0]]).scatter_add(slot, self.slots.whole);
-        self.over_batch(rows).gather(slot).reshape(&shape)
+        let place = self.passes.borrow_mut().keep(rows, self.update);
+        self.graph.input(&place.store, place.offset, &rows.shape()).gather(slot).reshape(&shape)
     }
 
     /// What a mean over the samples of this program is of the mean over the batch.
@@ -329,7 +330,6 @@ impl<'g> Step<'g> {
         let classes = self.setup.network.classes();
         if classes > 0 {
             // Samples are drawn in batches, in each of which the classes come in turn.
-            let modulo = |x: Var<'g>, n: usize| x - (x * (1.0 / n as f32)).floor() * n as f32;
             let class = modulo(modulo(index, sample_batch(&self.setup.data)), classes);
             self.own_labels.replace(Some(one_hot(class, classes)));
         }
@@ -471,7 +471,35 @@ impl<'g> Step<'g> {
     }
 }
 
+/// `x` modulo `n`, both whole numbers. The half keeps multiples of n clear of the rounding of `1 / n`.
+fn modulo(x: Var<'_>, n: usize) -> Var<'_> {
+    x - ((x + 0.5) * (1.0 / n as f32)).floor() * n as f32
+}
+
 /// Store of an update's statistics: rows of what it records, a ring of [`RING`].
 pub fn ring(update: &str) -> String {
     format!("stats.{update}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::RunArgs;
+    use crate::exec::cpu::CpuExecutor;
+
+    /// Of 41, 47, 55 or 61 classes, n modulo n was n, which is none of them.
+    #[test]
+    fn numbers_of_classes_begin_anew_at_each_multiple() {
+        const ROWS: usize = 4096;
+        let mut executor = CpuExecutor::new();
+        executor.create_store("out", ROWS).unwrap();
+        for n in 1..=1000 {
+            let graph = Graph::new();
+            let program = Program::new("modulo", &graph).output(modulo(graph.iota(ROWS), n), "out", 0);
+            let id = executor.prepare(&program.build().unwrap()).unwrap();
+            executor.run(id, &RunArgs { scalars: &[], seed: 0, step: 0 }).unwrap();
+            let got = pollster::block_on(executor.read("out", 0, ROWS)).unwrap();
+            assert!(got.iter().enumerate().all(|(x, got)| *got == (x % n) as f32), "modulo {n}");
+        }
+    }
 }
