@@ -69,7 +69,8 @@ impl SettingsArgs {
         let config = layered(preset, &layers).map_err(|error| self.where_from(error, &layers))?;
         // The file of a run names every setting there is.
         for layer in layers.iter().skip(usize::from(file.is_run)) {
-            config.method.get().check(layer).map_err(|error| self.where_from(error, &layers))?;
+            let checked = config.method.get().check(layer).and_then(|()| config.check_of_classes(layer));
+            checked.map_err(|error| self.where_from(error, &layers))?;
         }
         Ok((preset.name, config))
     }
@@ -300,6 +301,29 @@ mod tests {
         assert_eq!(of("ect", "warmup_steps", "77").unwrap().warmup_steps, 77, "a person's settings come last");
         assert!(of("ect", "batch", "16").unwrap().warmup_steps > 0, "a method changes a preset");
         assert!(of("gan", "batch", "16").is_err());
+    }
+
+    /// `--guidance 3` trained without guidance, and without a word.
+    #[test]
+    fn settings_of_classes_are_refused_without_classes() {
+        let of = |preset: &str, settings: &[(&str, &str)]| {
+            let mut overrides = Overrides { method: Some("dmd".parse().unwrap()), ..Overrides::default() };
+            settings.iter().try_for_each(|(knob, value)| overrides.set(knob, value))?;
+            args(Some(preset), overrides).resolve()
+        };
+        let error = of("gaussians", &[("guidance", "3")]).unwrap_err().to_string();
+        assert!(error.starts_with("guidance = 3") && error.contains("--classes"), "{error}");
+        assert!(of("gaussians", &[("label_dropout", "0.2")]).is_err());
+        assert!(of("mnist", &[("classes", "0"), ("guidance", "3")]).is_err());
+        of("mnist", &[("guidance", "3")]).unwrap();
+        of("gaussians", &[("classes", "1"), ("guidance", "3")]).unwrap();
+        // The file of a run names every setting there is.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let config = of("gaussians", &[]).unwrap();
+        std::fs::write(&path, serde_json::json!({ "config": config }).to_string()).unwrap();
+        let again = SettingsArgs { preset: None, config: Some(path), overrides: Overrides::default() };
+        assert_eq!(again.resolve().unwrap(), config);
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub fn meaning(path: &Path) -> Result<Meaning, String> {
                 && let Start::New { config, .. } = &**start
             {
                 config.method.get().check(&overrides).map_err(named)?;
+                config.check_of_classes(&overrides).map_err(named)?;
             }
             Ok(meaning)
         }

@@ -68,14 +68,15 @@ impl Draw {
         Self { rule: Rule::Euler, sigmas: (0..levels).map(|i| time(i) / (1.0 - time(i))).collect() }
     }
 
-    /// Jumps in `levels` levels from `sigma`, evenly spaced in the logarithm down to the data's deviation.
+    /// Jumps in `levels` levels from `sigma`, evenly spaced in the logarithm down to the data's deviation: from that or
+    /// below there is but one.
     pub fn jumps(levels: usize, sigma: f32) -> Self {
         let share = |i: usize| i as f32 / (levels.max(2) - 1) as f32;
         let lowest = SIGMA_DATA.min(sigma).ln() - sigma.ln();
         Self { rule: Rule::Jump, sigmas: (0..levels).map(|i| sigma * (share(i) * lowest).exp()).collect() }
     }
 
-    /// The same rule in so many levels, from the same noise level.
+    /// The same rule in so many levels, from the same noise level. It need not be valid: see [`Draw::jumps`].
     #[must_use]
     pub fn with_levels(&self, levels: usize) -> Self {
         let sigma = self.sigmas[0];

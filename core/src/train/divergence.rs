@@ -26,9 +26,9 @@ pub enum Divergence {
 }
 
 /// Bounds of the logit where it is exponentiated.
-const LOGIT: f32 = 10.0;
+pub(super) const LOGIT: f32 = 10.0;
 /// Bounds of the density ratio where it is a weight.
-const RATIO: (f32, f32) = (0.1, 20.0);
+pub(super) const RATIO: (f32, f32) = (0.1, 20.0);
 
 impl Divergence {
     /// `phi(l)`, elementwise: the value that is reported.

@@ -12,6 +12,8 @@ use super::divergence::Divergence;
 use super::guidance::GuidanceRule;
 use super::methods::METHODS;
 use super::recipe::Method;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::nets::{Draw, SIGMA_DATA};
 
 /// A value that is refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -406,7 +408,6 @@ pub const COMMON: &[&str] = &[
     "attention",
     "resize",
     "classes",
-    "label_dropout",
     "tick",
     "snap",
     "keep_last",
@@ -537,6 +538,15 @@ impl Config {
         }
     }
 
+    /// Refuses those of these settings, which are in it already, that act only with classes, if it has none.
+    #[cfg(feature = "native")]
+    pub fn check_of_classes(&self, overrides: &Overrides) -> Result<(), KnobError> {
+        let acts = |name: &&'static str| self.classes > 0 || !OF_CLASSES.contains(name);
+        let Some(knob) = overrides.names().into_iter().find(|name| !acts(name)) else { return Ok(()) };
+        let problem = "acts only with classes: add --classes, with data that have some".to_owned();
+        Err(KnobError { knob: knob.to_owned(), value: self.text_of(knob), problem })
+    }
+
     /// Every bound, and what one setting asks of another.
     pub fn validate(&self) -> Result<(), KnobError> {
         self.check_ranges()?;
@@ -558,6 +568,14 @@ impl Config {
             if self.phase_sigma >= below {
                 let problem = format!("must be below sigma_init and sigma_max, {below}");
                 return refuse("phase_sigma", self.phase_sigma.to_string(), &problem);
+            }
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.method.get().reads("few_steps") {
+            let draw = Draw::jumps(self.few_steps as usize, self.sigma_init);
+            if !draw.is_valid() {
+                let problem = format!("must be above {SIGMA_DATA}, to which noise falls in {} steps", self.few_steps);
+                return refuse("sigma_init", self.sigma_init.to_string(), &problem);
             }
         }
         #[cfg(not(target_arch = "wasm32"))]
@@ -614,6 +632,22 @@ mod tests {
         assert_eq!(refused(|c| c.batch = 0), "batch = 0: must be in 2..=65536");
         assert!(refused(|c| c.lr_critic = f32::NAN).starts_with("lr_critic = NaN"));
         assert!(refused(|c| c.sigma_min = 30.0).contains("below sigma_max"));
+    }
+
+    /// Snapshots of such a run could not be opened.
+    #[test]
+    fn noise_has_to_fall_in_several_steps() {
+        let check = |method: &str, few_steps, sigma_init| {
+            let method = method.parse().unwrap();
+            Config { method, few_steps, sigma_init, ..Config::default() }.validate()
+        };
+        for few_steps in 2..=4 {
+            check("dmd2", few_steps, 0.6).unwrap();
+            let error = check("dmd2", few_steps, 0.5).unwrap_err().to_string();
+            assert!(error.starts_with("sigma_init = 0.5: must be above 0.5"), "{error}");
+        }
+        check("dmd2", 1, 0.5).unwrap();
+        check("diffratio", 4, 0.5).unwrap();
     }
 
     #[test]

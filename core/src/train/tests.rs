@@ -274,6 +274,18 @@ fn every_setting_belongs_to_all_methods_or_to_one_that_lists_it() {
     }
 }
 
+/// Some methods listed it and told all labels.
+#[test]
+fn label_dropout_is_a_setting_of_those_that_drop_labels() {
+    for method in METHODS {
+        let setup = with_classes(points(method));
+        let recipe = setup.recipe();
+        let scalars = |update: &Update| update.plan(&setup, &recipe).unwrap().scalars;
+        let drops = recipe.updates().iter().any(|update| scalars(update).iter().any(|name| name == "label_dropout"));
+        assert_eq!(drops, method.reads("label_dropout"), "{}", method.name);
+    }
+}
+
 #[test]
 fn recipes_hang_together() {
     for setup in METHODS.iter().flat_map(|method| [points(method), images(method)]) {

@@ -12,7 +12,7 @@ pub const METHOD: Method = Method {
     name: "boot",
     about: "A student learns from a noise what its teacher's path has of a sample at each level, every level from the one above, without data.",
     paper: "arXiv 2306.05544",
-    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "guidance", "cooldown", "boundary"],
+    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "label_dropout", "guidance", "cooldown", "boundary"],
     needs: &[Need::Teacher],
     settings: from_noise,
     recipe: |setup| {

@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     name: "cd",
     about: "The network learns to say the same at both ends of every step of a teacher's path; then one evaluation jumps to its end.",
     paper: "arXiv 2303.01469",
-    knobs: &["warmup_steps", "levels", "lr_warmup", "lr_generator", "guidance", "cooldown"],
+    knobs: &["warmup_steps", "levels", "lr_warmup", "lr_generator", "label_dropout", "guidance", "cooldown"],
     needs: &[Need::Teacher],
     settings: |c| {
         from_noise(c);

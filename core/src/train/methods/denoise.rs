@@ -11,9 +11,13 @@ pub const METHOD: Method = Method {
     name: "denoise",
     about: "A network learns to remove noise at every level; a sample is walked from noise to data in 35 evaluations.",
     paper: "arXiv 2206.00364",
-    knobs: &["lr_warmup", "cooldown"],
+    knobs: &["lr_warmup", "label_dropout", "cooldown"],
     needs: &[],
-    settings: |c| c.sigma_init = c.sigma_init.max(20.0),
+    settings: |c| {
+        c.sigma_init = c.sigma_init.max(20.0);
+        // Samples are of a class; only a teacher that is to be guided has to know all classes together.
+        c.label_dropout = 0.0;
+    },
     recipe: |setup| {
         let training = vec![phase("training", "steps", UPDATE, Vec::new())];
         walked(alone(setup.network.clone(), training, Vec::new(), Draw::heun(18, setup.config.sigma_init), STORY), OWN)
@@ -26,7 +30,7 @@ const UPDATE: Update = Update {
     subject: Subject::Real,
     rates: |c| Rates { lr: c.lr_warmup, beta1: 0.9, beta2: 0.999, cools: true },
     build: |step| {
-        let net = step.drawn();
+        let net = step.drawn().dropping_labels();
         let sigma = step.warmup_sigma();
         let loss = denoising_loss(step, &net, step.real(), sigma, Stream::NoiseReal);
         step.record("Loss/denoiser", loss);

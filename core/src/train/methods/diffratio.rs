@@ -26,6 +26,7 @@ pub const METHOD: Method = Method {
         "lr_generator",
         "lr_critic",
         "critic_steps",
+        "label_dropout",
         "r1",
         "cooldown",
         "beta1",

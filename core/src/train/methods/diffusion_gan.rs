@@ -25,6 +25,7 @@ pub const METHOD: Method = Method {
         "lr_critic",
         "critic_steps",
         "told_target",
+        "label_dropout",
         "cooldown",
         "beta1",
         "beta2",

@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     name: "disback",
     about: "As vsd; the teacher is led step by step to the untrained generator's samples, and these follow it back.",
     paper: "arXiv 2408.15991",
-    knobs: &score::knobs::<13>(&["degrade_steps", "round_steps"]),
+    knobs: &score::knobs::<14>(&["degrade_steps", "round_steps"]),
     needs: &[Need::Teacher],
     settings: |c| {
         score::settings(c, 1e-3);

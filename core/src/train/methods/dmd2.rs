@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     name: "dmd2",
     about: "As dmd, and a small head on the fake denoiser's features tells samples from data: it may pass its teacher.",
     paper: "arXiv 2405.14867",
-    knobs: &score::knobs::<15>(&["gan_weight", "gan_start", "few_steps", "backward"]),
+    knobs: &score::knobs::<16>(&["gan_weight", "gan_start", "few_steps", "backward"]),
     needs: &[Need::Teacher],
     settings,
     recipe: |setup| {

@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     name: "ect",
     about: "A denoiser is tuned until it says the same at any two levels of one noise; then one evaluation is a sample.",
     paper: "arXiv 2406.14548",
-    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "cooldown"],
+    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "label_dropout", "cooldown"],
     needs: &[],
     settings: from_noise,
     recipe,
@@ -54,7 +54,7 @@ fn tuning(step: &Step<'_>) {
     let lowest = step.graph().constant(LOWEST);
     let t = (step.levels() * deviation + mean).exp().max(lowest).min(highest);
     // r / t = 1 - (1 + k sigmoid(-b t)) / q^stage (the published code's, q = 2, b = 1), from diffusion to consistency.
-    let stage = (step.progress() * STAGES).floor() + 1.0;
+    let stage = stage(step.progress());
     let apart = ((-t).sigmoid() * FARTHER + 1.0) * (stage * -std::f32::consts::LN_2).exp();
     let r = t * (1.0 - apart);
     let r = r * lowest.less(r);
@@ -69,6 +69,11 @@ fn tuning(step: &Step<'_>) {
     step.record("Loss/tuning", loss);
     step.record("Levels/apart", (r / t).mean_all());
     step.descend(&net, loss);
+}
+
+/// The stage, from 1 on, by how far the phase is; that is 1 in its last turn.
+fn stage(progress: Var<'_>) -> Var<'_> {
+    (progress * STAGES).floor().min(progress.graph().constant(STAGES - 1.0)) + 1.0
 }
 
 /// `D(x0 + t eps; t) - sg D(x0 + r eps; r)` of data and noise `[B, ..]` at the levels `t` and `r [B]`; where r is 0, the
@@ -111,9 +116,20 @@ const STORY: &[Moment] = &[
 mod tests {
     use super::super::gaussian::{DATA, SIGNS, consistency, denoiser, gradient, stationary};
     use super::*;
+    use crate::graph::Graph;
+    use crate::graph::reference::evaluate;
+    use crate::nets::testing::feed;
 
     fn levels(x0: Var<'_>, t: f32, r: f32) -> [Var<'_>; 2] {
         [t, r].map(|level| x0.graph().full(level, &[SIGNS.len()]))
+    }
+
+    #[test]
+    fn the_last_turn_is_of_the_last_stage() {
+        let graph = Graph::new();
+        let stages = stage(graph.input("progress", 0, &[5]));
+        let out = evaluate(&graph, &feed(&[("progress", &[0.0, 0.124, 0.125, 0.999, 1.0])]), &[stages]).remove(0);
+        assert_eq!(out, [1.0, 1.0, 2.0, 8.0, 8.0]);
     }
 
     /// As the levels come closer to each other, diffusion becomes consistency.

@@ -5,6 +5,7 @@
 //! are equal in the level, so that small levels share one; here they are equal in its logarithm.
 
 use super::super::bins::{bin_indicator, mean_by_bin};
+use super::super::divergence::{LOGIT, RATIO};
 use super::super::recipe::{Method, Need, Subject, Update};
 use super::super::step::Step;
 use super::score::{self, generator_rates};
@@ -18,7 +19,7 @@ pub const METHOD: Method = Method {
     name: "f-distill",
     about: "As dmd2, each sample's pull weighed by the density ratio that the head knows: another divergence is reduced.",
     paper: "arXiv 2502.15681",
-    knobs: &score::knobs::<16>(&["gan_weight", "gan_start", "few_steps", "backward", "divergence"]),
+    knobs: &score::knobs::<17>(&["gan_weight", "gan_start", "few_steps", "backward", "divergence"]),
     needs: &[Need::Teacher],
     settings: |c| {
         dmd2::settings(c);
@@ -35,9 +36,6 @@ pub const METHOD: Method = Method {
 
 /// Store of the running mean density ratio, one per bin of noise levels.
 const RATIOS: &str = "generator.ratios";
-/// Bounds of the logit, and of the ratio.
-const LOGIT: f32 = 10.0;
-const RATIO: (f32, f32) = (0.1, 20.0);
 
 const GENERATOR: Update = Update {
     name: "generator",

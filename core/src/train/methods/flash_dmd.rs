@@ -18,7 +18,7 @@ pub const METHOD: Method = Method {
     name: "flash-dmd",
     about: "As dmd2 in a few steps, but the scores move only the first of them, and a discriminator only the last.",
     paper: "arXiv 2511.20549",
-    knobs: &score::knobs::<19>(&[
+    knobs: &score::knobs::<20>(&[
         "gan_weight",
         "gan_start",
         "few_steps",

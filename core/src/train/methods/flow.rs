@@ -17,9 +17,13 @@ pub const METHOD: Method = Method {
     name: "flow",
     about: "A network learns the velocity of straight lines from noise to data; Euler's method follows it in 20 steps.",
     paper: "arXiv 2209.03003",
-    knobs: &["lr_warmup", "cooldown"],
+    knobs: &["lr_warmup", "label_dropout", "cooldown"],
     needs: &[],
-    settings: |c| c.sigma_init = c.sigma_init.max(20.0),
+    settings: |c| {
+        c.sigma_init = c.sigma_init.max(20.0);
+        // As of `denoise`: only a teacher that is to be guided has to know all classes together.
+        c.label_dropout = 0.0;
+    },
     recipe: |setup| {
         let training = vec![phase("training", "steps", UPDATE, Vec::new())];
         walked(
@@ -40,7 +44,7 @@ const UPDATE: Update = Update {
     subject: Subject::Real,
     rates: |c| Rates { lr: c.lr_warmup, beta1: 0.9, beta2: 0.999, cools: true },
     build: |step| {
-        let net = step.drawn();
+        let net = step.drawn().dropping_labels();
         let loss = velocity_loss(step, &net, step.real(), step.latent());
         step.record("Loss/flow", loss);
         step.descend(&net, loss);

@@ -29,6 +29,7 @@ pub const METHOD: Method = Method {
         "edge_weight",
         "lr_warmup",
         "lr_generator",
+        "label_dropout",
         "guidance",
         "cooldown",
     ],

@@ -22,7 +22,7 @@ pub const METHOD: Method = Method {
     name: "hyper-sd",
     about: "An adapter on the teacher learns consistency in 8, 4, 2 and 1 segments of its path, then also one step by scores.",
     paper: "arXiv 2404.13686",
-    knobs: &score::knobs::<17>(&["levels", "halvings", "round_steps", "rank", "score_phase", "score_weight"]),
+    knobs: &score::knobs::<18>(&["levels", "halvings", "round_steps", "rank", "score_phase", "score_weight"]),
     needs: &[Need::Teacher],
     settings: |c| {
         from_noise(c);

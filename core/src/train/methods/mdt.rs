@@ -17,6 +17,7 @@ pub const METHOD: Method = Method {
         "warmup_steps",
         "lr_warmup",
         "lr_generator",
+        "label_dropout",
         "guidance",
         "cooldown",
         "matching",

@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     name: "meanflow",
     about: "A network learns the mean velocity between any two times of a flow; one step with it goes from noise to data.",
     paper: "arXiv 2505.13447",
-    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "cooldown"],
+    knobs: &["warmup_steps", "lr_warmup", "lr_generator", "label_dropout", "cooldown"],
     needs: &[],
     settings: from_noise,
     recipe,

@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     name: "msd",
     about: "As dmd, with several generators that share the classes among them.",
     paper: "arXiv 2410.23274",
-    knobs: &score::knobs::<12>(&["students"]),
+    knobs: &score::knobs::<13>(&["students"]),
     needs: &[Need::Teacher, Need::Classes],
     settings: |c| {
         (dmd::METHOD.settings)(c);

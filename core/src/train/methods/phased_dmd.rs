@@ -20,7 +20,7 @@ pub const METHOD: Method = Method {
     name: "phased-dmd",
     about: "As dmd, in two steps by two experts, of which the first is matched to the data where they still have noise.",
     paper: "arXiv 2510.27684",
-    knobs: &score::knobs::<13>(&["phase_sigma", "subinterval"]),
+    knobs: &score::knobs::<14>(&["phase_sigma", "subinterval"]),
     needs: &[Need::Teacher],
     settings: |c| {
         let (points, sigma_init) = (c.warmup_steps == 0, c.sigma_init);

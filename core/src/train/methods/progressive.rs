@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     name: "progressive",
     about: "A student learns two steps of its teacher in one and becomes the next teacher, until one step is left.",
     paper: "arXiv 2202.00512",
-    knobs: &["warmup_steps", "round_steps", "halvings", "lr_warmup", "lr_generator", "cooldown"],
+    knobs: &["warmup_steps", "round_steps", "halvings", "lr_warmup", "lr_generator", "label_dropout", "cooldown"],
     needs: &[Need::Teacher],
     settings: from_noise,
     recipe,

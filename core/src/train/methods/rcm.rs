@@ -21,6 +21,7 @@ pub const METHOD: Method = Method {
         "lr_generator",
         "lr_critic",
         "critic_steps",
+        "label_dropout",
         "guidance",
         "cooldown",
         "beta1",

@@ -24,6 +24,7 @@ pub const METHOD: Method = Method {
         "lr_warmup",
         "lr_generator",
         "lr_critic",
+        "label_dropout",
         "guidance",
         "cooldown",
         "beta1",

@@ -27,8 +27,16 @@ pub const METHOD: Method = Method {
 };
 
 /// Settings that it reads.
-pub(super) const KNOBS: [&str; 7] =
-    ["warmup_steps", "lr_warmup", "lr_generator", "guidance", "cooldown", "tangent_warmup", "tangent_normal"];
+pub(super) const KNOBS: [&str; 8] = [
+    "warmup_steps",
+    "lr_warmup",
+    "lr_generator",
+    "label_dropout",
+    "guidance",
+    "cooldown",
+    "tangent_warmup",
+    "tangent_normal",
+];
 
 /// Of the levels, whose logarithms are normal.
 const LEVELS: (f32, f32) = (-1.0, 1.4);

@@ -19,12 +19,13 @@ use crate::model::ModelKind;
 use crate::nets::{Draw, NetworkConfig, SIGMA_DATA, per_sample};
 
 /// Settings that all of these methods read.
-pub const KNOBS: [&str; 11] = [
+pub const KNOBS: [&str; 12] = [
     "warmup_steps",
     "lr_warmup",
     "lr_generator",
     "lr_critic",
     "critic_steps",
+    "label_dropout",
     "guidance",
     "cooldown",
     "beta1",

@@ -11,7 +11,7 @@ pub const METHOD: Method = Method {
     name: "sid",
     about: "The squared difference of the scores of data and samples is a loss; its gradient passes through both denoisers.",
     paper: "arXiv 2404.04057",
-    knobs: &score::knobs::<12>(&["alpha"]),
+    knobs: &score::knobs::<13>(&["alpha"]),
     needs: &[Need::Teacher],
     settings: |c| score::settings(c, 2e-3),
     recipe: |setup| {

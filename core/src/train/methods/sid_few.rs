@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
     name: "sid-few",
     about: "As sida, in several steps that are all matched to the data, with rules of guidance that spare diversity.",
     paper: "arXiv 2505.12674",
-    knobs: &score::knobs::<17>(&["guidance_rule", "gan_weight", "gan_start", "few_steps", "backward", "alpha"]),
+    knobs: &score::knobs::<18>(&["guidance_rule", "gan_weight", "gan_start", "few_steps", "backward", "alpha"]),
     needs: &[Need::Teacher],
     settings: |c| {
         (sida::METHOD.settings)(c);

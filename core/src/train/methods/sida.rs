@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     name: "sida",
     about: "As sid, and the mean of what the fake denoiser sees half way tells samples from data: no parameter more.",
     paper: "arXiv 2410.14919",
-    knobs: &score::knobs::<16>(&["gan_weight", "gan_start", "few_steps", "backward", "alpha"]),
+    knobs: &score::knobs::<17>(&["gan_weight", "gan_start", "few_steps", "backward", "alpha"]),
     needs: &[Need::Teacher],
     settings: |c| {
         let points = c.warmup_steps == 0;
@@ -38,7 +38,8 @@ const FAKE: Update = Update {
     ..score::FAKE
 };
 
-/// The fake denoiser learns both.
+/// The fake denoiser learns both. In the published code the discriminator's loss is weighed by `lambda(sigma) / 2`, the
+/// denoising loss by `lambda(sigma)`; here the first has the weight [`judge::IN_FAKE`], as in dmd2, at every level.
 pub fn learn<'g>(step: &Step<'g>, fake: &Net<'g>) {
     let (denoising, seen) = judge::seen(step, fake);
     let told = judge::told(step, seen.map(logits));

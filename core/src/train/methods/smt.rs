@@ -27,6 +27,7 @@ pub const METHOD: Method = Method {
         "lr_generator",
         "lr_critic",
         "critic_steps",
+        "label_dropout",
         "mixture_share",
         "cooldown",
         "beta1",

@@ -18,7 +18,7 @@ pub const METHOD: Method = Method {
     name: "snoopi",
     about: "As swiftbrush, and both denoisers are guided by the class with a weight that is drawn anew for every sample.",
     paper: "arXiv 2412.02687",
-    knobs: &score::knobs::<13>(&["rank", "guidance_least"]),
+    knobs: &score::knobs::<14>(&["rank", "guidance_least"]),
     needs: &[Need::Teacher, Need::Classes],
     settings: |c| {
         (swiftbrush::METHOD.settings)(c);

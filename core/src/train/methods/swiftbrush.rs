@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     name: "swiftbrush",
     about: "As vsd; the denoiser of the samples is the teacher with low-rank adapters, the only weights it has of its own.",
     paper: "arXiv 2312.05239",
-    knobs: &score::knobs::<12>(&["rank"]),
+    knobs: &score::knobs::<13>(&["rank"]),
     needs: &[Need::Teacher],
     settings: |c| score::settings(c, 2e-3),
     recipe: |setup| recipe(setup, GENERATOR, PULL),

@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
     name: "swiftbrush-v2",
     about: "As swiftbrush, from a student that a discriminator has sharpened; samples whose class is unclear are moved to it.",
     paper: "arXiv 2408.14176",
-    knobs: &score::knobs::<17>(&["rank", "sharpen_steps", "told_target", "align_weight", "align_tau", "align_fade"]),
+    knobs: &score::knobs::<18>(&["rank", "sharpen_steps", "told_target", "align_weight", "align_tau", "align_fade"]),
     needs: &[Need::Teacher, Need::Classes],
     settings: |c| {
         // Per sample, where the pull is a mean over its numbers: two instead of thousands.
