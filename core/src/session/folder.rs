@@ -13,7 +13,7 @@ use super::manage::sweep_deleted;
 use super::message::Event;
 use super::picture::{scatter, to_bytes};
 use super::settings::{Change, RunSettings};
-use super::tidy::{PARTS, Place, forget_later, point_at, set_aside_later, sweep_run};
+use super::tidy::{PARTS, forget_later, point_at, set_aside_later, sweep_run};
 use crate::data::save_grid;
 use crate::files::{FileError, atomic_write, make_folders, no_file, open, read_small, sync_folder};
 use crate::model::{ModelFile, ModelKind, ModelMeta, Storage};
@@ -133,13 +133,13 @@ impl RunFolder {
 
     /// Goes on from a checkpoint. What the run wrote later is written anew or, if it goes back to another future, set
     /// aside, in a folder that is returned.
-    pub(super) fn go_on(&mut self, from: &Path, place: &Place, rewinds: bool) -> Result<Option<PathBuf>, SessionError> {
+    pub(super) fn go_on(&mut self, from: &Path, step: u64, rewinds: bool) -> Result<Option<PathBuf>, SessionError> {
         let aside = if rewinds {
-            let aside = set_aside_later(&self.path, place, &RunSettings::read(&self.path)?)?;
+            let aside = set_aside_later(&self.path, step, &RunSettings::read(&self.path)?)?;
             point_at(&self.path, from)?;
             aside
         } else {
-            forget_later(&self.path, place)?;
+            forget_later(&self.path, step)?;
             None
         };
         self.statistics = Lines::open(self.path.join("stats.jsonl"))?;
@@ -199,9 +199,9 @@ impl RunFolder {
         picture(&self.path.join("samples/reals.png"), data, &data.first)
     }
 
-    /// The picture of samples; its name counts thousands of images.
-    pub(super) fn save_grid(&self, data: &TrainingData, samples: &[f32], images: u64) -> Result<PathBuf, SessionError> {
-        let path = self.path.join(format!("samples/fakes-{:06}.png", images / 1000));
+    /// The picture of samples after so many turns.
+    pub(super) fn save_grid(&self, data: &TrainingData, samples: &[f32], turns: u64) -> Result<PathBuf, SessionError> {
+        let path = self.path.join(format!("samples/fakes-{turns:06}.png"));
         picture(&path, data, samples)?;
         Ok(path)
     }

@@ -381,7 +381,7 @@ impl Session {
             let samples = self.samples().await?;
             #[cfg(feature = "native")]
             let path = match &self.folder {
-                Some(folder) => Some(folder.save_grid(&self.data, &samples, self.images())?),
+                Some(folder) => Some(folder.save_grid(&self.data, &samples, iterations)?),
                 None => None,
             };
             #[cfg(not(feature = "native"))]

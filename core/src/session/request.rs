@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::{self, State};
 use super::find::{find_checkpoint, offer, wrong};
 use super::settings::{Change, Pinned, RunSettings, Transfer, place_of};
-use super::tidy::Place;
 use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
 use crate::model::{ModelFile, ModelKind};
@@ -119,6 +118,7 @@ impl Resumption {
         }
         let before = changed.clone();
         changed.apply(&overrides);
+        changed.check_of_classes(&overrides)?;
         changed.validate()?;
         let named = overrides.names();
         let mut wanted = Vec::new();
@@ -212,10 +212,9 @@ impl Session {
                 session.saved_at = Some(session.iterations());
                 session.told_at = session.iterations();
                 let mut folder = RunFolder::open(&found.run, found.settings)?;
-                let place = Place { step: session.iterations(), images: session.images() };
-                if let Some(aside) = folder.go_on(&found.checkpoint, &place, found.rewinds)? {
-                    let message =
-                        format!("went back to step {}; what came later is now in {}", place.step, aside.display());
+                let step = session.iterations();
+                if let Some(aside) = folder.go_on(&found.checkpoint, step, found.rewinds)? {
+                    let message = format!("went back to step {step}; what came later is now in {}", aside.display());
                     session.untold.push(Event::Warning { message });
                 }
                 // The old future must not come back when the new one is gone on with, and data may have moved.

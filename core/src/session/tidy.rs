@@ -14,14 +14,6 @@ use crate::files::{FileError, atomic_write, sweep};
 /// Folders in a run's folder.
 pub(super) const PARTS: [&str; 3] = ["samples", "checkpoints", "snapshots"];
 
-/// Where a run goes on.
-pub(super) struct Place {
-    /// Turns done.
-    pub step: u64,
-    /// Images seen until then.
-    pub images: u64,
-}
-
 /// Removes what a program that was killed was writing. Nobody else may be training in the folder.
 pub(super) fn sweep_run(run: &Path) {
     for part in PARTS {
@@ -35,13 +27,13 @@ pub(super) fn sweep_run(run: &Path) {
     }
 }
 
-/// What a run wrote later than at a place, relative to its folder.
-fn later(run: &Path, place: &Place) -> Vec<PathBuf> {
+/// What a run wrote later than at a step, relative to its folder.
+fn later(run: &Path, step: u64) -> Vec<PathBuf> {
     let is_later = |path: &Path| {
         // As a run names its files, and a person rarely does.
-        let (before, digits) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+        let (_, digits) = path.file_stem()?.to_str()?.rsplit_once('-')?;
         let number: u64 = digits.parse().ok().filter(|_| digits.len() >= 6)?;
-        Some(if before == "fakes" { number > place.images / 1000 } else { number > place.step })
+        Some(number > step)
     };
     let inside = PARTS.iter().flat_map(|part| entries(&run.join(part)));
     let mut found: Vec<PathBuf> = inside
@@ -52,29 +44,25 @@ fn later(run: &Path, place: &Place) -> Vec<PathBuf> {
     found
 }
 
-/// Removes what a run wrote after a place to which it comes again: a checkpoint that `latest.json` does not name yet,
+/// Removes what a run wrote after a step to which it comes again: a checkpoint that `latest.json` does not name yet,
 /// its snapshots, lines of statistics.
-pub(super) fn forget_later(run: &Path, place: &Place) -> Result<(), SessionError> {
-    for path in later(run, place).into_iter().map(|path| run.join(path)) {
+pub(super) fn forget_later(run: &Path, step: u64) -> Result<(), SessionError> {
+    for path in later(run, step).into_iter().map(|path| run.join(path)) {
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(|e| FileError::new(&path, "remove the file", e))?;
     }
-    cut_statistics(run, place.step)
+    cut_statistics(run, step)
 }
 
-/// Moves what a run wrote after a place that it goes back to into a folder of its own, which is a run as well; returns
+/// Moves what a run wrote after a step that it goes back to into a folder of its own, which is a run as well; returns
 /// that folder.
-pub(super) fn set_aside_later(
-    run: &Path,
-    place: &Place,
-    settings: &RunSettings,
-) -> Result<Option<PathBuf>, SessionError> {
-    let found = later(run, place);
+pub(super) fn set_aside_later(run: &Path, step: u64, settings: &RunSettings) -> Result<Option<PathBuf>, SessionError> {
+    let found = later(run, step);
     if found.is_empty() {
-        cut_statistics(run, place.step)?;
+        cut_statistics(run, step)?;
         return Ok(None);
     }
-    let numbered = |i: u32| run.join(format!("set-aside/{i:02}-from-{:06}", place.step));
+    let numbered = |i: u32| run.join(format!("set-aside/{i:02}-from-{step:06}"));
     let aside = (0..u32::MAX).map(numbered).find(|path| !path.exists()).expect("there are more numbers than folders");
     for part in PARTS {
         fs::create_dir_all(aside.join(part)).map_err(|e| FileError::new(&aside, "create the folder", e))?;
@@ -90,7 +78,7 @@ pub(super) fn set_aside_later(
     if let Some((_, last)) = checkpoints(&aside).first() {
         point_at(&aside, last)?;
     }
-    cut_statistics(run, place.step)?;
+    cut_statistics(run, step)?;
     Ok(Some(aside))
 }
 
