@@ -52,10 +52,15 @@ pub(super) fn can_go_on(run: &Path) -> bool {
     run.join("latest.json").exists() || !checkpoints(run).is_empty()
 }
 
+/// Whether a path leads to a checkpoint itself, not to a run that has some.
+pub(super) fn is_checkpoint(path: &Path) -> bool {
+    path.join("state.json").is_file()
+}
+
 /// The run folder and checkpoint folder that `path` means.
 pub(super) fn find_checkpoint(path: &Path) -> Result<(PathBuf, PathBuf), SessionError> {
     let fix = "choose the folder of a run, such as runs/00000-mnist-diffratio-b64";
-    if path.join("state.json").is_file() {
+    if is_checkpoint(path) {
         let run_of = |path: &Path| path.parent()?.parent().map(Path::to_owned);
         // From within a run's folder, the path does not name it.
         if let Some(run) = run_of(path).filter(|run| !run.as_os_str().is_empty()) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{self, State};
-use super::find::{find_checkpoint, offer, wrong};
+use super::find::{find_checkpoint, is_checkpoint, offer, wrong};
 use super::settings::{Change, Pinned, RunSettings, Transfer, place_of};
 use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
@@ -96,7 +96,7 @@ impl Resumption {
         let begin = settings.changes.partition_point(|change| change.step < step);
         let mut to_come = settings.changes.split_off(begin);
         // A run is gone on with; a checkpoint, also the newest one, is gone back to.
-        let rewinds = path == checkpoint;
+        let rewinds = is_checkpoint(path);
         let mut overrides = overrides.clone();
         if let Some(place) = overrides.data.take() {
             settings.move_data(&place)?;

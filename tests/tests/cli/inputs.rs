@@ -138,12 +138,16 @@ fn a_checkpoint_is_found_from_within_its_run_and_without_its_name() {
     let folder = folder();
     run(&folder, "train --preset gaussians --device cpu -q --width 16 --batch 32 --steps 20 --snap 10").ok();
     let path = folder.path().join("runs").join(&names(&folder.path().join("runs"))[0]);
-    for (within, name) in [("checkpoints", "state-000010"), (".", "checkpoints/state-000010")] {
+    let ways = [("checkpoints", "state-000010"), (".", "checkpoints/state-000010")];
+    for (number, (within, name)) in ways.into_iter().enumerate() {
         let line = format!("train --resume {name} --device cpu -q");
         let args: Vec<&str> = line.split(' ').collect();
         let mut command = crate::command(&folder, &args);
         let said = command.current_dir(path.join(within)).output().unwrap();
         assert!(said.status.success(), "{within}: {}", String::from_utf8_lossy(&said.stderr));
+        // What came later was deleted, because the path was not the checkpoint's own.
+        let aside = path.join("set-aside").join(format!("{number:02}-from-000010"));
+        assert!(aside.join("checkpoints/state-000020").is_dir(), "{within}: {:?}", names(&path));
     }
     std::fs::remove_file(path.join("latest.json")).unwrap();
     run(&folder, "train --resume latest --device cpu --steps 25").ok();
