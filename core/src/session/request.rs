@@ -247,6 +247,15 @@ fn read_weights(path: &Path, setup: &Setup) -> Result<Vec<f32>, SessionError> {
     if !matches!(model.meta.kind, ModelKind::Generator | ModelKind::Denoiser) {
         return Err(wrong(path, "holds neither a generator nor a denoiser; choose such a snapshot"));
     }
+    let method = setup.config.method.get();
+    if method.needs.contains(&Need::Teacher) && model.meta.draw().evaluations() == 1 {
+        let problem = format!(
+            "draws in one step, and {} needs a teacher, which removes noise of every level; choose a denoiser-* snapshot, \
+             or a generator-* of --method denoise",
+            method.name
+        );
+        return Err(wrong(path, problem));
+    }
     let wanted = setup.recipe().begins_with().net.clone();
     let layout = wanted.generator_layout();
     if wanted != model.meta.network && wanted == model.meta.network.clone().with_two_times() {

@@ -154,6 +154,20 @@ fn a_checkpoint_is_found_from_within_its_run_and_without_its_name() {
     assert!(path.join("checkpoints/state-000025").is_dir(), "{:?}", names(&path.join("checkpoints")));
 }
 
+/// It knows the highest noise level alone, and what it answered elsewhere was taken for a score.
+#[test]
+fn a_one_step_generator_is_no_teacher() {
+    let folder = folder();
+    let small = "train --preset gaussians --device cpu -q --width 16 --batch 32 --steps 10";
+    run(&folder, small).ok();
+    let path = folder.path().join("runs").join(&names(&folder.path().join("runs"))[0]);
+    let generator = path.join("snapshots/generator-000010.safetensors");
+    let with = |method: &str| run(&folder, &format!("{small} --method {method} --transfer {}", generator.display()));
+    with("dmd").fails(2, &["generator-000010.safetensors", "dmd needs a teacher", "denoiser-*"]);
+    assert_eq!(names(&folder.path().join("runs")).len(), 1);
+    with("diffratio").ok();
+}
+
 #[test]
 fn messages_name_the_file_and_the_way_out() {
     let folder = folder();
