@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use onestep_core::data::Split;
 use onestep_core::eval::report::MetricKind;
-use onestep_core::sampling::{Choice, Verifier};
+use onestep_core::sampling::{Choice, SIGMAS, Verifier};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,9 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,2,4,8,16,32",
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     candidates: Vec<u32>,
+    /// At which noise levels the ratio network judges; a score is their mean [default: as of onestep sample].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = level)]
+    sigmas: Vec<f32>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Folder for the results; it is made.
@@ -81,6 +84,12 @@ struct Record {
     samples: usize,
     /// To draw and judge one candidate, on average.
     seconds: f64,
+    /// Mean of the exponential of the scores of all candidates: 1 for the exact log density ratio.
+    #[serde(default)]
+    mean_weight: f64,
+    /// Kish's effective sample size of these weights in parts of their number: 1 where all candidates weigh the same.
+    #[serde(default)]
+    effective_share: f64,
     metrics: Vec<String>,
     #[serde(rename = "runs")]
     rows: Vec<Row>,
@@ -109,12 +118,14 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let samples: Vec<u32> = (0..ruler.num as u32).collect();
     let classes = model.meta.network.classes_of(&samples);
     let batch = generator.rows();
-    let verifier = Verifier::new(&mut executor, &ratio, batch)?;
+    let sigmas = if args.sigmas.is_empty() { &SIGMAS[..] } else { &args.sigmas };
+    let verifier = Verifier::at(&mut executor, &ratio, batch, sigmas)?;
     let total = u64::from(most) * samples.len() as u64;
     let bar = progress(quiet, total, "candidates");
     let start = Instant::now();
     // By way and count, the seed of the candidate that each sample is.
     let mut kept = vec![vec![Vec::with_capacity(samples.len()); counts.len()]; WAYS.len()];
+    let mut weights = Vec::with_capacity(total as usize);
     let mut leaders = [(f32::NEG_INFINITY, 0); WAYS.len()];
     for first in (0..total).step_by(batch) {
         let candidates: Vec<u64> = (first..total.min(first + batch as u64)).collect();
@@ -123,6 +134,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let classes: Vec<u32> = candidates.iter().filter_map(|of| classes.get(sample(of)).copied()).collect();
         let drawn = draw(&mut generator, &mut executor, &seeds, &classes)?;
         let scores = pollster::block_on(verifier.scores_of(&mut executor, &drawn, &classes))?;
+        weights.extend(scores.iter().map(|score| f64::from(*score).exp()));
         for (seed, score) in seeds.iter().zip(scores) {
             let number = seed % most;
             for ((leader, (way, _)), kept) in leaders.iter_mut().zip(WAYS).zip(&mut kept) {
@@ -145,6 +157,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         reference: ruler.describe(),
         samples: ruler.num,
         seconds: start.elapsed().as_secs_f64() / total as f64,
+        mean_weight: mean(&weights),
+        effective_share: effective_share(&weights),
         metrics: ruler.kinds.iter().map(|kind| kind.stem().to_owned()).collect(),
         rows: Vec::new(),
     };
@@ -179,6 +193,10 @@ fn command(args: &Args, counts: &[u32]) -> String {
     if let Some(num) = args.num {
         let _ = write!(command, " --num {num}");
     }
+    if !args.sigmas.is_empty() {
+        let sigmas: Vec<String> = args.sigmas.iter().map(ToString::to_string).collect();
+        let _ = write!(command, " --sigmas {}", sigmas.join(","));
+    }
     if !args.metrics.is_empty() {
         let stems: Vec<&str> = args.metrics.iter().map(|kind| kind.stem()).collect();
         let _ = write!(command, " --metrics {}", stems.join(","));
@@ -207,6 +225,14 @@ impl Record {
             let ms = self.seconds * 1e3 * f64::from(*candidates);
             let _ = writeln!(text, "| {kept} | {} | {ms:.1} |", values.join(" | "));
         }
+        if self.mean_weight > 0.0 {
+            let _ = writeln!(
+                text,
+                "\nThe exponentials of the candidates' scores have a mean of {}, and weigh like {} % of as many equal ones.",
+                number(self.mean_weight),
+                number(self.effective_share * 100.0)
+            );
+        }
         text
     }
 
@@ -215,6 +241,24 @@ impl Record {
         let of_way = self.rows.iter().filter(|row| row.candidates == 1 || row.way == way);
         of_way.map(|row| (f64::from(row.candidates), row.values[metric])).collect()
     }
+}
+
+/// A noise level of the command line.
+fn level(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(sigma) if (1e-4..=1e3).contains(&sigma) => Ok(sigma),
+        _ => Err("a noise level is a number from 0.0001 to 1000".to_owned()),
+    }
+}
+
+fn mean(weights: &[f64]) -> f64 {
+    weights.iter().sum::<f64>() / weights.len() as f64
+}
+
+/// `(sum w)^2 / (n sum w^2)`.
+fn effective_share(weights: &[f64]) -> f64 {
+    let squares: f64 = weights.iter().map(|w| w * w).sum();
+    mean(weights).powi(2) * weights.len() as f64 / squares
 }
 
 fn number(value: f64) -> String {
@@ -277,6 +321,12 @@ mod tests {
         let written = std::fs::read_to_string(docs.join(PAGE.0)).unwrap().replace("\r\n", "\n");
         let made = replaced(&docs, PAGE, &record.table()).unwrap().replace("\r\n", "\n");
         assert!(written == made, "docs/results.md is not what its record says: {}", record.command);
+    }
+
+    #[test]
+    fn effective_shares_are_those_of_equal_weights_and_of_one_alone() {
+        assert_eq!(effective_share(&[0.25; 8]), 1.0);
+        assert_eq!(effective_share(&[0.0, 0.0, 5.0, 0.0]), 0.25);
     }
 
     #[test]

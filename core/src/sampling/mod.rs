@@ -22,7 +22,7 @@ pub use generator::Generator;
 pub use plane::{line_latent, plane_latent};
 #[cfg(not(target_arch = "wasm32"))]
 pub use straight::straightness;
-pub use verifier::Verifier;
+pub use verifier::{SIGMAS, Verifier};
 pub use walk::Walk;
 
 use crate::exec::{ExecError, Executor};
