@@ -7,7 +7,8 @@ use std::time::Instant;
 use onestep_core::exec::Executor;
 use onestep_core::graph::Graph;
 use onestep_core::nets::sampler;
-use onestep_core::train::{Config, Count, Handover, Overrides, Recipe, Setup, Trainer, sample_batch};
+use onestep_core::train::{Config, Count, Handover, KnobError, Overrides, Phase, Recipe, Setup, Trainer, sample_batch};
+use serde::{Deserialize, Serialize};
 
 /// What every run of a comparison may spend.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +41,39 @@ impl FromStr for Budget {
 
 /// Share of a budget that the phases before the last may take.
 const BEFORE: f64 = 0.4;
+
+/// What a run was fitted to. It is kept beside the run, which is to go on as it was begun: seconds are others whenever
+/// they are measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fitted {
+    /// Lengths of its phases, by their settings.
+    pub lengths: BTreeMap<String, u64>,
+    /// What all of it costs, in operations or in seconds ...
+    pub whole: f64,
+    /// ... and its warm-up, if others may share that.
+    pub warm_up: f64,
+}
+
+impl Fitted {
+    /// For a run whose settings have their lengths.
+    pub fn new(setup: &Setup, whole: f64, warm_up: f64) -> Self {
+        let length = |phase: &Phase| match phase.length {
+            Count::Knob(name) => Some((name.to_owned(), phase.length.of(&setup.config))),
+            Count::Times(_) => None,
+        };
+        Self { lengths: setup.recipe().phases.iter().filter_map(length).collect(), whole, warm_up }
+    }
+
+    /// Gives settings these lengths.
+    pub fn apply(&self, config: &mut Config) -> Result<(), KnobError> {
+        let mut overrides = Overrides::default();
+        for (knob, turns) in &self.lengths {
+            overrides.set(knob, &turns.to_string())?;
+        }
+        config.apply(&overrides);
+        Ok(())
+    }
+}
 
 /// What the updates of a run cost, each once, in operations or in seconds; and one evaluation of a sample.
 pub struct Costs {
@@ -173,7 +207,8 @@ mod tests {
         let data = TrainingData::points("two", &[[0.5, 0.0], [-0.5, 0.0]]);
         for method in METHODS {
             let config = Preset::find("gaussians").expect("a preset").config_for(method);
-            let config = Config { width: 16, batch: 32, ..config };
+            let original = Config { width: 16, batch: 32, ..config };
+            let config = original.clone();
             let mut setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
             let costs = Costs::operations(&setup).unwrap();
             for budget in [2e11, 4e12] {
@@ -185,6 +220,10 @@ mod tests {
                 let of_last = last * setup.config.steps as f64;
                 let drawn: f64 = recipe.phases.iter().map(|phase| costs.collected(&setup, phase)).sum();
                 assert!(of_last >= (1.0 - BEFORE) * budget - drawn - last, "{}", method.name);
+                // What is kept of it brings the same lengths back.
+                let mut again = original.clone();
+                Fitted::new(&setup, spent, 0.0).apply(&mut again).unwrap();
+                assert_eq!(again, setup.config);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! How good samples are, in a few numbers that a table has room for.
 
 use onestep_core::data::Split;
+use onestep_core::eval::energy::DEFAULT_POINTS;
+use onestep_core::eval::lenet::Lenet;
 use onestep_core::eval::report::MetricKind;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
@@ -46,7 +48,7 @@ enum Reference {
 }
 
 impl Yardstick {
-    /// For data with a known density, or images that the built-in classifier knows.
+    /// For data with a known density, or images: by the built-in classifier if they have its shape, else by pixels.
     pub fn new(data: &TrainingData, config: &Config, quiet: bool) -> anyhow::Result<Self> {
         let classes = data.network(config).classes();
         let (reference, mut kinds, count) = if let Some(density) = data.density {
@@ -56,10 +58,15 @@ impl Yardstick {
             }
             (Reference::Points(PointReference::new(density, POINTS)), kinds, POINTS)
         } else if let &[height, width, channels] = &data.spec.shape[..] {
-            let kinds = vec![MetricKind::FidLenet, MetricKind::PrecisionLenet, MetricKind::RecallLenet];
             let shape = [height, width, channels];
-            let reference = ImageReference::load(&config.data, Split::Train, shape, IMAGES, &kinds, quiet)?;
-            (Reference::Images(Box::new(reference)), kinds, IMAGES)
+            let (kinds, count) = if Lenet::check_shape(&shape).is_ok() {
+                (vec![MetricKind::FidLenet, MetricKind::PrecisionLenet, MetricKind::RecallLenet], IMAGES)
+            } else {
+                // Of more images, it would not use the others.
+                (vec![MetricKind::EnergyPixels], DEFAULT_POINTS)
+            };
+            let reference = ImageReference::load(&config.data, Split::Train, shape, count, &kinds, quiet)?;
+            (Reference::Images(Box::new(reference)), kinds, count)
         } else {
             return Err(crate::exit::bad_input!(
                 "--data {}: points without a known density cannot be measured; choose a density or images",
@@ -77,7 +84,7 @@ impl Yardstick {
     pub fn brief(mut self, images: usize) -> Self {
         if matches!(self.reference, Reference::Images(_)) {
             self.count = images;
-            self.kinds.retain(|kind| *kind == MetricKind::FidLenet);
+            self.kinds.truncate(1);
         }
         self
     }
@@ -135,5 +142,23 @@ impl Yardstick {
             values.push(class_accuracy(&mut executor, samples, &self.classes(), density, RANGE)?);
         }
         Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A comparison on other images than those of 28 x 28 ended with an error, after it had loaded them.
+    #[test]
+    fn images_of_any_size_are_measured() {
+        let config = Config { resize: 8, ..Config::default() };
+        let data = TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+        let yardstick = Yardstick::new(&data, &config, true).unwrap();
+        assert_eq!(yardstick.names(), ["energy_pixels_5k"]);
+        let brief = yardstick.brief(20);
+        assert_eq!(brief.names(), ["energy_pixels_20"]);
+        let black = brief.values(&[-1.0; 20 * 64]).unwrap();
+        assert!(black.len() == 1 && black[0] > 0.0, "{black:?}");
     }
 }

@@ -29,13 +29,13 @@ use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::pictures::{grid, points, to_bytes};
 use crate::plot::register_font;
-use crate::settings::suitable;
+use crate::settings::{SettingsArgs, suitable, tell_of_environment};
 use report::Results;
-use vary::Vary;
+use vary::{Vary, not_taken};
 
 /// Arguments of `onestep compare`.
 #[derive(clap::Args)]
-#[command(allow_negative_numbers = true)]
+#[command(allow_negative_numbers = true, mut_args(shown))]
 pub struct Args {
     /// Which methods, with commas [default: all that fit the data; with --vary the first].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
@@ -65,20 +65,29 @@ pub struct Args {
     overrides: Overrides,
 }
 
+/// Help leaves out what is not taken.
+fn shown(arg: clap::Arg) -> clap::Arg {
+    let hidden = not_taken(arg.get_id().as_str()).is_some();
+    arg.hide(hidden)
+}
+
 /// Compares.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let base = args.overrides.data.clone().unwrap_or_else(|| "two-moons".to_owned());
+    tell_of_environment();
+    let set = set(args)?;
+    let base = set.data.clone().unwrap_or_else(|| "two-moons".to_owned());
     let preset = args.preset.as_deref().or_else(|| suitable(&base)).unwrap_or("mnist");
     let preset = Preset::find(preset).ok_or_else(|| bad_input!("--preset {preset}: there is no such preset"))?;
-    let methods = methods(args, config(args, preset, &METHODS[0], &base, 1).classes > 0)?;
-    if let Some(name) = args.overrides.names().into_iter().find(|name| !methods.iter().any(|method| method.reads(name)))
-    {
+    let methods = methods(args, config(&set, preset, &METHODS[0], &base, 1).classes > 0)?;
+    if let Some(name) = set.names().into_iter().find(|name| !methods.iter().any(|method| method.reads(name))) {
+        let name = origin(args, name);
         return Err(bad_input!("{name}: none of the methods reads this setting; leave it out"));
     }
-    let first = config(args, preset, methods[0], &base, 1);
+    let first = config(&set, preset, methods[0], &base, 1);
     first.validate()?;
-    let jobs = jobs(args, &methods, &|method, seed| config(args, preset, method, &base, seed))?;
-    let mut results = begin(args, &base, settings(args, preset, &first))?;
+    first.check_of_classes(&set)?;
+    let jobs = jobs(args, &methods, &|method, seed| config(&set, preset, method, &base, seed))?;
+    let mut results = begin(args, &base, settings(args, preset, &set))?;
     interrupt::install(false)?;
     register_font();
     let data = with_bar(quiet, |on_progress| TrainingData::load(&first, on_progress))?;
@@ -132,6 +141,30 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     print(results.table())
 }
 
+/// The settings that flags and the environment give, of those that a comparison takes.
+fn set(args: &Args) -> anyhow::Result<Overrides> {
+    let flags = args.overrides.clone();
+    let set = SettingsArgs { preset: None, config: None, overrides: flags }.changes()?;
+    for name in set.names() {
+        if let Some(why) = not_taken(name) {
+            return Err(bad_input!("{}: {why}", origin(args, name)));
+        }
+        if args.vary.as_ref().is_some_and(|vary| vary.varies(name)) {
+            return Err(bad_input!("{}: --vary has the values of this setting; leave it out", origin(args, name)));
+        }
+    }
+    Ok(set)
+}
+
+/// What gives a setting: its flag or, without that, its variable.
+fn origin(args: &Args, name: &str) -> String {
+    if args.overrides.names().contains(&name) {
+        format!("--{}", name.replace('_', "-"))
+    } else {
+        format!("ONESTEP_{}", name.to_uppercase())
+    }
+}
+
 /// The methods that were named, or all that fit. `told`: whether networks are told classes.
 fn methods(args: &Args, told: bool) -> anyhow::Result<Vec<&'static Method>> {
     let fits = |method: &Method| told || !method.needs.contains(&Need::Classes);
@@ -182,17 +215,19 @@ fn jobs(
 }
 
 /// The settings of a run, but for its lengths.
-fn config(args: &Args, preset: &Preset, method: &'static Method, data: &str, seed: u32) -> Config {
-    let mut overrides = args.overrides.clone();
+fn config(set: &Overrides, preset: &Preset, method: &'static Method, data: &str, seed: u32) -> Config {
+    let mut overrides = set.clone();
     overrides.keep(|knob| method.reads(knob));
     let own = Overrides { method: Some(method.into()), data: Some(data.to_owned()), seed: Some(seed), ..overrides };
     preset.config_with(&[own])
 }
 
 /// What was set besides the data, as the flags that would set it.
-fn settings(args: &Args, preset: &Preset, set: &Config) -> Vec<String> {
-    let names = args.overrides.names().into_iter().filter(|name| *name != "data");
-    let flag = |name: &str| format!("--{} {}", name.replace('_', "-"), set.text_of(name));
+fn settings(args: &Args, preset: &Preset, set: &Overrides) -> Vec<String> {
+    let mut values = Config::default();
+    values.apply(set);
+    let names = set.names().into_iter().filter(|name| *name != "data");
+    let flag = |name: &str| format!("--{} {}", name.replace('_', "-"), values.text_of(name));
     let vary = args.vary.iter().map(|vary| format!("--vary {vary}"));
     std::iter::once(format!("--preset {}", preset.name)).chain(names.map(flag)).chain(vary).collect()
 }
@@ -290,4 +325,34 @@ fn shrink(picture: &Picture) -> Picture {
         }
     }
     Picture { pixels, width, height, channels }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// One that the first method does not read was written down with its default.
+    #[test]
+    fn settings_are_written_down_as_they_were_set() {
+        let args = Cli::parse_from(["compare", "--methods", "denoise,sid", "--alpha", "2.5", "--data", "rings"]).args;
+        let preset = Preset::find("rings").expect("a preset");
+        assert_eq!(settings(&args, preset, &args.overrides), ["--preset rings", "--alpha 2.5"]);
+    }
+
+    #[test]
+    fn help_has_the_settings_that_are_taken() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("--warmup-steps") && help.contains("--seeds"), "{help}");
+        for flag in ["--seed <", "--method <", "--steps <", "--keep-last <"] {
+            assert!(!help.contains(flag), "{flag}: {help}");
+        }
+    }
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use indicatif::ProgressBar;
 use onestep_core::files::atomic_write;
 use onestep_core::model::ModelKind;
 use onestep_core::session::{Command, Flow, Request, Session, SessionError, Start};
-use onestep_core::train::{COMMON, Config, Count, Handover, Preset, Setup, TrainError, TrainingData};
+use onestep_core::train::{COMMON, Config, Count, Handover, Phase, Preset, Recipe, Setup, TrainError, TrainingData};
 use serde::{Deserialize, Serialize};
 
-use super::budget::{Budget, Costs};
+use super::budget::{Budget, Costs, Fitted};
 use super::measure::{Point, Yardstick};
 use super::report::Outcome;
 use crate::device::{self, DeviceArgs};
@@ -53,9 +54,13 @@ enum Ended {
     Failed(String),
 }
 
-/// A part of a run that is done, as it is kept in a file beside it.
+/// What a run is to be, and the part of it that is done, as it is kept in a file beside it.
 #[derive(Default, Serialize, Deserialize)]
 struct Done {
+    /// What it was fitted to; a warm-up has its length from the run that it was trained for.
+    fitted: Option<Fitted>,
+    /// Whether there is a run to go on with.
+    begun: bool,
     /// Seconds, measuring left out.
     secs: f64,
     points: Vec<Point>,
@@ -93,11 +98,20 @@ impl Runs<'_> {
         let network = data.network(&config);
         network.validate()?;
         let mut setup = Setup { network, data: data.spec.clone(), config };
-        let (costs, budget) = match self.budget {
-            Budget::Operations(budget) => (Costs::operations(&setup)?, budget),
-            Budget::Seconds(budget) => (Costs::seconds(&setup, &data, self.open()?)?, budget),
+        let folder = job.folder(self.out);
+        let curve = folder.join("curve.json");
+        let mut done = Done::read(&curve).unwrap_or_default();
+        // Kept before anything is trained: the warm-up, too, is gone on with.
+        let fitted = if let Some(fitted) = done.fitted.clone() {
+            fitted
+        } else {
+            let fitted = self.fit(&setup, &data)?;
+            std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+            done.fitted = Some(fitted.clone());
+            done.write(&curve)?;
+            fitted
         };
-        setup.config = costs.fit(&setup, budget)?;
+        fitted.apply(&mut setup.config)?;
         let recipe = setup.recipe();
         let turns: Vec<u64> = recipe.phases.iter().map(|phase| phase.length.of(&setup.config)).collect();
         outcome.evaluations = recipe.draw.evaluations();
@@ -105,7 +119,6 @@ impl Runs<'_> {
             recipe.networks.iter().skip(1).map(|network| network.layout().parameters()).sum();
         outcome.turns = recipe.phases.iter().map(|phase| phase.name.to_owned()).zip(turns.iter().copied()).collect();
         outcome.tflop = Costs::operations(&setup)?.run(&setup) * 1e-12;
-        let whole = costs.run(&setup);
 
         let warm_up = match self.warm_up(&setup)? {
             Some(Ok(warm_up)) => Some(warm_up),
@@ -119,17 +132,14 @@ impl Runs<'_> {
         // What the warm-up did counts, as turns, as compute and as time.
         let first = if warm_up.is_some() { turns[0] } else { 0 };
         let all: u64 = turns.iter().sum::<u64>() - first;
-        let before = if first > 0 { whole - costs.run(&shorter(&setup)) } else { 0.0 };
+        let (whole, before) = (fitted.whole, if first > 0 { fitted.warm_up } else { 0.0 });
         let spent = |step: u64| before + (whole - before) * step as f64 / all.max(1) as f64;
         setup.config.snap = all.div_ceil(self.yardstick.points(outcome.evaluations)).max(1);
         setup.config.keep_last = 1;
         setup.config.tick = setup.config.snap;
 
-        let folder = job.folder(self.out);
-        let curve = folder.join("curve.json");
-        let mut done = Done::read(&curve).unwrap_or_default();
         let transfer = warm_up.as_ref().map(|warm_up| &*warm_up.file);
-        let mut session = self.session(&folder, &curve, &setup, transfer)?;
+        let mut session = self.session(&folder, &curve, &mut done, &setup, transfer)?;
         let bar = |step: u64| self.bar.set_position(from + 1000 * step / all.max(1));
         let snap = setup.config.snap;
         let ended = session.drive(all, |session, step| {
@@ -154,6 +164,18 @@ impl Runs<'_> {
         Ok(Some(outcome))
     }
 
+    /// What the budget allows this run, at what its updates cost now.
+    fn fit(&self, setup: &Setup, data: &TrainingData) -> anyhow::Result<Fitted> {
+        let (costs, budget) = match self.budget {
+            Budget::Operations(budget) => (Costs::operations(setup)?, budget),
+            Budget::Seconds(budget) => (Costs::seconds(setup, data, self.open()?)?, budget),
+        };
+        let setup = Setup { config: costs.fit(setup, budget)?, ..setup.clone() };
+        let whole = costs.run(&setup);
+        let warm_up = if shared(&setup.recipe()).is_some() { whole - costs.run(&shorter(&setup)) } else { 0.0 };
+        Ok(Fitted::new(&setup, whole, warm_up))
+    }
+
     /// Name of the device that runs train on.
     pub fn device(&self) -> anyhow::Result<String> {
         Ok(self.open()?.name())
@@ -168,14 +190,22 @@ impl Runs<'_> {
         Start::New { preset: self.preset.name.to_owned(), config: Box::new(config.clone()), transfer }
     }
 
-    /// The run in this folder, begun or gone on with. `record` is there as soon as there is something to go on with.
-    fn session(&self, folder: &Path, record: &Path, setup: &Setup, transfer: Option<&Path>) -> anyhow::Result<Driven> {
-        let goes_on = Done::read(record).is_some();
-        let start = if goes_on {
+    /// The run in this folder, begun or gone on with. `record` says so as soon as there is something to go on with.
+    fn session(
+        &self,
+        folder: &Path,
+        record: &Path,
+        done: &mut Done,
+        setup: &Setup,
+        transfer: Option<&Path>,
+    ) -> anyhow::Result<Driven> {
+        let start = if done.begun {
             Start::Resume { path: folder.to_owned(), overrides: Box::default() }
         } else {
-            // What a run left that was killed before its first record.
-            let _ = std::fs::remove_dir_all(folder);
+            // What a run left that was killed before its record said that it had begun.
+            for left in folders(folder).into_iter().flatten() {
+                let _ = std::fs::remove_dir_all(left);
+            }
             self.begin(&setup.config, transfer)
         };
         let (clock, measuring) = (Instant::now(), Arc::new(AtomicU64::new(0)));
@@ -183,8 +213,9 @@ impl Runs<'_> {
         let time = move || clock.elapsed().saturating_sub(Duration::from_micros(left_out.load(Ordering::Relaxed)));
         let request = Request { start, outdir: Some(folder.to_owned()) };
         let run = Session::open(&request, self.open()?, load(&setup.config)?, Box::new(|_| ()), Box::new(time))?;
-        if !goes_on {
-            Done::default().write(record)?;
+        if !done.begun {
+            done.begun = true;
+            done.write(record)?;
         }
         Ok(Driven { run, measuring })
     }
@@ -193,12 +224,7 @@ impl Runs<'_> {
     /// none that could be shared.
     fn warm_up(&self, setup: &Setup) -> anyhow::Result<Option<Result<WarmUp, Ended>>> {
         let recipe = setup.recipe();
-        let Some(phase) = recipe.phases.first().filter(|phase| {
-            let gives = |handover: &Handover| matches!(handover, Handover::Save(_, ModelKind::Denoiser));
-            phase.length == Count::Knob("warmup_steps") && phase.then.iter().any(gives)
-        }) else {
-            return Ok(None);
-        };
+        let Some(phase) = shared(&recipe) else { return Ok(None) };
         let turns = phase.length.of(&setup.config);
         let folder = self.out.join("runs").join(format!("warm-up-{}", fingerprint(setup)));
         let record = folder.join("warm-up.json");
@@ -206,16 +232,17 @@ impl Runs<'_> {
             let run = only_folder(&folder)?;
             Ok(run.join(format!("snapshots/denoiser-{turns:06}.safetensors")))
         };
-        if let Some(done) = Done::read(&record).filter(|done| done.secs > 0.0) {
+        let mut done = Done::read(&record).unwrap_or_default();
+        if done.secs > 0.0 {
             return Ok(Some(Ok(WarmUp { file: file()?, secs: done.secs })));
         }
         self.bar.set_message(format!("{} {}: warm-up", setup.config.method, setup.config.seed));
         let mut alone = setup.clone();
         (alone.config.snap, alone.config.tick, alone.config.keep_last) = (turns, turns, 1);
-        let mut session = self.session(&folder, &record, &alone, None)?;
+        let mut session = self.session(&folder, &record, &mut done, &alone, None)?;
         Ok(Some(match session.drive(turns, |_, _| Ok(()))? {
             Ended::Finished => {
-                let done = Done { secs: session.run.elapsed().as_secs_f64(), points: Vec::new() };
+                done.secs = session.run.elapsed().as_secs_f64();
                 done.write(&record)?;
                 Ok(WarmUp { file: file()?, secs: done.secs })
             }
@@ -228,6 +255,13 @@ fn load(config: &Config) -> anyhow::Result<TrainingData> {
     Ok(TrainingData::load(config, &mut |_| std::ops::ControlFlow::Continue(()))?)
 }
 
+/// The warm-up that a run may have in common with others, if it begins with one.
+fn shared(recipe: &Recipe) -> Option<&Phase> {
+    let gives = |handover: &Handover| matches!(handover, Handover::Save(_, ModelKind::Denoiser));
+    let is_shared = |phase: &&Phase| phase.length == Count::Knob("warmup_steps") && phase.then.iter().any(gives);
+    recipe.phases.first().filter(is_shared)
+}
+
 /// The same run without its warm-up.
 fn shorter(setup: &Setup) -> Setup {
     let mut setup = setup.clone();
@@ -235,11 +269,11 @@ fn shorter(setup: &Setup) -> Setup {
     setup
 }
 
-/// What a warm-up's weights may depend on, as sixteen characters: the network, the update, and every setting that all
-/// methods have, but for those that follow after it or only say what is written.
+/// What a warm-up's weights may depend on, as sixteen characters: the network, the update, its own settings, and every
+/// setting that all methods have, but for those that follow after it or only say what is written.
 fn fingerprint(setup: &Setup) -> String {
     const NOT: [&str; 7] = ["method", "steps", "duration", "minutes", "tick", "snap", "keep_last"];
-    let read = COMMON.iter().filter(|knob| !NOT.contains(knob)).chain(&["warmup_steps", "lr_warmup"]);
+    let read = COMMON.iter().filter(|knob| !NOT.contains(knob)).chain(&["warmup_steps", "lr_warmup", "label_dropout"]);
     let (recipe, mut hash) = (setup.recipe(), DefaultHasher::new());
     hash.write(format!("{:?}", recipe.begins_with().net).as_bytes());
     for (_, update) in recipe.phases.iter().take(1).flat_map(|phase| &phase.turn) {
@@ -253,8 +287,13 @@ fn fingerprint(setup: &Setup) -> String {
 
 /// The folder of the run in a folder for one run.
 pub fn only_folder(folder: &Path) -> anyhow::Result<PathBuf> {
-    let run = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+    let run = folders(folder)?.next();
     run.ok_or_else(|| anyhow::anyhow!("{}: holds no run", folder.display()))
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> std::io::Result<impl Iterator<Item = PathBuf>> {
+    Ok(std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()))
 }
 
 /// A session, and the time that was spent on measuring it.
@@ -284,7 +323,13 @@ impl Driven {
             let step = self.run.iterations();
             each(self, step)?;
             if flow == Flow::End {
-                return Ok(if step < turns { Ended::Interrupted } else { Ended::Finished });
+                return Ok(if step >= turns {
+                    Ended::Finished
+                } else if interrupt::requested() {
+                    Ended::Interrupted
+                } else {
+                    Ended::Failed(format!("ended after {step} of {turns} turns"))
+                });
             }
         }
     }
@@ -296,5 +341,81 @@ impl Driven {
         let passed = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.measuring.fetch_add(passed, Ordering::Relaxed);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onestep_core::train::Method;
+
+    use super::*;
+    use crate::device::LimitsArg;
+
+    fn preset() -> &'static Preset {
+        Preset::find("gaussians").expect("a preset")
+    }
+
+    /// A small network on points in the plane.
+    fn config(method: &str, change: fn(&mut Config)) -> Config {
+        let method = Method::find(method).expect("a method");
+        let mut config = Config { seed: 1, width: 16, batch: 64, ..preset().config_for(method) };
+        change(&mut config);
+        config
+    }
+
+    fn train(out: &Path, budget: Budget, config: Config) -> Outcome {
+        let device = DeviceArgs { device: "cpu".to_owned(), limits: LimitsArg::Adapter, deterministic: true };
+        let yardstick = Yardstick::new(&load(&config).unwrap(), &config, true).unwrap();
+        let bar = ProgressBar::hidden();
+        let runs = Runs { out, budget, device: &device, preset: preset(), yardstick: &yardstick, bar: &bar };
+        let job = Job { name: config.method.to_string(), config };
+        runs.train(&job, 0).unwrap().expect("nobody interrupts it")
+    }
+
+    /// A run that went on was timed anew, and so had another end, or none, and another warm-up than it was begun with.
+    #[test]
+    fn a_run_that_goes_on_is_the_one_that_was_begun() {
+        let out = tempfile::tempdir().unwrap();
+        let runs = out.path().join("runs");
+        std::fs::create_dir_all(runs.join("vsd-1")).unwrap();
+        // As if it had been interrupted in its warm-up, on a device that was as slow as that.
+        let lengths = [("warmup_steps".to_owned(), 3), ("steps".to_owned(), 2)].into();
+        let fitted = Some(Fitted { lengths, whole: 5.0, warm_up: 3.0 });
+        Done { fitted, ..Done::default() }.write(&runs.join("vsd-1/curve.json")).unwrap();
+        let outcome = train(out.path(), Budget::Seconds(0.2), config("vsd", |_| ()));
+        assert_eq!(outcome.problem, None);
+        assert_eq!(outcome.turns, [("warm-up".to_owned(), 3), ("distillation".to_owned(), 2)]);
+        let spent = |outcome: &Outcome| -> Vec<(u64, f64)> {
+            outcome.points.iter().map(|point| (point.step, point.spent)).collect()
+        };
+        assert_eq!(spent(&outcome), [(4, 4.0), (5, 5.0)]);
+        // As if it had been killed before its outcome was written down.
+        let again = train(out.path(), Budget::Seconds(0.2), config("vsd", |_| ()));
+        assert_eq!((&again.turns, spent(&again)), (&outcome.turns, spent(&outcome)));
+        assert_eq!(folders(&runs).unwrap().count(), 2, "one run, one warm-up");
+    }
+
+    /// Such a run called itself interrupted, whenever it was gone on with.
+    #[test]
+    fn a_run_that_ends_too_early_says_so() {
+        let out = tempfile::tempdir().unwrap();
+        // A thousand points are 16 batches.
+        let outcome = train(out.path(), Budget::Operations(1e9), config("denoise", |config| config.duration = 1));
+        let problem = outcome.problem.expect("a problem");
+        assert!(problem.starts_with("ended after 16 of "), "{problem}");
+    }
+
+    #[test]
+    fn warm_ups_that_would_be_the_same_are_shared() {
+        let data = TrainingData::points("two", &[[0.5, 0.0], [-0.5, 0.0]]);
+        let of = |method: &str, change: fn(&mut Config)| {
+            let config = config(method, change);
+            fingerprint(&Setup { network: data.network(&config), data: data.spec.clone(), config })
+        };
+        let first = of("vsd", |_| ());
+        assert_eq!(of("dmd", |_| ()), first);
+        assert_eq!(of("vsd", |config| config.steps = 7), first);
+        assert_ne!(of("vsd", |config| config.warmup_steps = 7), first);
+        assert_ne!(of("vsd", |config| config.label_dropout = 0.5), first);
     }
 }
