@@ -84,6 +84,31 @@ describe("a drawing", () => {
     assert.equal(await ink(page), 0);
     await close(page);
   });
+
+  test("a stroke that an address can't hold any more is not left on the square", async () => {
+    const page = await open(browser, `#v=1&view=lab&data=drawing&draw=${"AAA".repeat(1999)}&device=cpu`);
+    await said(page, /Press Train/);
+    const full = await ink(page);
+    await stroke(page, [0.2, 0.2], [0.8, 0.7]);
+    await said(page, /drawing is full/);
+    assert.equal(await ink(page), full);
+    await close(page);
+  });
+
+  test("its method is shown before the first stroke, with what it reads, and again after Back", async () => {
+    const page = await open(browser, "#v=1&view=lab&data=drawing&method=flow&device=cpu");
+    const shows = (method, disabled) => page.waitForFunction(
+      ([method, disabled]) => document.getElementById("lab-method").value === method && document.querySelector("[data-knob=ratio]").disabled === disabled,
+      [method, disabled],
+    );
+    await shows("flow", true);
+    assert.match(await page.textContent("#status"), /Draw a shape/);
+    await page.selectOption("#lab-method", "diffratio");
+    await shows("diffratio", false);
+    await page.goBack();
+    await shows("flow", true);
+    await close(page);
+  });
 });
 
 describe("what is shown of a run", () => {
@@ -143,6 +168,58 @@ describe("what is shown of a run", () => {
     });
     await said(page, /Paused while the tab was hidden/);
     assert.match(await page.textContent("#lab-play"), /^Train /);
+    await close(page, [/Service Worker registration blocked/]);
+  });
+
+  test("the noise slider asks for one look at a time, and leaves the curve of the run before", async () => {
+    const context = await browser.newContext();
+    await context.addInitScript(() => {
+      const { postMessage } = Worker.prototype;
+      globalThis.calls = [];
+      Worker.prototype.postMessage = function (message) {
+        calls.push(message.method);
+        postMessage.call(this, message);
+      };
+    });
+    const page = await open(browser, "#v=1&view=lab&data=gaussians8&device=cpu", { context });
+    await said(page, /Ready/);
+    /** Starts over; the curves then, and how often was looked since the last time. */
+    const reset = async () => {
+      await page.click("#lab-reset");
+      await page.waitForFunction(() => calls.slice(-2).join() === "labOpen,labView" && Number(document.getElementById("lab-kl").textContent) > 0);
+      const looks = await page.evaluate(() => calls.splice(0).filter((method) => method === "labView").length);
+      return { looks, curves: (await pixels(page, "#lab-plot")).grey.join() };
+    };
+    for (let i = 1; i <= 3; i++) {
+      await page.click("#lab-generator");
+      await page.waitForFunction((i) => document.getElementById("lab-steps").textContent === String(i), i);
+    }
+    const { curves } = await reset();
+    await page.$eval("#lab-sigma", (slider) => {
+      for (let i = 0; i < 20; i++) {
+        slider.value = 0.1 * i - 1.7;
+        slider.dispatchEvent(new Event("input"));
+      }
+    });
+    const later = await reset();
+    assert.equal(later.looks, 2, "one of the slider, one of the new run");
+    assert.ok(later.curves === curves, "the curve of the run before is there as it was");
+    await close(page);
+  });
+
+  test("a run whose device is lost says that it starts over", async () => {
+    const context = await withWorker(browser, `
+      const post = self.postMessage.bind(self);
+      let lost = false;
+      self.postMessage = (message) => {
+        const loses = !lost && message.result?.finished === false;
+        lost ||= loses;
+        post(loses ? { id: message.id, error: { name: "DeviceLost", message: "It was lost." } } : message);
+      };`);
+    const page = await open(browser, "#v=1&view=lab&device=cpu", { context });
+    await said(page, /Ready/);
+    await page.click("#lab-play");
+    await said(page, /It was lost\. The run starts over\. Nothing has been learned yet\./);
     await close(page, [/Service Worker registration blocked/]);
   });
 });

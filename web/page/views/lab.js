@@ -29,6 +29,7 @@ export function lab(app) {
   let methods; // those that there are
   let updates = ""; // names of the buttons
   let pen; // vertices of the stroke under way
+  let waits = false; // whether a look at another level of noise does
 
   const wanted = () => ["data", "draw", "method", "rate", "ratio", "divergence", "noise", "seed"].map((key) => app.state[key]).join(" ");
   const isDrawing = () => app.state.data === "drawing";
@@ -62,11 +63,8 @@ export function lab(app) {
     for (const id of ["lab-kl", "lab-meter"]) app.text(id, "\u2013");
   }
 
-  async function open() {
-    leave();
-    const { data, device, seed, rate, ratio, divergence, noise } = app.state;
-    const vertices = isDrawing() ? points(drawn()) : [];
-    if (isDrawing() && vertices.length === 0) return look();
+  /** Shows the method that was asked for, and what it reads. */
+  async function choose() {
     if (!methods) {
       methods = await remote.call("labMethods");
       choice.replaceChildren(...methods.map(({ name }) => new Option(name)));
@@ -76,23 +74,32 @@ export function lab(app) {
     app.text("lab-about", method.about);
     const reads = method.knobs.split(" ");
     for (const knob of knobs) knob.disabled = knob.dataset.reads && !reads.includes(knob.dataset.reads);
+    // The figures tell of the page's own method.
+    app.part("lab-story").hidden = method !== methods[0];
+    return method;
+  }
+
+  async function open(why = "Ready.") {
+    leave();
+    const method = await choose();
+    const { data, device, seed, rate, ratio, divergence, noise } = app.state;
+    const vertices = isDrawing() ? points(drawn()) : [];
+    if (isDrawing() && vertices.length === 0) return look();
     const opening = wanted();
     run = await remote.call("labOpen", device, data, Float32Array.from(vertices), seed, method.name, rate, ratio, divergence, noise);
     app.showDevice(run);
     app.text("lab-field", (run.field ?? "").toLowerCase());
     app.part("lab-meter").parentElement.hidden = !run.hasMeter;
-    // The figures tell of the page's own method.
-    app.part("lab-story").hidden = method !== methods[0];
     opened = opening;
     await look();
-    app.say("Ready. Nothing has been learned yet.");
+    app.say(`${why} Nothing has been learned yet.`);
   }
 
   async function look() {
     if (run) {
       const level = 10 ** Number(sigma.value);
       seen = { ...(await remote.call("labView", level)), level };
-      divergences.push([seen.iterations, seen.kl]);
+      if (divergences[divergences.length - 1]?.[0] !== seen.iterations) divergences.push([seen.iterations, seen.kl]);
       app.text("lab-kl", seen.kl.toFixed(2));
       if (String(seen.updates) !== updates) {
         updates = String(seen.updates);
@@ -148,8 +155,9 @@ export function lab(app) {
       } catch (error) {
         stop();
         if (!["DeviceLost", "Gpu", "Diverged"].includes(error.name)) throw error;
-        app.say(`${explain(error)} The run starts over.`);
-        await open();
+        const why = `${explain(error)} The run starts over.`;
+        app.say(why);
+        await open(why);
       }
     });
   }
@@ -187,7 +195,12 @@ export function lab(app) {
   for (const knob of knobs) knob.addEventListener("change", () => app.go({ [knob.dataset.knob]: knob.value || app.state[knob.dataset.knob] }));
   sigma.addEventListener("input", () => {
     sigmaText();
-    if (run && !playing) queue(look);
+    if (!run || playing || waits) return;
+    waits = true;
+    queue(async () => {
+      waits = false;
+      if (run) await look();
+    });
   });
   for (const id of ["show-real", "show-fake", "show-heights", "show-gradient"]) app.part(id).addEventListener("change", paint);
   document.addEventListener("visibilitychange", () => document.hidden && playing && pause(" while the tab was hidden,"));
@@ -212,8 +225,9 @@ export function lab(app) {
     if (!pen) return;
     const draw = add(app.state.draw, pen);
     pen = undefined;
-    if (draw.length <= MOST) app.go({ draw });
-    else app.say("The drawing is full: an address holds no more of it.");
+    if (draw.length <= MOST) return app.go({ draw });
+    app.say("The drawing is full: an address holds no more of it.");
+    paint();
   });
 
   function sigmaText() {
@@ -248,11 +262,13 @@ export function lab(app) {
       if (opened === wanted()) paint();
       else if (!isDrawing()) await reset();
       else {
-        // A drawing may want another stroke.
+        // A drawing may want another stroke, and is there before the methods are.
+        paint();
         stop();
         await queue(async () => {
           leave();
           await look();
+          await choose();
         });
       }
     },
