@@ -344,4 +344,16 @@ describe("pictures and address", () => {
     await settle(page);
     await close(page);
   });
+
+  test("whoever closes the list of places to share with is told of no failure", async () => {
+    const page = await opened("#v=1&n=4&device=cpu", () => {
+      const { matchMedia } = globalThis;
+      globalThis.matchMedia = (query) => (query === "(hover: none)" ? { matches: true } : matchMedia(query));
+      navigator.share = () => Promise.reject(new DOMException("", "AbortError"));
+    });
+    const words = await said(page, /4 pictures/);
+    await page.click("#copy");
+    assert.equal(await page.textContent("#status"), words);
+    await close(page);
+  });
 });

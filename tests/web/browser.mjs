@@ -90,12 +90,12 @@ export function assertSamePictures(got, wanted) {
   assert.ok(share >= SHARE, `only ${100 * share} % of the pixels agree; the largest difference is ${worst} grey levels`);
 }
 
-/** A context in whose Worker this code runs first. */
-export async function withWorker(browser, code) {
+/** A context in whose Worker this code runs first; its own may be changed. */
+export async function withWorker(browser, code, change = (own) => own) {
   const context = await browser.newContext({ serviceWorkers: "block" });
   await context.route("**/worker.js", async (route) => {
     const response = await route.fetch();
-    await route.fulfill({ response, body: `${code}\n${await response.text()}` });
+    await route.fulfill({ response, body: `${code}\n${change(await response.text())}` });
   });
   return context;
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { URL_, agreement, assertSamePictures, close, cut, launch, open, pixels, said, withWorker } from "./browser.mjs";
-import { ROOT, native } from "./native.mjs";
+import { ROOT, native, nativeOf } from "./native.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** The laboratory has learned when the divergence is this part of what it was. */
@@ -251,6 +251,44 @@ describe("without WebGPU", () => {
     const [one, many] = [await pixels(page, "#race-one"), await pixels(page, "#race-many")];
     assert.ok(agreement(cut(many, 4), cut(one, 4)).share < 0.99, "two ways give two pictures");
     await close(page);
+  });
+
+  test("a race is on one device, the card, and begins anew when that is lost in the middle", async () => {
+    // This card is the processor. It loses its device before the fifth state.
+    const context = await withWorker(browser, `
+      Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => ({ info: { vendor: "Tests" } }) } });
+      const post = self.postMessage.bind(self);
+      let left = 5;
+      self.postMessage = (message) => {
+        const lost = message.result?.evaluations && --left === 0;
+        post(lost ? { id: message.id, error: { name: "DeviceLost", message: "" } } : message);
+      };`, (own) => own.replace("Engine.open(kind)", 'Engine.open("cpu")'));
+    // The first Worker is that of the card, which is not ready before `release`.
+    await context.addInitScript(() => {
+      const { postMessage } = Worker.prototype;
+      let [card, held] = [undefined, []];
+      globalThis.release = () => {
+        for (const call of held) call();
+        held = undefined;
+      };
+      Worker.prototype.postMessage = function (message) {
+        card ??= this;
+        const call = () => postMessage.call(this, message);
+        if (held && this === card && message.method === "load") held.push(call);
+        else call();
+      };
+    });
+    const page = await open(browser, "#v=1&view=race", { context });
+    await page.waitForFunction(() => document.getElementById("race-one-count").textContent === "1 evaluation");
+    assert.match(await page.textContent("#device-name"), /for the moment/);
+    assert.equal(await page.textContent("#race-one-ms"), "\u2013", "the processor's time is not the card's");
+    await page.evaluate(() => release());
+    await said(page, /35 evaluations took .* lost for a moment/);
+    assert.match(await page.textContent("#device-name"), /Tests/);
+    assert.equal(await page.getAttribute("#film-range", "max"), "18");
+    const denoiser = join(ROOT, "assets/web/mnist-denoiser.safetensors");
+    assertSamePictures(cut(await pixels(page, "#race-many"), 4), nativeOf(denoiser, "--seeds", "42-45"));
+    await close(page, [/Service Worker registration blocked/]);
   });
 
   test("the laboratory learns a drawing", async () => {

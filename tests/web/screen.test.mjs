@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { URL_, agreement, assertSamePictures, close, cut, launch, open, pixels, said } from "./browser.mjs";
+import { URL_, agreement, assertSamePictures, close, cut, launch, open, pixels, said, withWorker } from "./browser.mjs";
 import { ROOT, native, nativeOf, withoutClasses } from "./native.mjs";
 
 const VIEWS = ["sample", "plane", "best", "race", "lab"];
@@ -237,6 +237,53 @@ describe("a visitor's own generator", () => {
     await said(page, SAYS.race);
     assertSamePictures(cut(await pixels(page, "#race-many"), 4), nativeOf(shipped("denoiser"), "--seeds", "7-10"));
     await close(page);
+  });
+
+  test("one that does not fit leaves the one before at work", async () => {
+    // As the engine does it: what was there is gone when the new one turns out to be too large.
+    const context = await withWorker(browser, `
+      const post = self.postMessage.bind(self);
+      let huge;
+      self.addEventListener("message", ({ data }) => {
+        if (data.args[0] !== "huge.safetensors") return;
+        huge = data.id;
+        Object.assign(data, { method: "open", args: ["cpu"] });
+      });
+      self.postMessage = (message) => post(message.id === huge ? { id: huge, error: { name: "TooLarge", message: "" } } : message);`);
+    const page = await open(browser, "#v=1&n=4&device=cpu", { context });
+    await said(page, /4 pictures/);
+    await page.setInputFiles("#file", { name: "huge.safetensors", mimeType: "application/octet-stream", buffer: Buffer.alloc(8) });
+    await said(page, /too large for the device/);
+    await page.click("#reroll");
+    await said(page, /from seed 46/);
+    assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), native("--seeds", "46-49"));
+    await close(page, [/Service Worker registration blocked/]);
+  });
+
+  test("it stays when the shipped one comes late", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "onestep-late-"));
+    try {
+      const model = withoutClasses(folder);
+      const context = await browser.newContext({ serviceWorkers: "block" });
+      let arrive;
+      const arrived = new Promise((resolve) => (arrive = resolve));
+      await context.route("**/models/mnist-generator*", async (route) => {
+        await arrived;
+        await route.continue();
+      });
+      const page = await open(browser, "#v=1&n=4&device=cpu", { context });
+      await page.setInputFiles("#file", model);
+      await page.waitForFunction(() => document.getElementById("model-text").textContent.startsWith("Now drawing"));
+      arrive();
+      await said(page, /from seed 42/);
+      assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), nativeOf(model, "--seeds", "42-45"));
+      await page.click("#reroll");
+      await said(page, /from seed 46/);
+      assertSamePictures(cut(await pixels(page, "#sample-canvas"), 4), nativeOf(model, "--seeds", "46-49"));
+      await close(page, [/Service Worker registration blocked/]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("of its classes one can be asked for in every view, by the field or the address", async () => {

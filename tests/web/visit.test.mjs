@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 
 import { URL_, assertSamePictures, cut, launch, open, pixels, said } from "./browser.mjs";
-import { nativeOf, withoutClasses } from "./native.mjs";
+import { ROOT, nativeOf, withoutClasses } from "./native.mjs";
 import { built, serve, version } from "./server.mjs";
 
 let browser;
@@ -193,6 +193,31 @@ describe("a model from the address", () => {
       assert.ok(await page.isVisible("#offer"));
       await page.context().close();
     }
+  });
+
+  test("one that can't be used, or is given up at the last moment, leaves no bar and no other network", async () => {
+    const good = readFileSync(join(ROOT, "assets/web/mnist-generator.safetensors"));
+    const host = await hosted(built().set("models/bad.bin", Buffer.from("no model")).set("models/good.bin", good));
+    const bad = await visit(host, "?model=models/bad.bin");
+    await bad.click("#offer-load");
+    await bad.waitForFunction(() => document.getElementById("offer-text").textContent.includes("can't be used"));
+    assert.ok(await bad.isHidden("#loading"));
+    await bad.context().close();
+    const page = await visit(host, "?model=models/good.bin");
+    await page.evaluate(() => {
+      const { arrayBuffer } = Blob.prototype;
+      Blob.prototype.arrayBuffer = function () {
+        document.getElementById("offer-dismiss").click();
+        return arrayBuffer.call(this);
+      };
+    });
+    await page.click("#offer-load");
+    await page.waitForSelector("#offer", { state: "hidden" });
+    await page.click("#reroll");
+    await said(page, /from seed 58 /);
+    assert.equal(await page.textContent("#model-text"), "");
+    assert.ok(await page.isHidden("#loading"));
+    await page.context().close();
   });
 
   test("its host is named, and asked for nothing before the visitor agrees", async () => {

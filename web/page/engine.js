@@ -5,8 +5,6 @@ import { CODE, MODELS } from "./models.js";
 /** A file larger than this is no model that a browser should load. */
 const MAX_BYTES = 200_000_000;
 
-/** As when a file of the weights does not come. */
-export const NO_CODE = "The network gave nothing for the page's code. Check the connection and try again.";
 /** What is fetched, in words. */
 const WORDS = {
   onestep: "the engine",
@@ -22,6 +20,9 @@ const GONE = ["Offline", "RuntimeError"];
 export function named(name, message) {
   return Object.assign(new Error(message), { name });
 }
+
+/** The error of what does not come. */
+export const missing = (what = "the page's code") => named("Offline", `The network gave nothing for ${what}. Check the connection and try again.`);
 
 const tooLarge = () => named("BadModel", `It has more than ${MAX_BYTES / 1e6} MB, which is too much for a page.`);
 
@@ -43,14 +44,11 @@ export class Remote {
     worker.addEventListener("message", ({ data: { id, result, error, module, received } }) => {
       if (module) {
         const [unpacked, packed] = CODE[module];
-        this.#onProgress?.(WORDS[module], Math.min(1, received / unpacked), packed);
+        this.#onProgress(WORDS[module], Math.min(1, received / unpacked), packed);
       }
       const call = this.#waiting.get(id);
       if (!call) return;
-      if (GONE.includes(error?.name)) {
-        this.#giveUp(error.message);
-        return;
-      }
+      if (GONE.includes(error?.name)) return this.#giveUp(error.message);
       this.#waiting.delete(id);
       if (error) call.reject(named(error.name, error.message));
       else call.resolve(result);
@@ -63,7 +61,7 @@ export class Remote {
 
   /** A file that did not come is told without words. */
   #giveUp(message) {
-    const error = message ? named("RuntimeError", message) : named("Offline", NO_CODE);
+    const error = message ? named("RuntimeError", message) : missing();
     this.#worker.terminate();
     this.#worker = undefined;
     for (const { reject } of this.#waiting.values()) reject(error);
@@ -82,8 +80,7 @@ export class Remote {
   /** Ends the Worker after what it has been asked, or as soon as it fails. */
   end() {
     const worker = this.#worker;
-    const terminate = () => worker.terminate();
-    if (worker) this.call("rest").then(terminate, terminate);
+    if (worker) this.call("rest").catch(() => {}).then(() => worker.terminate());
   }
 }
 
@@ -97,6 +94,8 @@ export class Engine {
   /** Files by role, kept for a device that has to be opened again. */
   #files = new Map();
   #loading = new Map();
+  /** The last load: what is loaded last is what is there. */
+  #last = Promise.resolve();
   /** Whether the last download was. */
   #damaged = false;
   #onDevice;
@@ -154,7 +153,7 @@ export class Engine {
     if ((await this.#remote.call("choose", this.#prefer)).kind === "cpu") return undefined;
     const quick = new Remote(this.#onProgress);
     try {
-      const [{ name, bytes }] = await Promise.all([this.#fetchShipped("generator"), quick.call("open", "cpu")]);
+      const [{ name, bytes }] = await Promise.all([this.#fetch("generator"), quick.call("open", "cpu")]);
       await quick.call("load", name, bytes);
     } catch (error) {
       quick.end();
@@ -174,9 +173,13 @@ export class Engine {
   /** Makes sure that a shipped network is on the device. */
   need(role) {
     if (!this.#loading.has(role)) {
+      // A generator takes the place of all that was there.
+      if (role === "generator") this.#loading.clear();
+      const files = this.#files;
       const loading = (async () => {
-        const [file] = await Promise.all([this.#fetchShipped(role), this.#open()]);
-        return this.#call("load", file.name, file.bytes);
+        const [{ name, bytes }] = await Promise.all([this.#fetch(role), this.#open()]);
+        // Where another generator has come meanwhile, what belongs to that is needed.
+        return (await this.#inTurn(() => files === this.#files && this.#call("load", name, bytes))) || this.need(role);
       })();
       // A download that failed may succeed the next time.
       loading.catch(() => this.#loading.delete(role));
@@ -185,8 +188,15 @@ export class Engine {
     return this.#loading.get(role);
   }
 
-  async #fetchShipped(role) {
-    if (!this.#files.has(role)) {
+  /** One load after another: what is on the device is what the page takes to be there. */
+  #inTurn(load) {
+    return (this.#last = this.#last.then(load, load));
+  }
+
+  /** A file that is kept, or a shipped one. */
+  async #fetch(role) {
+    const files = this.#files;
+    if (!files.has(role)) {
       const { file, name, bytes, sha256 } = MODELS[role];
       const url = new URL(`../models/${file}`, import.meta.url);
       const onProgress = (share) => this.#onProgress(WORDS[role], share, bytes);
@@ -196,45 +206,45 @@ export class Engine {
       const content = await Promise.resolve(packed).then(unpack).catch(() => packed);
       this.#damaged = !(await intact(content, sha256));
       if (this.#damaged) throw named("Integrity", `${name} was damaged on the way. Try again.`);
-      this.#files.set(role, { name, bytes: content });
+      files.set(role, { name, bytes: content });
     }
-    return this.#files.get(role);
+    return files.get(role);
   }
 
   /** A visitor's own generator in place of the shipped one. Returns what the file says about itself. */
-  async use(name, bytes) {
-    await this.#open();
-    bytes = await unpack(bytes);
-    const info = await this.#call("load", name, bytes);
-    if (info.kind !== "generator") {
-      // It has taken the place of the shipped one.
-      this.#loading.delete(info.kind);
-      throw named("BadModel", `${name} holds a ${info.kind}; choose a file whose name starts with generator.`);
-    }
-    this.#files.clear();
-    this.#loading.clear();
-    this.#files.set("generator", { name, bytes });
-    this.#meanwhile = Promise.resolve();
-    this.#loading.set("generator", Promise.resolve(info));
-    this.own = true;
-    return info;
+  use(name, bytes) {
+    return this.#inTurn(async () => {
+      // What was on the device is not there any more, or may not be: it is loaded again when it is needed.
+      this.#loading.clear();
+      await this.#open();
+      bytes = await unpack(bytes);
+      const info = await this.#call("load", name, bytes);
+      if (info.kind !== "generator") throw named("BadModel", `${name} holds a ${info.kind}; choose a file whose name starts with generator.`);
+      this.#meanwhile = Promise.resolve();
+      this.#files = new Map([["generator", { name, bytes }]]);
+      this.#loading = new Map([["generator", Promise.resolve(info)]]);
+      this.own = true;
+      return info;
+    });
   }
 
   /** The shipped generator again. */
   back() {
-    this.#files.clear();
-    this.#loading.clear();
+    this.#files = new Map();
+    this.#loading = new Map();
     this.own = false;
   }
 
   // `ofClass` is a list of one class; empty, seeds stand for classes.
 
-  draw(seeds, ofClass) {
-    return this.#soon("draw", seeds, ofClass);
+  /** Of seeds and `ofClass`. */
+  draw(...args) {
+    return this.#soon("draw", ...args);
   }
 
-  drawPlane(seed, places, ofClass) {
-    return this.#soon("drawPlane", seed, places, ofClass);
+  /** Of a seed, places and `ofClass`. */
+  drawPlane(...args) {
+    return this.#soon("drawPlane", ...args);
   }
 
   async judge(seeds, ofClass) {
@@ -243,12 +253,18 @@ export class Engine {
     return this.#call("judge", seeds, ofClass);
   }
 
-  /** Steps the denoiser; `onStep` hears each state, and says whether it wants another. */
-  async teach(seeds, ofClass, onStep) {
+  /** Draws, then steps the denoiser, on one device, all of it anew if that is lost: `onStep` hears each state and what
+   * was drawn, and says whether it wants another. */
+  async race(seeds, ofClass, onStep) {
     await this.need("generator");
     await this.need("denoiser");
-    await this.#call("startTeacher", seeds, ofClass);
-    for (let state; (state = await this.#call("advanceTeacher")); ) if (!onStep(state)) break;
+    return this.#safely(async (call) => {
+      // Once for nothing: the first run of a batch size prepares its plan.
+      await call("draw", seeds, ofClass);
+      const drawn = await call("draw", seeds, ofClass);
+      await call("startTeacher", seeds, ofClass);
+      for (let state; (state = await call("advanceTeacher")); ) if (!onStep(state, drawn)) break;
+    });
   }
 
   /** Loses the device on purpose: for tests. */
@@ -256,19 +272,23 @@ export class Engine {
     return this.#remote.call("lose");
   }
 
-  /** A call; a lost device is opened again, once as it was, the second time as the processor. What else goes wrong
-   * on a card (a kernel that does not compile, too little memory, nonsense) would do so again: then the processor
+  #call(...args) {
+    return this.#safely((call) => call(...args));
+  }
+
+  /** A job of calls; a lost device is opened again, once as it was, the second time as the processor. What else goes
+   * wrong on a card (a kernel that does not compile, too little memory, nonsense) would do so again: then the processor
    * follows at once. */
-  async #call(method, ...args) {
+  async #safely(job) {
     for (let attempt = 0, instead; ; attempt++) {
       try {
         if (attempt > 0) await this.#again(instead);
-        return await this.#remote.call(method, ...args);
+        return await job((...args) => this.#remote.call(...args));
       } catch (error) {
         if (GONE.includes(error.name)) this.#forget(error);
         const reason = { DeviceLost: "lost", Gpu: "failed", OutOfMemory: "memory", Canary: "canary" }[error.name];
-        if (!reason || instead || attempt === 2) throw error;
-        if (reason !== "lost" || attempt === 1) instead = { reason, detail: error.message };
+        if (!reason || instead) throw error;
+        if (reason !== "lost" || attempt) instead = { reason, detail: error.message };
       }
     }
   }
@@ -290,21 +310,22 @@ async function ask(url, options) {
   try {
     response = await fetch(url, { credentials: "omit", ...options });
   } catch {
-    throw named("Offline", `The network gave nothing for ${url}. Check the connection and try again.`);
+    throw missing(url);
   }
   if (!response.ok) throw named("Offline", `The server answered ${response.status} for ${url}.`);
   return response;
 }
 
-/** The size of a file on a server, 0 if it does not say. */
-export async function remoteSize(url) {
-  return Number((await ask(url, { method: "HEAD" })).headers.get("content-length"));
-}
+/** The size of what a server answers, 0 if it does not say. */
+const sizeOf = (response) => Number(response.headers.get("content-length"));
+
+/** The size of a file on a server. */
+export const remoteSize = async (url) => sizeOf(await ask(url, { method: "HEAD" }));
 
 /** Bytes of a URL. Progress, which hears of the size, too, is measured by `expected`, or by what the server says. */
 export async function download(url, expected, onProgress, options) {
   const response = await ask(url, options);
-  const size = expected || Number(response.headers.get("content-length"));
+  const size = expected || sizeOf(response);
   const broken = named("Offline", `The network broke off in the middle of ${url}. Check the connection and try again.`);
   return all(response.body, broken, (received) => size > 0 && onProgress(Math.min(1, received / size), size));
 }

@@ -1,6 +1,6 @@
 // The page: state in the hash, one view at a time, plain words for what goes wrong.
 
-import { Engine, NO_CODE, named, read } from "./engine.js";
+import { Engine, missing, read } from "./engine.js";
 import { offer } from "./offer.js";
 import { save } from "./paint.js";
 import { format, parse } from "./state.js";
@@ -26,21 +26,24 @@ const text = (id, value) => {
  *   progress: (what: string, share: number, bytes: number) => void}} App */
 
 /** @type {App} */
-const app = { state: parse(location.hash), engine: undefined, part, text, go, choose, showDevice, showClasses, progress };
+const app = { state: parse(location.hash), part, text, go, choose, showDevice, showClasses, progress };
 
 /** The last words of each view, and whether it is worth another try. */
 const told = {};
+/** What is told with the next words, which would hide it. */
+let news = "";
 /** Whether there is a newer version of the page, whose files may be all that its host has. */
 let outdated = false;
 
 /** One or two sentences in the live region. */
 function say(view, words, again = false) {
-  told[view] = { words, again };
+  told[view] = { words: words + news, again };
+  news = "";
   tell();
 }
 
 function tell() {
-  const { words, again } = told[app.state.view] ?? { words: "", again: false };
+  const { words, again } = told[app.state.view] ?? { words: "" };
   if (part("status").textContent !== words) text("status", words);
   part("again").hidden = !again;
   text("again", outdated ? "Reload the page" : "Try again");
@@ -62,7 +65,7 @@ function showDevice({ kind, name, reason, detail, again }) {
   part("device").title = meanwhile ? "The graphics card is being prepared." : "";
   const why = WHY[kind === "gpu" ? kind : reason];
   text("note", reason === "failed" ? `${why}${detail}` : why);
-  if (again && kind === "gpu") say(app.state.view, "The graphics card was lost for a moment; everything was set up again.");
+  news = again && kind === "gpu" ? " The graphics card was lost for a moment; everything was set up again." : "";
 }
 
 /** Runs a job of the engine for a view; errors become words. */
@@ -73,8 +76,7 @@ async function attempt(view, job, onError) {
     onError?.(error);
     say(view, explain(error), passes(error));
   }
-  for (const what of Object.keys(coming)) delete coming[what];
-  part("loading").hidden = true;
+  arrived();
 }
 
 /** Milliseconds that nothing moves before the address follows. */
@@ -86,7 +88,7 @@ let resting;
 function go(change, { replace = false } = {}) {
   if (!replace) write();
   // What follows is no first look.
-  if (change.view) document.documentElement.setAttribute("data-seen", "");
+  if (change.view) document.documentElement.dataset.seen = "";
   app.state = possible(parse(format({ ...app.state, ...change })));
   clearTimeout(resting);
   if (replace) resting = setTimeout(write, REST);
@@ -126,7 +128,7 @@ let asked = 0;
 
 /** A view. The laboratory's comes when it is first wanted; a browser would not ask for a script of the same name again
  * that did not come. */
-async function enter(view, words) {
+async function enter(view) {
   let make = views[view];
   if (!make) {
     const again = asked++ ? `?${asked}` : "";
@@ -136,10 +138,10 @@ async function enter(view, words) {
       delete opening[view];
       // What it imports keeps its names: if that did not come, only a new page helps.
       if (asked > 1) outdated = true;
-      throw named("Offline", NO_CODE);
+      throw missing();
     }
   }
-  open[view] = make(Object.create(app, words));
+  open[view] = make({ __proto__: app, say: say.bind(null, view), attempt: attempt.bind(null, view) });
 }
 
 /** Shows what the state says. */
@@ -154,13 +156,12 @@ function show() {
     if (chosen) document.title = `${tab.textContent} · onestep: pictures from noise in one step`;
   }
   tell();
-  const own = { say: { value: say.bind(null, view) }, attempt: { value: attempt.bind(null, view) } };
   const field = part("class-field");
   const beside = part(`view-${view}`).querySelector(".actions");
   if (view in views && field.parentElement !== beside) beside.append(field);
   choose(part("class"), app.state.class);
   return attempt(view, async () => {
-    await (opening[view] ??= enter(view, own));
+    await (opening[view] ??= enter(view));
     if (view === app.state.view) await open[view].show(app.state);
   });
 }
@@ -251,7 +252,7 @@ function files() {
 }
 
 /** Bytes that are there, and all, of what is on its way. */
-const coming = {};
+let coming = {};
 
 /** How far a download is, on the stage. */
 function progress(what, share, bytes) {
@@ -266,6 +267,12 @@ function progress(what, share, bytes) {
   bar.firstElementChild.style.width = `${100 * got / all}%`;
 }
 
+/** Nothing is on its way any more. */
+function arrived() {
+  coming = {};
+  part("loading").hidden = true;
+}
+
 /** The address of what is to be seen, which the address bar may lag behind. */
 async function share() {
   const { view } = app.state;
@@ -274,8 +281,9 @@ async function share() {
     if (navigator.share && matchMedia("(hover: none)").matches) return await navigator.share({ url });
     await navigator.clipboard.writeText(url);
     say(view, "The link is on the clipboard: it leads to what you see here.");
-  } catch {
-    say(view, `The browser keeps the clipboard to itself. The link: ${url}`);
+  } catch ({ name }) {
+    // Whoever closes the list of places to share with wants no link.
+    if (name !== "AbortError") say(view, `The browser keeps the clipboard to itself. The link: ${url}`);
   }
 }
 
@@ -334,10 +342,10 @@ addEventListener("popstate", () => {
 // What the address asks for may be more than there is.
 write();
 show().then(() => {
-  document.documentElement.setAttribute("data-ready", "");
+  document.documentElement.dataset.ready = "";
   (globalThis.requestIdleCallback ?? setTimeout)(keepCopy);
 });
-offer(app, use, progress);
+offer(app, use, arrived);
 
 // For tests, and for those who like to look: `onestep.lose()` takes the device away.
 globalThis.onestep = { lose: () => (app.state.view === "lab" ? open.lab.lose() : app.engine.lose()) };

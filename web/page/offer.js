@@ -22,9 +22,9 @@ function check(address) {
 /**
  * @param {import("./main.js").App} app
  * @param {(name: string, bytes: ArrayBuffer) => Promise<void>} use
- * @param {(what: string, share: number, bytes: number) => void} progress
+ * @param {() => void} arrived hides the progress
  */
-export async function offer(app, use, progress) {
+export async function offer(app, use, arrived) {
   const address = new URLSearchParams(location.search).get("model");
   if (!address) return;
   const [box, load] = [app.part("offer"), app.part("offer-load")];
@@ -54,13 +54,13 @@ export async function offer(app, use, progress) {
       load.disabled = true;
       say(`Fetching ${what}.`);
       const onProgress = (share, bytes) => {
-        progress("the model", share, bytes);
+        app.progress("the model", share, bytes);
         say(`Fetching ${what} (${sized(bytes)}).`);
       };
       const bytes = await download(url, 0, onProgress, { signal: stop.signal });
-      await use(name, bytes);
+      if (!stop.signal.aborted) await use(name, bytes);
       stop.abort();
-    }));
+    }).then(arrived));
     if (here) say(`The address asks for ${what} (${sized(await remoteSize(url))}).`);
     else say(`The address asks for ${what}. Nothing has been asked of that host so far.`);
   });

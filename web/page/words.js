@@ -6,7 +6,7 @@ export const WHY = {
   meanwhile: "The graphics card is being prepared; the processor draws the same pictures until then.",
   "no-webgpu":
     "This browser has no WebGPU, so the pictures are computed by the processor: the same pictures, more slowly. " +
-    "Current versions of Chrome, Edge, Safari and Firefox have it; an up-to-date browser and system will use your graphics card.",
+    "Current versions of Chrome, Edge, Safari and Firefox have it.",
   "no-adapter":
     "This browser knows WebGPU, but offers no graphics card here, so the processor computes the same pictures. " +
     "It may help to turn on hardware acceleration in the browser's settings, or to update the graphics driver.",
@@ -14,7 +14,7 @@ export const WHY = {
   asked: "The address asks for the processor.",
   canary:
     "The graphics card gave wrong results in a small test at the start, so the processor computes instead. " +
-    "An update of the browser or the graphics driver usually repairs that.",
+    "An update of the browser or the graphics driver usually helps.",
   failed: "The graphics card could not be used, so the processor computes the same pictures. The browser said: ",
   memory: "The graphics card has too little memory for this, so the processor computes the same pictures.",
   lost: "The graphics card was lost twice in a row, so the processor goes on in its place.",

@@ -76,7 +76,7 @@ impl Engine {
     /// The pictures of seeds, of one class, with the score of each: higher is closer to the data.
     pub async fn judge(&mut self, seeds: Vec<u32>, class: Vec<u32>) -> Result<JsValue, JsValue> {
         let Self { executor, generator: Some(generator), verifier: Some(verifier), .. } = self else {
-            return Err(js::error("NoModel", "best-of-N needs a generator and its ratio network"));
+            return Err(not_loaded());
         };
         let classes = generator.meta().network.classes_of(&class);
         let samples = generator.draw_seeds_of(executor, &seeds, &classes).await.map_err(js::sampling_error)?;
@@ -90,7 +90,7 @@ impl Engine {
     #[wasm_bindgen(js_name = startTeacher)]
     pub fn start_teacher(&mut self, seeds: &[u32], class: &[u32]) -> Result<(), JsValue> {
         let Self { executor, generator: Some(generator), teacher: Some(teacher), .. } = self else {
-            return Err(js::error("NoModel", "the many-step sampler needs a denoiser"));
+            return Err(not_loaded());
         };
         let width = generator.width();
         let mut latents: Vec<f32> = seeds.iter().flat_map(|seed| latent(*seed, width)).collect();
@@ -106,7 +106,7 @@ impl Engine {
     #[wasm_bindgen(js_name = advanceTeacher)]
     pub async fn advance_teacher(&mut self) -> Result<JsValue, JsValue> {
         let Self { executor, generator: Some(generator), teacher: Some(teacher), .. } = self else {
-            return Err(js::error("NoModel", "the many-step sampler needs a denoiser"));
+            return Err(not_loaded());
         };
         let Some(state) = teacher.advance(executor).await.map_err(js::sampling_error)? else {
             return Ok(JsValue::UNDEFINED);
@@ -130,7 +130,7 @@ impl Engine {
     fn generator(&mut self) -> Result<(&mut Generator, &mut Executor), JsValue> {
         match &mut self.generator {
             Some(generator) => Ok((generator, &mut self.executor)),
-            None => Err(js::error("NoModel", "no generator is loaded")),
+            None => Err(not_loaded()),
         }
     }
 
@@ -151,6 +151,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The error of a call whose network is not on the device.
+fn not_loaded() -> JsValue {
+    js::error("NoModel", "the network for it is not loaded")
 }
 
 /// The class that was asked for, else what seeds stand for.

@@ -35,28 +35,27 @@ export function race(app) {
   async function run(state, wanted) {
     button.disabled = true;
     button.textContent = "Race";
-    const seeds = Array.from({ length: RACERS }, (_, i) => after(state.seed, i));
-    const asked = ofClass(state);
+    const racers = [Array.from({ length: RACERS }, (_, i) => after(state.seed, i)), ofClass(state)];
     try {
-      // Once for nothing: the first run of a batch size prepares its plan.
-      await app.engine.draw(seeds, asked);
-      const drawn = await app.engine.draw(seeds, asked);
+      // To look at while the denoiser comes, from whichever device is there.
+      const first = await app.engine.draw(...racers);
       if (!wanted()) return undefined;
       done = undefined;
       races.spoil();
       film.hidden = true;
-      states = [];
-      app.showClasses(drawn.classes);
-      grid(one, drawn);
+      app.showClasses(first.classes);
+      grid(one, first);
       app.text("race-one-count", evaluations(1));
-      app.text("race-one-ms", ms(drawn.ms));
-      let time = 0;
-      await app.engine.teach(seeds, asked, (state) => {
+      let drawn, time;
+      await app.engine.race(...racers, (state, timed) => {
         if (!wanted()) return false;
+        // Also where a lost device begins anew.
+        if (state.step === 1) [drawn, time, states] = [timed, 0, []];
         states.push(state);
         time += state.ms;
         grid(many, state);
         app.text("race-many-count", evaluations(state.evaluations));
+        app.text("race-one-ms", ms(drawn.ms));
         app.text("race-many-ms", ms(time));
         app.text("race-ratio", `${(time / drawn.ms).toFixed(1)}×`);
         return true;
@@ -71,13 +70,10 @@ export function race(app) {
   const races = newest(run, ({ drawn, time }, state) => {
     done = key(state);
     button.textContent = OVER;
-    range.min = 1;
-    range.max = states.length;
-    range.value = states.length;
-    app.text("film-step", `${states.length} of ${states.length}`);
+    range.value = range.max = states.length;
+    project(states.length - 1);
     film.hidden = false;
-    const last = states[states.length - 1];
-    app.say(`One step took ${ms(drawn.ms)}, ${last.evaluations} evaluations took ${ms(time)}.`);
+    app.say(`One step took ${ms(drawn.ms)}, ${states[states.length - 1].evaluations} evaluations took ${ms(time)}.`);
   });
   const show = (state) => races.ask(key(state), state);
 
