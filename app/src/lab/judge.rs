@@ -84,7 +84,8 @@ struct Record {
     samples: usize,
     /// To draw and judge one candidate, on average.
     seconds: f64,
-    /// Mean of the exponential of the scores of all candidates: 1 for the exact log density ratio.
+    /// Mean of the exponential of the scores of all candidates: about 1 for the exact log density ratio at one noise level,
+    /// at most that for the mean over several.
     #[serde(default)]
     mean_weight: f64,
     /// Kish's effective sample size of these weights in parts of their number: 1 where all candidates weigh the same.
