@@ -8,6 +8,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::load::is_text;
 use super::options::MAX_SIDE;
 use super::{DataError, LoadOptions, pixels};
 
@@ -49,6 +50,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, options: &LoadOptions) -> Result
         let head = &bytes[..bytes.len().min(8)];
         let got = match head {
             [] => "an empty file".into(),
+            _ if is_text(&bytes[..bytes.len().min(512)]) => "a file of text".into(),
             _ => format!("a file that begins with {head:02x?}"),
         };
         return Err(fail(got, "remove the file or convert it to PNG"));
@@ -126,6 +128,12 @@ pub(super) mod tests {
 
     fn run(bytes: &[u8], options: &LoadOptions) -> Result<Decoded, String> {
         decode(bytes, Path::new("a.png"), options).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn text_is_called_text() {
+        let error = run("{\"größe\": 28}".as_bytes(), &LoadOptions::default()).unwrap_err();
+        assert!(error.contains("a file of text"), "{error}");
     }
 
     #[test]

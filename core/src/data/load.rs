@@ -115,9 +115,15 @@ fn load_file(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
     }
 }
 
-/// Whether a file begins as text does.
-fn is_text(head: &[u8]) -> bool {
-    head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
+/// Whether a file begins as text does, in UTF-8.
+pub(super) fn is_text(head: &[u8]) -> bool {
+    let whole = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // A character that is cut off at the end.
+        Err(error) if error.error_len().is_none() => return is_text(&head[..error.valid_up_to()]),
+        Err(_) => return false,
+    };
+    whole.chars().all(|c| !c.is_control() || c.is_whitespace())
 }
 
 #[cfg(test)]
@@ -139,6 +145,9 @@ mod tests {
         assert!(text.contains("mnits") && text.contains("fashion-mnist") && text.contains("mnist-10k"), "{text}");
         assert!(error("a", b"").contains("empty"));
         assert!(error("a.txt", b"hello world").contains("a file of text"));
+        assert!(error("bom.txt", "\u{feff}Größe: 28\r\n".as_bytes()).contains("a file of text"));
+        // Two bytes each, from the second byte on: a part of the file ends within one.
+        assert!(error("long.txt", format!("x{}", "ä".repeat(2000)).as_bytes()).contains("a file of text"));
         assert!(error("a.bin", b"\x01\x02hello").contains("begins with [01, 02"));
         assert!(error("a.png", b"\x89PNG\r\n\x1a\n").contains("folder"));
         assert!(error("a.gz", &read::gzip(&read::gzip(b"x"))).contains("twice"));
