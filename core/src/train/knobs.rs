@@ -503,6 +503,7 @@ where
         value: value.to_owned(),
         problem: match Knob::find(name).and_then(|knob| knob.range) {
             Some((lo, hi)) => format!("wanted a number in {lo}..={hi}"),
+            None if name == "seed" => format!("wanted a whole number in 0..={}", u32::MAX),
             None => e.to_string(),
         },
     })

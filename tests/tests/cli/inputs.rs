@@ -177,6 +177,7 @@ fn messages_name_the_file_and_the_way_out() {
     plan("--config a.toml").fails(2, &["a.toml: lr_critic = 3", "0..=1"]);
     plan("--config a.toml --lr-critic 4").fails(2, &["error: lr_critic = 4"]);
     run(&folder, "train --steps=-5").fails(2, &["-5", "--steps", "wanted a number in 0..=1000000000"]);
+    run(&folder, "train --seed=-5").fails(2, &["-5", "--seed", "wanted a whole number in 0..=4294967295"]);
     plan("--data missing_folder").fails(2, &["missing_folder", "cifar10", "gaussians8", "rings"]);
     // Settings under a preset's name, written as a run writes them.
     write("b.json", r#"{"preset": "rings", "config": {"batch": 32}}"#);
