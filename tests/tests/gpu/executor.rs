@@ -146,18 +146,16 @@ fn adapters_are_chosen_by_number_and_by_name() {
     assert_eq!(DeviceRequest::parse("apple m2").adapter, AdapterChoice::Name("apple m2".to_owned()));
 }
 
-#[test]
-fn more_workgroups_than_one_dimension_holds() {
-    // 64 invocations of 4 elements each, 65,535 times, and a few more.
-    let len = 65_535 * 256 + 1024;
-    let body = Body { dims: vec![len], insts: vec![Inst::Iota { view: View::contiguous(&[len]) }], results: vec![0] };
+/// What a kernel without inputs writes, `len` numbers, in a store with so many more, which are 0.5 before.
+fn made(kernel: Kernel, len: usize, behind: usize) -> Vec<f32> {
     let mut gpu = own();
-    gpu.create_store("out", len).unwrap();
+    gpu.create_store("out", len + behind).unwrap();
+    gpu.write("out", len, &vec![0.5; behind]).unwrap();
     let plan = Plan {
         name: "wide".to_owned(),
-        arenas: vec![Arena { kind: ArenaKind::Store("out".to_owned()), len }],
+        arenas: vec![Arena { kind: ArenaKind::Store("out".to_owned()), len: len + behind }],
         launches: vec![Launch {
-            kernel: Kernel::Pointwise { body },
+            kernel,
             inputs: Vec::new(),
             outputs: vec![Slot { arena: 0, offset: 0, len }],
             flops: 0,
@@ -168,7 +166,15 @@ fn more_workgroups_than_one_dimension_holds() {
     };
     let plan = gpu.prepare(&plan).unwrap();
     gpu.run(plan, &ARGS).unwrap();
-    let got = read(&gpu, "out");
+    read(&gpu, "out")
+}
+
+#[test]
+fn more_workgroups_than_one_dimension_holds() {
+    // 64 invocations of 4 elements each, 65,535 times, and a few more.
+    let len = 65_535 * 256 + 1024;
+    let body = Body { dims: vec![len], insts: vec![Inst::Iota { view: View::contiguous(&[len]) }], results: vec![0] };
+    let got = made(Kernel::Pointwise { body }, len, 0);
     assert!(got.iter().enumerate().all(|(i, v)| *v == i as f32));
 }
 
@@ -179,25 +185,7 @@ fn sums_of_more_workgroups_than_one_dimension_holds() {
     let (kept, behind) = (32 * 131_071, 64);
     let dims = vec![kept, 2];
     let body = Body { insts: vec![Inst::Iota { view: View::contiguous(&dims) }], dims, results: vec![0] };
-    let mut gpu = own();
-    gpu.create_store("out", kept + behind).unwrap();
-    gpu.write("out", kept, &vec![0.5; behind]).unwrap();
-    let plan = Plan {
-        name: "wide".to_owned(),
-        arenas: vec![Arena { kind: ArenaKind::Store("out".to_owned()), len: kept + behind }],
-        launches: vec![Launch {
-            kernel: Kernel::Reduce { body, reduced: vec![false, true] },
-            inputs: Vec::new(),
-            outputs: vec![Slot { arena: 0, offset: 0, len: kept }],
-            flops: 0,
-            bytes: 0,
-            label: "wide".to_owned(),
-        }],
-        scalars: Vec::new(),
-    };
-    let plan = gpu.prepare(&plan).unwrap();
-    gpu.run(plan, &ARGS).unwrap();
-    let got = read(&gpu, "out");
+    let got = made(Kernel::Reduce { body, reduced: vec![false, true] }, kept, behind);
     let wanted = |i: usize| if i < kept { (4 * i + 1) as f32 } else { 0.5 };
     let wrong = got.iter().enumerate().find(|(i, v)| **v != wanted(*i));
     assert!(wrong.is_none(), "{wrong:?}");
