@@ -25,6 +25,7 @@ mod output;
 mod pictures;
 mod plan;
 mod plot;
+mod range;
 mod ranks;
 mod sample;
 mod seeds;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use onestep_core::model::{self, ModelFile, Storage};
 
 use crate::draw::snapshot;
-use crate::exit::bad_input;
 use crate::output::note;
 use crate::pictures::check_writable;
+use crate::range::in_range;
 
 /// Arguments of `onestep merge`.
 #[derive(clap::Args)]
@@ -17,7 +17,7 @@ pub struct Args {
     /// Another of the same kind, network and data, which began with the same weights.
     second: PathBuf,
     /// The second model's share of the weights, 0 to 1.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = in_range::<f32>(0.0..=1.0))]
     weight: f32,
     /// Where to.
     #[arg(long, value_name = "FILE.safetensors")]
@@ -26,9 +26,6 @@ pub struct Args {
 
 /// Reads, merges, writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    if !(0.0..=1.0).contains(&args.weight) {
-        return Err(bad_input!("--weight {}: must be in 0..=1, the second model's share", args.weight));
-    }
     let [first, second] = [&args.first, &args.second].map(|path| anyhow::Ok(ModelFile::open(snapshot(path)?)?));
     let merged = model::merge(&first?, &second?, args.weight)?;
     check_writable(&args.out)?;

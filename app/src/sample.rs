@@ -14,6 +14,7 @@ use crate::draw::{draw, open_generator, open_model, set_steps};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json, progress};
 use crate::pictures::{Target, check_writable, grid, points, to_bytes};
+use crate::range::in_range;
 use crate::seeds::{Classes, Seeds};
 use crate::verifier::ChoiceArgs;
 
@@ -39,11 +40,11 @@ pub struct Args {
     #[command(flatten)]
     choice: ChoiceArgs,
     /// Noise levels to walk through [default: as the model was trained for; one for most].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = in_range::<u32>(1..=1000))]
     steps: Option<u32>,
     /// Seeds per run of the network, at most 64 images or 4096 points; it changes the speed, never the samples.
     #[arg(long, value_name = "N", default_value_t = 65_536, hide_default_value = true,
-        value_parser = clap::value_parser!(u32).range(1..=65_536))]
+        value_parser = in_range::<u32>(1..=65_536))]
     batch: u32,
     /// Print a summary as JSON.
     #[arg(long)]

@@ -7,16 +7,17 @@ use onestep_core::model::{ModelFile, ModelKind};
 use onestep_core::sampling::Choice;
 
 use crate::exit::bad_input;
+use crate::range::in_range;
 
 /// Which of how many candidates is kept.
 #[derive(clap::Args)]
 pub struct ChoiceArgs {
     /// Draw this many candidates per seed (seed*N to seed*N+N-1) and keep the one that the ratio network prefers.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_range::<u32>(1..=100_000))]
     best_of: u32,
     /// Draw as many and keep one at random, the likelier the more the ratio network prefers it.
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "best_of",
-        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        value_parser = in_range::<u32>(1..=100_000))]
     resample: u32,
     /// The ratio network for --best-of and --resample [default: ratio-* beside the generator].
     #[arg(long, value_name = "FILE")]

@@ -22,6 +22,7 @@ use crate::device::{self, DeviceArgs};
 use crate::memory;
 use crate::output::{bytes, note, print, print_json};
 use crate::pictures::check_writable;
+use crate::range::in_range;
 use crate::settings::{SettingsArgs, setup_without_download};
 pub use roofline::{KernelTime, Peak, by_kernel};
 
@@ -30,7 +31,7 @@ pub use roofline::{KernelTime, Peak, by_kernel};
 #[command(allow_negative_numbers = true)]
 pub struct Args {
     /// Timed runs of each kind of step; the median counts.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range::<u32>(1..=10_000))]
     repeat: u32,
     /// Print JSON.
     #[arg(long)]

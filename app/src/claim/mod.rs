@@ -26,6 +26,7 @@ use crate::exit::bad_input;
 use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::plot::register_font;
+use crate::range::in_range;
 use claims::{Arm, Claim, FINE, FINE_OFF, PARAMETERS, SECONDS, STRAIGHT, TEACHER};
 use record::{Record, Row, Run};
 
@@ -35,7 +36,7 @@ pub struct Args {
     /// Which claim, by the name of its method [default: lists them].
     name: Option<String>,
     /// Runs of each arm, with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = in_range::<u32>(1..=100))]
     seeds: u32,
     /// One seed and a quarter of the compute: a first look in a few minutes.
     #[arg(long, conflicts_with_all = ["seeds", "docs"])]

@@ -29,6 +29,7 @@ use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::pictures::{grid, points, to_bytes};
 use crate::plot::register_font;
+use crate::range::in_range;
 use crate::settings::{SettingsArgs, suitable, tell_of_environment};
 use report::Results;
 use vary::{Vary, not_taken};
@@ -41,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     methods: Vec<String>,
     /// Runs of each method, with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = in_range::<u32>(1..=100))]
     seeds: u32,
     /// Compare values of a setting, too: each method runs with each of them, such as `sigma_max=20,5,1`.
     #[arg(long, value_name = "NAME=LIST")]

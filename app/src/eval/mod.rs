@@ -23,6 +23,7 @@ use crate::draw::{draw, open_generator, open_model, set_steps};
 use crate::exit::bad_input;
 use crate::output::{note, print, print_json};
 use crate::pictures::to_bytes;
+use crate::range::in_range;
 use crate::settings::read_config;
 use crate::verifier::ChoiceArgs;
 pub use images::ImageReference;
@@ -47,10 +48,10 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     metrics: Vec<MetricKind>,
     /// Samples to draw, from the seeds 0 to N-1 [default: 50000 points or 10000 images].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = in_range::<u32>(2..=10_000_000))]
     num: Option<u32>,
     /// Noise levels to walk through [default: as the models were trained for].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", value_parser = in_range::<u32>(1..=1000))]
     steps: Option<u32>,
     #[command(flatten)]
     choice: ChoiceArgs,

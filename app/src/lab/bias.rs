@@ -13,27 +13,28 @@ use crate::exit::bad_input;
 use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::plot::register_font;
+use crate::range::in_range;
 
 /// Arguments of `onestep lab bias`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Trainings of each network, with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range::<u32>(1..=100))]
     seeds: u32,
     /// Dimensions of the points.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8,32", value_parser = clap::value_parser!(u32).range(1..=128))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8,32", value_parser = in_range::<u32>(1..=128))]
     dims: Vec<u32>,
     /// How far the students are.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "near,medium,far")]
     distances: Vec<Distance>,
     /// Steps of each denoiser; a ratio network gets as many, or as many as cost the same.
-    #[arg(long, value_name = "N", default_value_t = 800, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 800, value_parser = in_range::<u64>(10..=1_000_000))]
     steps: u64,
     /// Points per step, of data and of samples.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = in_range::<u32>(2..=65_536))]
     batch: u32,
     /// Width of each denoiser.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_range::<u32>(4..=1024))]
     width: u32,
     /// One seed and 500 steps: a first look in a few minutes.
     #[arg(long, conflicts_with_all = ["seeds", "steps", "docs"])]

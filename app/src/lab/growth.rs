@@ -18,12 +18,13 @@ use super::{Outcome, replaced};
 use crate::exit::bad_input;
 use crate::output::{json_by_runs, note, print};
 use crate::plot::{Drawing, register_font};
+use crate::range::in_range;
 
 /// Arguments of `onestep lab growth`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Timed runs of each kind of step; the median counts.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = in_range::<u32>(1..=1000))]
     repeat: u32,
     /// Leave out what takes more than a second a step on a processor with two cores.
     #[arg(long, conflicts_with = "docs")]

@@ -23,6 +23,7 @@ use crate::eval::Ruler;
 use crate::exit::bad_input;
 use crate::output::{json_by_runs, note, print, progress};
 use crate::plot::{Drawing, register_font};
+use crate::range::in_range;
 use crate::verifier::open_ratio;
 
 /// Arguments of `onestep lab judge`.
@@ -41,14 +42,14 @@ pub struct Args {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     metrics: Vec<MetricKind>,
     /// Samples that are kept [default: 50000 points or 10000 images].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = in_range::<u32>(2..=1_000_000))]
     num: Option<u32>,
     /// Of how many candidates each is chosen.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,2,4,8,16,32",
-        value_parser = clap::value_parser!(u32).range(1..=1000))]
+        value_parser = in_range::<u32>(1..=1000))]
     candidates: Vec<u32>,
     /// At which noise levels the ratio network judges; a score is their mean [default: as of onestep sample].
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = level)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = in_range::<f32>(1e-4..=1e3))]
     sigmas: Vec<f32>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -241,14 +242,6 @@ impl Record {
     fn line(&self, way: Choice, metric: usize) -> Vec<(f64, f64)> {
         let of_way = self.rows.iter().filter(|row| row.candidates == 1 || row.way == way);
         of_way.map(|row| (f64::from(row.candidates), row.values[metric])).collect()
-    }
-}
-
-/// A noise level of the command line.
-fn level(text: &str) -> Result<f32, String> {
-    match text.parse() {
-        Ok(sigma) if (1e-4..=1e3).contains(&sigma) => Ok(sigma),
-        _ => Err("a noise level is a number from 0.0001 to 1000".to_owned()),
     }
 }
 

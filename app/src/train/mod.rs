@@ -20,6 +20,7 @@ use crate::exit::{Told, bad_input};
 use crate::interrupt;
 use crate::output::print;
 use crate::plan;
+use crate::range::in_range;
 use crate::ranks::{self, Ranks, together};
 use crate::settings::{SettingsArgs, impossible, setup_without_download};
 use report::Reporter;
@@ -40,11 +41,11 @@ pub struct Args {
     transfer: Option<PathBuf>,
     /// With several processes (mpirun): how much of each batch each of them takes, such as 2,1 for a machine that is
     /// twice as fast as another [default: equal shares].
-    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = in_range::<usize>(1..=65_536))]
     shares: Option<Vec<usize>>,
     /// With several processes on a slow network: each trains by itself for so many turns, then their weights are averaged;
     /// by default they add up gradients in every update, which gives the result of one process.
-    #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "TURNS", value_parser = in_range::<u64>(1..=1_000_000))]
     sync_every: Option<u64>,
     /// Print the settings and what the run will launch, and stop.
     #[arg(long)]
