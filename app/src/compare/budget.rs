@@ -48,20 +48,51 @@ const BEFORE: f64 = 0.4;
 pub struct Fitted {
     /// Lengths of its phases, by their settings.
     pub lengths: BTreeMap<String, u64>,
-    /// What all of it costs, in operations or in seconds ...
-    pub whole: f64,
-    /// ... and its warm-up, if others may share that.
-    pub warm_up: f64,
+    /// What its phases cost.
+    pub phases: Vec<PhaseCost>,
+}
+
+/// What a phase costs, in operations or in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseCost {
+    pub turns: u64,
+    /// Each turn.
+    pub each: f64,
+    /// What is drawn at its end.
+    pub then: f64,
+}
+
+impl PhaseCost {
+    /// What it costs to have made so many of its turns.
+    fn spent(&self, turns: u64) -> f64 {
+        self.each * turns as f64 + if turns >= self.turns { self.then } else { 0.0 }
+    }
 }
 
 impl Fitted {
     /// For a run whose settings have their lengths.
-    pub fn new(setup: &Setup, whole: f64, warm_up: f64) -> Self {
+    pub fn new(setup: &Setup, costs: &Costs) -> Self {
+        let recipe = setup.recipe();
         let length = |phase: &Phase| match phase.length {
             Count::Knob(name) => Some((name.to_owned(), phase.length.of(&setup.config))),
             Count::Times(_) => None,
         };
-        Self { lengths: setup.recipe().phases.iter().filter_map(length).collect(), whole, warm_up }
+        Self { lengths: recipe.phases.iter().filter_map(length).collect(), phases: costs.phases(setup) }
+    }
+
+    /// What the run costs up to this turn, counted over all its phases.
+    pub fn spent(&self, turns: u64) -> f64 {
+        let mut left = turns;
+        let mut spent = 0.0;
+        for phase in &self.phases {
+            let here = left.min(phase.turns);
+            spent += phase.spent(here);
+            left -= here;
+            if here < phase.turns {
+                break;
+            }
+        }
+        spent
     }
 
     /// Gives settings these lengths.
@@ -122,7 +153,7 @@ impl Costs {
     }
 
     /// Costs of a turn of a phase.
-    fn turn(&self, config: &Config, phase: &onestep_core::train::Phase) -> f64 {
+    fn turn(&self, config: &Config, phase: &Phase) -> f64 {
         let cost = |(count, update): &(Count, onestep_core::train::Update)| {
             count.of(config) as f64 * self.updates.get(update.name).copied().unwrap_or(0.0)
         };
@@ -130,7 +161,7 @@ impl Costs {
     }
 
     /// Costs of what a phase draws at its end.
-    fn collected(&self, setup: &Setup, phase: &onestep_core::train::Phase) -> f64 {
+    fn collected(&self, setup: &Setup, phase: &Phase) -> f64 {
         let cost = |handover: &Handover| match handover {
             Handover::Collect { draw, rows, guided, .. } => {
                 let asked = if *guided && setup.guides() { 2 } else { 1 };
@@ -141,13 +172,19 @@ impl Costs {
         phase.then.iter().map(cost).sum()
     }
 
+    /// What each phase of a run costs.
+    fn phases(&self, setup: &Setup) -> Vec<PhaseCost> {
+        let cost = |phase: &Phase| PhaseCost {
+            turns: phase.length.of(&setup.config),
+            each: self.turn(&setup.config, phase),
+            then: self.collected(setup, phase),
+        };
+        setup.recipe().phases.iter().map(cost).collect()
+    }
+
     /// What a whole run costs.
     pub fn run(&self, setup: &Setup) -> f64 {
-        let recipe = setup.recipe();
-        let phase = |phase| {
-            self.turn(&setup.config, phase) * phase.length.of(&setup.config) as f64 + self.collected(setup, phase)
-        };
-        recipe.phases.iter().map(phase).sum()
+        self.phases(setup).iter().map(|phase| phase.spent(phase.turns)).sum()
     }
 
     /// The settings with which all phases together cost `budget`: those before the last keep their lengths, or are
@@ -200,6 +237,16 @@ mod tests {
         }
     }
 
+    /// Turns of several phases counted alike, so that points of a curve stood at other compute than was spent.
+    #[test]
+    fn a_curve_has_what_each_phase_costs() {
+        let phase = |turns, each, then| PhaseCost { turns, each, then };
+        let phases = vec![phase(2, 10.0, 5.0), phase(0, 3.0, 0.0), phase(4, 1.0, 0.0)];
+        let fitted = Fitted { lengths: BTreeMap::new(), phases };
+        let spent: Vec<f64> = (0..8).map(|turn| fitted.spent(turn)).collect();
+        assert_eq!(spent, [0.0, 10.0, 25.0, 26.0, 27.0, 28.0, 29.0, 29.0]);
+    }
+
     /// For every method: what it spends is the budget, short of one turn, and the phases before the last take no more
     /// than their share.
     #[test]
@@ -222,8 +269,11 @@ mod tests {
                 assert!(of_last >= (1.0 - BEFORE) * budget - drawn - last, "{}", method.name);
                 // What is kept of it brings the same lengths back.
                 let mut again = original.clone();
-                Fitted::new(&setup, spent, 0.0).apply(&mut again).unwrap();
+                let fitted = Fitted::new(&setup, &costs);
+                fitted.apply(&mut again).unwrap();
                 assert_eq!(again, setup.config);
+                let turns: u64 = fitted.phases.iter().map(|phase| phase.turns).sum();
+                assert!((fitted.spent(turns) - spent).abs() < 1e-9 * spent, "{}", method.name);
             }
         }
     }

@@ -132,8 +132,6 @@ impl Runs<'_> {
         // What the warm-up did counts, as turns, as compute and as time.
         let first = if warm_up.is_some() { turns[0] } else { 0 };
         let all: u64 = turns.iter().sum::<u64>() - first;
-        let (whole, before) = (fitted.whole, if first > 0 { fitted.warm_up } else { 0.0 });
-        let spent = |step: u64| before + (whole - before) * step as f64 / all.max(1) as f64;
         setup.config.snap = all.div_ceil(self.yardstick.points(outcome.evaluations)).max(1);
         setup.config.keep_last = 1;
         setup.config.tick = setup.config.snap;
@@ -147,7 +145,7 @@ impl Runs<'_> {
             let due = step > 0 && (step.is_multiple_of(snap) || step >= all);
             if due && done.points.last().is_none_or(|last| last.step < first + step) {
                 let values = session.untimed(|session| self.yardstick.measure(session))?;
-                done.points.push(Point { step: first + step, spent: spent(step), values });
+                done.points.push(Point { step: first + step, spent: fitted.spent(first + step), values });
                 done.secs = session.run.elapsed().as_secs_f64();
                 done.write(&curve)?;
             }
@@ -171,9 +169,7 @@ impl Runs<'_> {
             Budget::Seconds(budget) => (Costs::seconds(setup, data, self.open()?)?, budget),
         };
         let setup = Setup { config: costs.fit(setup, budget)?, ..setup.clone() };
-        let whole = costs.run(&setup);
-        let warm_up = if shared(&setup.recipe()).is_some() { whole - costs.run(&shorter(&setup)) } else { 0.0 };
-        Ok(Fitted::new(&setup, whole, warm_up))
+        Ok(Fitted::new(&setup, &costs))
     }
 
     /// Name of the device that runs train on.
@@ -262,13 +258,6 @@ fn shared(recipe: &Recipe) -> Option<&Phase> {
     recipe.phases.first().filter(is_shared)
 }
 
-/// The same run without its warm-up.
-fn shorter(setup: &Setup) -> Setup {
-    let mut setup = setup.clone();
-    setup.config.warmup_steps = 0;
-    setup
-}
-
 /// What a warm-up's weights may depend on, as sixteen characters: the network, the update, its own settings, and every
 /// setting that all methods have, but for those that follow after it or only say what is written.
 fn fingerprint(setup: &Setup) -> String {
@@ -348,6 +337,7 @@ impl Driven {
 mod tests {
     use onestep_core::train::Method;
 
+    use super::super::budget::PhaseCost;
     use super::*;
     use crate::device::LimitsArg;
 
@@ -380,7 +370,8 @@ mod tests {
         std::fs::create_dir_all(runs.join("vsd-1")).unwrap();
         // As if it had been interrupted in its warm-up, on a device that was as slow as that.
         let lengths = [("warmup_steps".to_owned(), 3), ("steps".to_owned(), 2)].into();
-        let fitted = Some(Fitted { lengths, whole: 5.0, warm_up: 3.0 });
+        let phases = [3, 2].map(|turns| PhaseCost { turns, each: 1.0, then: 0.0 }).to_vec();
+        let fitted = Some(Fitted { lengths, phases });
         Done { fitted, ..Done::default() }.write(&runs.join("vsd-1/curve.json")).unwrap();
         let outcome = train(out.path(), Budget::Seconds(0.2), config("vsd", |_| ()));
         assert_eq!(outcome.problem, None);
