@@ -25,9 +25,12 @@ pub const METHOD: Method = Method {
     },
 };
 
-/// Steps of the teacher's way, and how much closer to noise they are than to data.
+/// Places on the teacher's way, noise alone included, and how much closer to noise they are than to data.
 const STEPS: usize = 16;
 const SHIFT: f32 = 2.5;
+
+/// Lowest level of a place.
+const LOWEST: f32 = 0.002;
 
 const UPDATE: Update = Update {
     name: "consistency",
@@ -50,14 +53,14 @@ const UPDATE: Update = Update {
 };
 
 /// Noise levels `[N]` of a way, falling: the highest first, and each of the others at the same random share `u [N]` between
-/// two of evenly spaced ones. (The published code draws a share for each of them.)
+/// two of evenly spaced ones, the lowest of which is no noise. (The published code draws a share for each of them.)
 fn levels<'g>(u: Var<'g>, highest: f32) -> Vec<Var<'g>> {
     let angle = |share: Var<'g>| {
         let shifted = share * SHIFT / (share * (SHIFT - 1.0) + 1.0);
         let angle = shifted * (highest / SIGMA_DATA).atan();
-        angle.sin() / angle.cos() * SIGMA_DATA
+        (angle.sin() / angle.cos() * SIGMA_DATA).clamp(LOWEST, highest)
     };
-    let below = (1..STEPS).rev().map(|number| angle((u + number as f32) * (1.0 / STEPS as f32)));
+    let below = (0..STEPS - 1).rev().map(|number| angle((u + number as f32) * (1.0 / (STEPS - 1) as f32)));
     std::iter::once(u.graph().full(highest, &u.shape())).chain(below).collect()
 }
 
@@ -112,7 +115,8 @@ mod tests {
         for pair in out[1..].windows(2) {
             assert!((pair[0][0] / pair[1][1] - 1.0).abs() < 1e-4, "{pair:?}");
         }
-        assert!((out[1][1] / 20.0 - 1.0).abs() < 1e-4 && out[STEPS - 1][0] > 0.0, "{out:?}");
+        assert!((out[1][1] / 20.0 - 1.0).abs() < 1e-4, "{out:?}");
+        assert_close(&out[STEPS - 1][..1], &[f64::from(LOWEST)], 1e-9);
     }
 
     /// For a Gaussian's exact denoiser each step multiplies the distance from the mean by `(v + s s') / (v + s^2)`.
