@@ -372,7 +372,7 @@ knobs! {
     /// With classes, the share of samples whose class is kept from a network that is also to know all of them together.
     label_dropout: f32 = 0.1, live, 0.0 ..= 1.0;
     /// With classes, how far a teacher goes from all of them together (0) to the one that is asked for (1, off) and beyond.
-    guidance: f32 = 1.0, live, 0.0 ..= 100.0;
+    guidance: f32 = 1.0, replan, 0.0 ..= 100.0;
     /// With classes, the least of the weights of guidance, where they are drawn at random from it up to `guidance`.
     #[cfg(not(target_arch = "wasm32"))]
     guidance_least: f32 = 1.0, live, 0.0 ..= 100.0;

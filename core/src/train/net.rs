@@ -19,6 +19,8 @@ pub struct Net<'g> {
     pub(super) labels: Option<Var<'g>>,
     /// How far a denoiser goes from no class to the class, where that is not just to the class.
     pub(super) guidance: Option<Var<'g>>,
+    /// Whether the setting `guidance` makes a difference.
+    pub(super) guides: bool,
     pub(super) slots: Slots,
 }
 
@@ -47,9 +49,25 @@ impl<'g> Net<'g> {
 
     /// [`Net::denoise`] with classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598): from no class to the
     /// class of each sample and beyond, `D(x | 0) + w (D(x | c) - D(x | 0))` with the setting `guidance` as w.
-    /// Without classes it is [`Net::denoise`].
+    /// Without classes, and with the weight 1, it is [`Net::denoise`].
     pub fn guided(&self, x: Var<'g>, sigma: Var<'g>) -> Var<'g> {
-        self.towards_class(x, sigma, self.params.graph().scalar("guidance"))
+        if self.guides { self.towards_class(x, sigma, self.weight()) } else { self.told(x, sigma) }
+    }
+
+    /// The same network, which denoises with the guidance that is set.
+    #[cfg(feature = "gallery")]
+    #[must_use]
+    pub fn guided_as_set(self) -> Self {
+        if self.guides {
+            let weight = self.weight();
+            self.guided_by(weight)
+        } else {
+            self
+        }
+    }
+
+    fn weight(&self) -> Var<'g> {
+        self.params.graph().scalar("guidance")
     }
 
     fn towards_class(&self, x: Var<'g>, sigma: Var<'g>, weight: Var<'g>) -> Var<'g> {
@@ -275,7 +293,8 @@ mod tests {
 
     #[test]
     fn guidance_goes_on_along_the_way_from_no_class_to_the_class() {
-        let (setup, graph) = (setup(8), Graph::new());
+        let (mut setup, graph) = (setup(8), Graph::new());
+        setup.config.guidance = 2.5;
         let recipe = setup.recipe();
         let step = Step::trial(&setup, &recipe, &graph);
         let (x, sigma) = (step.real() * 0.05, graph.full(1.0, &[1]));

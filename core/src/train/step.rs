@@ -382,7 +382,15 @@ impl<'g> Step<'g> {
                 || self.own_labels.borrow().is_some(),
             "`{name}` is several students: divide the batch first"
         );
-        Net { params, network, sigma_init: self.config().sigma_init, labels, guidance: None, slots: self.slots }
+        Net {
+            params,
+            network,
+            sigma_init: self.config().sigma_init,
+            labels,
+            guidance: None,
+            guides: self.setup.guides(),
+            slots: self.slots,
+        }
     }
 
     /// A setting as a number that may change from run to run of the plan.

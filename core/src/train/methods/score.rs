@@ -159,7 +159,7 @@ pub fn generator_rates(config: &Config) -> Rates {
 /// Teacher and this fake denoiser as they are asked: the first guided by the setting `guidance`.
 pub fn asked<'g>(step: &Step<'g>, fake: &str) -> [Net<'g>; 2] {
     let [teacher, fake] = ["teacher", fake].map(|name| step.frozen(name, Weights::Param));
-    [teacher.guided_by(step.knob("guidance")), fake]
+    [teacher.guided_as_set(), fake]
 }
 
 /// Samples, and what both denoisers make of them when they are noised. Nothing is detached.

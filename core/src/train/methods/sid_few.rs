@@ -52,7 +52,7 @@ const GENERATOR: Update = Update {
 fn learning<'g>(step: &Step<'g>) -> Net<'g> {
     let fake = step.net("fake");
     match step.config().guidance_rule {
-        GuidanceRule::Lsg => fake.dropping_labels().guided_by(step.knob("guidance")),
+        GuidanceRule::Lsg => fake.dropping_labels().guided_as_set(),
         GuidanceRule::ZeroCfg => fake.untold(),
         GuidanceRule::AntiCfg => fake.dropping_labels(),
     }
@@ -61,11 +61,10 @@ fn learning<'g>(step: &Step<'g>) -> Net<'g> {
 /// Teacher and fake denoiser as the generator asks them.
 fn asked<'g>(step: &Step<'g>) -> [Net<'g>; 2] {
     let [teacher, fake] = ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param));
-    let guidance = step.knob("guidance");
     match step.config().guidance_rule {
-        GuidanceRule::Lsg => [teacher.guided_by(guidance), fake.guided_by(guidance)],
+        GuidanceRule::Lsg => [teacher, fake].map(Net::guided_as_set),
         GuidanceRule::ZeroCfg => [teacher, fake.untold()],
-        GuidanceRule::AntiCfg => [teacher, fake.guided_by(1.0 - guidance)],
+        GuidanceRule::AntiCfg => [teacher, fake.guided_by(1.0 - step.knob("guidance"))],
     }
 }
 

@@ -32,7 +32,7 @@ const GENERATOR: Update = Update {
     about: "samples move by what the adapters change of the teacher, both guided with random weights",
     subject: Subject::Fake,
     rates: generator_rates,
-    build: |step| swiftbrush::generator(step, guidance(step)),
+    build: |step| swiftbrush::generator(step, &swiftbrush::asked(step, guidance(step))),
 };
 
 /// A weight per sample, `[B, 1, ..]`, uniform from `guidance_least` to `guidance`.

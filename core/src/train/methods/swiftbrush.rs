@@ -46,17 +46,16 @@ const GENERATOR: Update = Update {
     about: "samples move by what the adapters change of the teacher",
     subject: Subject::Fake,
     rates: generator_rates,
-    build: |step| generator(step, step.knob("guidance")),
+    build: |step| generator(step, &as_set(step)),
 };
 
 /// Algorithm 1. The difference of both noise predictions has weight `sigma^2` at deviation `sigma` of a process that
 /// keeps the variance; in units of the data that is `sigma sd / (sigma^2 + sd^2)` times the difference of both denoisers.
 /// Noise levels are uniform in the logarithm; the paper's are uniform in time, without two per cent at both ends. The
-/// paper moves the generator first and the adapters after it, on the same sample. Both denoisers are guided with `guidance`,
-/// one number or one per sample `[B, 1, ..]`.
-pub fn generator<'g>(step: &Step<'g>, guidance: Var<'g>) {
+/// paper moves the generator first and the adapters after it, on the same sample.
+pub fn generator<'g>(step: &Step<'g>, asked: &[Net<'g>; 2]) {
     let net = step.net("generator");
-    let denoised = Denoised::by(step, net.generate(step.latent()), &asked(step, guidance));
+    let denoised = Denoised::by(step, net.generate(step.latent()), asked);
     pull(step, &net, &denoised, gradient(&denoised));
 }
 
@@ -67,7 +66,12 @@ pub fn gradient<'g>(denoised: &Denoised<'g>) -> Var<'g> {
     denoised.difference() * per_sample(weight, denoised.y.rank())
 }
 
-/// Teacher and adapters, guided alike.
+/// Teacher and adapters, guided alike with the guidance that is set.
+pub fn as_set<'g>(step: &Step<'g>) -> [Net<'g>; 2] {
+    ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param).guided_as_set())
+}
+
+/// The same with the weight `guidance`, one number or one per sample `[B, 1, ..]`.
 pub fn asked<'g>(step: &Step<'g>, guidance: Var<'g>) -> [Net<'g>; 2] {
     ["teacher", "fake"].map(|name| step.frozen(name, Weights::Param).guided_by(guidance))
 }

@@ -56,7 +56,7 @@ const GENERATOR: Update = Update {
     rates: generator_rates,
     build: |step| {
         let net = step.net("generator");
-        let denoised = Denoised::by(step, net.generate(step.latent()), &swiftbrush::asked(step, step.knob("guidance")));
+        let denoised = Denoised::by(step, net.generate(step.latent()), &swiftbrush::as_set(step));
         score::record_size(step, &denoised);
         let classes = step.setup().network.classes() as f32;
         let read = step.frozen(reader::NAME, Weights::Ema).logit(denoised.y, reader::unnoised(step)) - classes.ln();
