@@ -121,3 +121,33 @@ pub(super) const STORY: [Moment; 3] = [
         layers: &[Layer::Data, Layer::Samples],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Executor;
+    use crate::exec::cpu::CpuExecutor;
+    use crate::train::Trainer;
+    use crate::train::tests::{points, turns};
+
+    /// They were the same each time, and in every run: a flow was trained again, and distilled, on a few noises that it
+    /// had learned by heart.
+    #[test]
+    fn pairs_have_new_noise_in_each_phase_and_run() {
+        let latents = |seed: u32| {
+            let mut setup = points(&METHOD);
+            let config = &mut setup.config;
+            (config.seed, config.warmup_steps, config.reflow_steps, config.steps) = (seed, 1, 1, 1);
+            let rows: Vec<u32> = (0..100).map(|i| (i as f32 * 0.37).sin().to_bits()).collect();
+            let mut trainer = Trainer::new(Executor::Cpu(CpuExecutor::new()), setup, &rows).unwrap();
+            [2, 1].map(|count| {
+                turns(&mut trainer, count);
+                pollster::block_on(trainer.executor.read(PAIRS[0], 0, 8)).unwrap()
+            })
+        };
+        let [first, second] = latents(1);
+        let [of_another_run, _] = latents(2);
+        assert!(first != second && first != of_another_run && second != of_another_run);
+        assert!(latents(1) == [first, second], "a run can be done again");
+    }
+}

@@ -106,15 +106,18 @@ impl Trainer {
         rows: usize,
         guidance: Option<f32>,
     ) -> Result<(), TrainError> {
-        /// Seeds of these latents; those of pictures count from 0.
-        const FIRST_SEED: u32 = 1 << 31;
+        /// Seeds of these latents; those of pictures and measurements are below.
+        const HALF: u32 = 1 << 31;
         let (width, batch) = (self.setup.data.width(), sample_batch(&self.setup.data));
         let params = self.drawn_store()?;
         let net = self.drawn().net.clone();
         let walk = Walk::guided(&mut self.executor, &net, draw.clone(), GRID, &params, batch, guidance)?;
+        // Others in each run, and in each phase.
+        let number = u64::from(self.setup.config.seed) * self.recipe.phases.len() as u64 + self.counters.phase as u64;
+        let seed = |row: usize| HALF | (number.wrapping_mul(rows as u64).wrapping_add(row as u64) as u32 & (HALF - 1));
         for first in (0..rows).step_by(batch) {
-            let seeds = FIRST_SEED + first as u32..FIRST_SEED + (first + batch).min(rows) as u32;
-            let of_seeds: Vec<f32> = seeds.flat_map(|seed| latent(seed, width)).collect();
+            let rows = first..(first + batch).min(rows);
+            let of_seeds: Vec<f32> = rows.flat_map(|row| latent(seed(row), width)).collect();
             walk.draw(&mut self.executor, &of_seeds)?;
             let drawn = self.executor.read(SAMPLES, 0, of_seeds.len()).await?;
             self.executor.write(latents, first * width, &of_seeds)?;
