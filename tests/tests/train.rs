@@ -196,7 +196,8 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         let folder = tempfile::tempdir().unwrap();
         let events = Arc::default();
         let classes = u32::from(method.needs.contains(&Need::Classes));
-        let config = Config { method: method.into(), classes, reflow_steps: 5, sharpen_steps: 5, ..short(14) };
+        let lengths = Config { reflow_steps: 5, sharpen_steps: 5, round_steps: 1, degrade_steps: 1, ..short(14) };
+        let config = Config { method: method.into(), classes, ..lengths };
         let start = || Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
         let whole = finish(open(start(), load(&config), &folder.path().join("whole"), &events), false);
         let parts = folder.path().join("parts");

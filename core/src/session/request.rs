@@ -9,6 +9,7 @@ use super::settings::{Change, Pinned, RunSettings, Transfer, place_of};
 use super::{Clock, Event, RunFolder, Session, SessionError};
 use crate::exec::Executor;
 use crate::model::{ModelFile, ModelKind};
+use crate::nets::Rule;
 use crate::train::{Config, Group, Knob, KnobError, Need, Overrides, Setup, TrainingData};
 
 /// Where a run starts from.
@@ -248,10 +249,10 @@ fn read_weights(path: &Path, setup: &Setup) -> Result<Vec<f32>, SessionError> {
         return Err(wrong(path, "holds neither a generator nor a denoiser; choose such a snapshot"));
     }
     let method = setup.config.method.get();
-    if method.needs.contains(&Need::Teacher) && model.meta.draw().evaluations() == 1 {
+    if method.needs.contains(&Need::Teacher) && model.meta.draw().rule == Rule::Jump {
         let problem = format!(
-            "draws in one step, and {} needs a teacher, which removes noise of every level; choose a denoiser-* snapshot, \
-             or a generator-* of --method denoise",
+            "is a generator of one step or a few, and {} needs a teacher, which removes noise of every level; choose a \
+             denoiser-* snapshot, or a generator-* of --method denoise",
             method.name
         );
         return Err(wrong(path, problem));

@@ -120,9 +120,11 @@ pub fn uniform(graph: &Graph, stream: Stream, slots: Slots) -> Var<'_> {
     slots.random(graph, Distribution::Uniform, stream as u32, &[])
 }
 
-/// Numbers in 0 to 1 `[B]`, one in each of as many equal intervals as the whole batch has samples.
+/// Numbers from 0 to below 1 `[B]`, one in each of as many equal intervals as the whole batch has samples.
 pub fn stratified(graph: &Graph, slots: Slots) -> Var<'_> {
-    (slots.numbers(graph) + uniform(graph, Stream::Sigma, slots)) * (1.0 / slots.whole as f32)
+    // In a large batch the sum of the last may be rounded up.
+    ((slots.numbers(graph) + uniform(graph, Stream::Sigma, slots)) * (1.0 / slots.whole as f32))
+        .clamp(0.0, 1.0 - 0.5 * f32::EPSILON)
 }
 
 /// Noise levels uniform in the logarithm, `[B]`, and the numbers in 0 to 1 behind them: one in

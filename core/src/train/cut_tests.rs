@@ -82,7 +82,9 @@ fn left(trainer: &mut Trainer) -> Left {
 /// So many turns of the whole batch: what is there before each, and what is left after it.
 fn whole(setup: &Setup, count: usize) -> Vec<(State, Left)> {
     let mut trainer = start(setup);
-    (0..count).map(|_| (state(&trainer), left(&mut trainer))).collect()
+    let turns = (0..count).map(|_| (state(&trainer), left(&mut trainer))).collect();
+    assert!(trainer.in_last_phase(), "{}: {count} turns don't reach each phase", setup.config.method);
+    turns
 }
 
 /// What each of these turns leaves of a trainer that begins it with the same state.
@@ -156,6 +158,7 @@ const ROUNDING_OF_IMAGES: f32 = 2e-4;
 /// A hundred turns, some in each phase.
 fn short(mut setup: Setup) -> Setup {
     let config = &mut setup.config;
+    (config.round_steps, config.degrade_steps) = (5, 5);
     (config.warmup_steps, config.reflow_steps, config.steps) = (30, 20, 70);
     config.sharpen_steps = 20;
     setup
