@@ -99,9 +99,7 @@ impl Yardstick {
 
     /// Names of the values; the first says how far samples are from data, the lower the better.
     pub fn names(&self) -> Vec<String> {
-        let count =
-            if self.count.is_multiple_of(1000) { format!("{}k", self.count / 1000) } else { self.count.to_string() };
-        self.kinds.iter().map(|kind| format!("{}_{count}", kind.stem())).collect()
+        self.kinds.iter().map(|kind| kind.named(self.count)).collect()
     }
 
     /// How often a run is measured whose samples take so many evaluations: images take long to draw.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::energy::DEFAULT_POINTS;
 use super::{EvalError, all_finite, at_least};
 
 /// What can be measured.
@@ -86,6 +87,19 @@ impl MetricKind {
         Self::CommonestClass,
     ];
 
+    /// How many of so many samples it is measured of: the energy distance takes the first [`DEFAULT_POINTS`].
+    pub fn of(self, samples: usize) -> usize {
+        match self {
+            Self::EnergyDistance | Self::EnergyPixels => samples.min(DEFAULT_POINTS),
+            _ => samples,
+        }
+    }
+
+    /// Its name with the count, such as `fid_lenet_10k`, where there are so many samples.
+    pub fn named(self, samples: usize) -> String {
+        format!("{}_{}", self.stem(), counted(self.of(samples)))
+    }
+
     /// The name without the count.
     pub fn stem(self) -> &'static str {
         match self {
@@ -153,20 +167,20 @@ impl Metric {
 
     /// Mean and range of one value per run (training seed), each from `count` generated samples.
     pub fn over_runs(kind: MetricKind, values: &[f64], count: usize) -> Result<Self, EvalError> {
-        let what = kind.stem();
+        let (what, count) = (kind.stem(), kind.of(count));
         at_least(&format!("{what}, runs"), 1, values.len())?;
         at_least(&format!("{what}, generated samples"), 1, count)?;
         all_finite(what, values.iter().copied())?;
         let value = values.iter().sum::<f64>() / values.len() as f64;
         let range = || [values.iter().copied().fold(value, f64::min), values.iter().copied().fold(value, f64::max)];
-        let name = format!("{what}_{}", counted(count));
+        let name = kind.named(count);
         Ok(Self { name, value, spread: (values.len() > 1).then(range), count, against: None })
     }
 
     /// The value of `count` real samples in place of generated ones, such as `fid_lenet_floor_10k`: what a perfect
     /// model would get.
     pub fn floor(kind: MetricKind, value: f64, count: usize) -> Result<Self, EvalError> {
-        let name = format!("{}_floor_{}", kind.stem(), counted(count));
+        let name = format!("{}_floor_{}", kind.stem(), counted(kind.of(count)));
         Ok(Self { name, ..Self::new(kind, value, count)? })
     }
 }
@@ -194,6 +208,8 @@ mod tests {
         assert_eq!(name(MetricKind::FidLenet, 10_000), "fid_lenet_10k");
         assert_eq!(name(MetricKind::PrecisionLenet, 1234), "precision_lenet_1234");
         assert_eq!(name(MetricKind::KlGrid, 500), "kl_grid_500");
+        assert_eq!(name(MetricKind::EnergyDistance, 50_000), "energy_distance_5k");
+        assert_eq!(Metric::floor(MetricKind::EnergyPixels, 1.0, 10_000).unwrap().name, "energy_pixels_floor_5k");
         for kind in MetricKind::ALL {
             assert_ne!(kind.stem(), "fid");
             assert_eq!(kind.stem().parse(), Ok(kind));
