@@ -197,7 +197,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
         let events = Arc::default();
         let classes = u32::from(method.needs.contains(&Need::Classes));
         let lengths = Config { reflow_steps: 5, sharpen_steps: 5, round_steps: 1, degrade_steps: 1, ..short(14) };
-        let config = Config { method: method.into(), classes, ..lengths };
+        let config = Config { method: method.into(), classes, levels: 33, ..lengths };
         let start = || Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
         let whole = finish(open(start(), load(&config), &folder.path().join("whole"), &events), false);
         let parts = folder.path().join("parts");

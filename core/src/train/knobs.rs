@@ -288,7 +288,8 @@ knobs! {
     /// 1: of several steps, each is trained from where those before it end; 0: from noised data.
     #[cfg(not(target_arch = "wasm32"))]
     backward: u32 = 1, fixed, 0 ..= 1;
-    /// Share of the way to the generator's weights that the fake denoiser's are drawn at each of its updates.
+    /// Share of the way to the generator's weights that the fake denoiser's are drawn at each of the generator's
+    /// updates.
     #[cfg(not(target_arch = "wasm32"))]
     fake_near: f32 = 0.03, live, 0.0 ..= 1.0;
     /// Weight of rewards for next states whose class is read more surely; 0: none.
@@ -300,7 +301,7 @@ knobs! {
     /// Share of the distillation, at its beginning, in which the discriminator only learns.
     #[cfg(not(target_arch = "wasm32"))]
     gan_start: f32 = 0.0, live, 0.0 ..= 1.0;
-    /// How often a discriminator is to take data for data: where it does so more often, noise grows.
+    /// Share of data that a discriminator is to take for data, less the share that it doesn't: above it, noise grows.
     #[cfg(not(target_arch = "wasm32"))]
     told_target: f32 = 0.6, live, -1.0 ..= 1.0;
     /// Weight of the alignment of samples to their class.
@@ -589,6 +590,14 @@ impl Config {
                 return refuse("reward_weight", value, "needs next states: set few_steps to 2 or more");
             }
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.method.get().reads("levels") && self.method.get().reads("halvings") {
+            let (steps, most) = (u64::from(self.levels).saturating_sub(1), 1 << (self.halvings - 1));
+            if !steps.is_multiple_of(most) {
+                let problem = format!("must be one more than a multiple of {most}, the segments of the first round");
+                return refuse("levels", self.levels.to_string(), &problem);
+            }
+        }
         if self.method.get().reads("students") && !self.batch.is_multiple_of(self.students) {
             let problem = format!("must divide the batch, {}", self.batch);
             return refuse("students", self.students.to_string(), &problem);
@@ -633,6 +642,11 @@ mod tests {
         assert_eq!(refused(|c| c.batch = 0), "batch = 0: must be in 2..=65536");
         assert!(refused(|c| c.lr_critic = f32::NAN).starts_with("lr_critic = NaN"));
         assert!(refused(|c| c.sigma_min = 30.0).contains("below sigma_max"));
+        // Of another number of levels, a step went across the border of two segments.
+        let hyper_sd =
+            |levels| Config { method: Method::find("hyper-sd").unwrap().into(), levels, ..Config::default() };
+        assert_eq!(hyper_sd(33).validate(), Ok(()));
+        assert!(hyper_sd(18).validate().unwrap_err().to_string().contains("one more than a multiple of 8"));
     }
 
     /// Snapshots of such a run could not be opened.
