@@ -18,7 +18,7 @@ pub struct Options {
 /// What makes each section's figures: arguments of `onestep`, but for where results go, and whether an interrupted run goes
 /// on.
 const FIGURES: &[(&str, &[&str], bool)] = &[
-    ("bias", &["lab", "bias"], true),
+    ("bias", &["lab", "bias", "--dims", "2,8"], true),
     ("judge", &["lab", "judge", "--model", "assets/web/mnist-generator.safetensors", "--device", "cpu"], false),
 ];
 
