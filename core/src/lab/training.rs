@@ -104,6 +104,7 @@ fn recipe(setup: &Setup, head: Head, build: for<'g> fn(&Step<'g>)) -> Recipe {
             length: Count::Knob("steps"),
             turn: vec![(Count::Times(1), update)],
             saves: Vec::new(),
+            draw: None,
             then: Vec::new(),
         }],
         inherit: Vec::new(),

@@ -256,7 +256,7 @@ pub(super) fn meta(trainer: &Trainer, data: &TrainingData, network: &str, kind: 
     let network = trainer.recipe().network(network).unwrap_or(trainer.recipe().drawn());
     let mut meta = ModelMeta::new(kind, network.net.clone());
     meta.sigma_init = trainer.config().sigma_init;
-    let draw = &trainer.recipe().draw;
+    let draw = trainer.drawing();
     meta.draw = (kind == ModelKind::Generator && *draw != meta.draw()).then(|| draw.clone());
     meta.step = trainer.counters.turns;
     meta.seed = trainer.config().seed;

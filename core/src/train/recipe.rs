@@ -320,6 +320,8 @@ pub struct Phase {
     pub turn: Vec<(Count, Update)>,
     /// Which networks its snapshots hold, and as what. Samples are drawn from the first.
     pub saves: Vec<(&'static str, ModelKind)>,
+    /// How they are drawn while it lasts, where that is not as in the end.
+    pub draw: Option<Draw>,
     /// What happens at its end.
     pub then: Vec<Handover>,
 }

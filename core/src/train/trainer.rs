@@ -19,7 +19,7 @@ use super::recipe::{First, Network, Phase, Recipe, Update};
 use super::statistics::Averages;
 use super::step::{Declared, RING, Setup, ring, store_len};
 use crate::exec::{ExecError, Executor, LaunchTime, PlanId, RunArgs};
-use crate::nets::{ParamLayout, cycle};
+use crate::nets::{Draw, ParamLayout, cycle};
 use crate::plan::{Plan, PlanError, SLOT_ALIGN};
 use crate::sampling::{SamplingError, Walk};
 
@@ -125,7 +125,7 @@ pub struct Trainer {
     /// Turns from one mean of the processes' weights to the next; 0: gradients are summed in every update instead.
     sync_every: u64,
     /// How samples are drawn, and from which weights, once they have been.
-    walk: Option<(String, Walk)>,
+    walk: Option<((String, Draw), Walk)>,
 }
 
 impl Trainer {
@@ -198,6 +198,11 @@ impl Trainer {
     pub fn drawn(&self) -> &Network {
         let saved = self.phase().saves.first().and_then(|(name, _)| self.recipe.network(name));
         saved.unwrap_or(self.recipe.drawn())
+    }
+
+    /// How samples are drawn of it now.
+    pub fn drawing(&self) -> &Draw {
+        self.phase().draw.as_ref().unwrap_or(&self.recipe.draw)
     }
 
     /// The phase that it is in.
@@ -452,13 +457,14 @@ impl Trainer {
     /// As [`Trainer::sample`]; the samples stay on the device, in the store [`SAMPLES`].
     pub fn draw(&mut self, latents: &[f32]) -> Result<(), TrainError> {
         let params = self.drawn_store()?;
-        if let Some((_, walk)) = self.walk.take_if(|(of, _)| *of != params) {
+        let of = (params, self.drawing().clone());
+        if let Some((_, walk)) = self.walk.take_if(|(made, _)| *made != of) {
             walk.release(&mut self.executor);
         }
         if self.walk.is_none() {
-            let (net, draw) = (self.drawn().net.clone(), self.recipe.draw.clone());
-            let walk = Walk::new(&mut self.executor, &net, draw, GRID, &params, sample_batch(&self.setup.data))?;
-            self.walk = Some((params, walk));
+            let (net, draw) = (self.drawn().net.clone(), of.1.clone());
+            let walk = Walk::new(&mut self.executor, &net, draw, GRID, &of.0, sample_batch(&self.setup.data))?;
+            self.walk = Some((of, walk));
         }
         let (_, walk) = self.walk.as_ref().expect("made above");
         Ok(walk.draw(&mut self.executor, latents)?)

@@ -61,6 +61,7 @@ fn recipe(setup: &Setup) -> Recipe {
         length: Count::Knob("steps"),
         turn: vec![(Count::Knob("critic_steps"), RATIO), (Count::Times(1), GENERATOR)],
         saves: vec![("generator", ModelKind::Generator), ("ratio", ModelKind::Ratio)],
+        draw: None,
         then: Vec::new(),
     };
     Recipe {

@@ -15,7 +15,7 @@ use super::score::{self, Denoised, FAKE};
 use super::{adapted, cd, dmd, from_noise};
 use crate::graph::Var;
 use crate::model::ModelKind;
-use crate::nets::{euler_step, per_sample};
+use crate::nets::{Draw, euler_step, per_sample};
 
 /// Segments, then scores, by adapters.
 pub const METHOD: Method = Method {
@@ -49,7 +49,9 @@ fn recipe(setup: &Setup) -> Recipe {
     let copy = |name| Handover::Copy { from: name, to: name };
     let round = |left: usize, length, turn, then| {
         let saves = vec![("generator", ModelKind::Generator)];
-        Phase { name: ROUNDS[left], length: Count::Knob(length), turn, saves, then }
+        // A step for each segment.
+        let draw = (left > 0).then(|| Draw::euler(1 << left, config.sigma_init));
+        Phase { name: ROUNDS[left], length: Count::Knob(length), turn, saves, draw, then }
     };
     let segments = (Count::Times(1), SEGMENTS);
     let before = (1..config.halvings as usize).rev();

@@ -41,7 +41,7 @@ fn recipe(setup: &Setup) -> Recipe {
     let straighter = Handover::Save("generator", ModelKind::Denoiser);
     let then = vec![straighter, collect(setup, false), anew];
     let rounds = ROUNDS.iter().take(setup.config.reflows as usize);
-    let rounds = rounds.map(|name| phase(name, "reflow_steps", REFLOW, then.clone()));
+    let rounds = rounds.map(|name| reflow::of_flow(setup, phase(name, "reflow_steps", REFLOW, then.clone())));
     let last = phase("distillation", "steps", DISTILLATION, Vec::new());
     let phases: Vec<Phase> =
         warm_up(&setup.config, "generator", &inherit).into_iter().chain(rounds).chain([last]).collect();

@@ -216,7 +216,8 @@ fn alone(net: NetworkConfig, phases: Vec<Phase>, inherit: Vec<Handover>, draw: D
 #[cfg(feature = "gallery")]
 fn phase(name: &'static str, length: &'static str, update: Update, then: Vec<Handover>) -> Phase {
     let turn = vec![(Count::Times(1), update)];
-    Phase { name, length: Count::Knob(length), turn, saves: vec![("generator", ModelKind::Generator)], then }
+    let saves = vec![("generator", ModelKind::Generator)];
+    Phase { name, length: Count::Knob(length), turn, saves, draw: None, then }
 }
 
 /// A method whose network is a denoiser from the warm-up first.
@@ -319,6 +320,7 @@ fn warm_up(config: &Config, name: &'static str, then: &[Handover]) -> Option<Pha
         length: Count::Knob("warmup_steps"),
         turn: vec![(Count::Times(1), WARM_UP)],
         saves: vec![(name, ModelKind::Denoiser)],
+        draw: None,
         then,
     })
 }

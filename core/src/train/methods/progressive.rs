@@ -6,7 +6,7 @@ use super::super::recipe::{Layer, Method, Moment, Need, Phase, Rates, Recipe, Su
 use super::super::step::{Setup, Step, Weights};
 use super::{NEXT_TEACHER, SCORE, from_noise, phase, taught, walked};
 use crate::graph::Var;
-use crate::nets::{Draw, SIGMA_DATA, denoising_weight, euler_step, per_sample};
+use crate::nets::{Draw, Rule, SIGMA_DATA, denoising_weight, euler_step, per_sample};
 
 /// Halving the steps.
 pub const METHOD: Method = Method {
@@ -32,12 +32,21 @@ const ROUNDS: [&str; 8] = [
 ];
 
 fn recipe(setup: &Setup) -> Recipe {
-    let round = |left: usize| phase(ROUNDS[left], "round_steps", HALVING, NEXT_TEACHER.to_vec());
+    let round = |left: usize| Phase {
+        draw: Some(steps_of(1 << left, setup.config.sigma_init)),
+        ..phase(ROUNDS[left], "round_steps", HALVING, NEXT_TEACHER.to_vec())
+    };
     let before = (1..setup.config.halvings as usize).rev().map(round);
     let rounds: Vec<Phase> = before.chain([phase(ROUNDS[0], "steps", HALVING, Vec::new())]).collect();
     let recipe = taught(setup, setup.network.clone(), rounds, Draw::once(setup.config.sigma_init), STORY);
     // After the first round, a teacher knows the levels of its own steps alone.
     walked(Recipe { sights: vec![SCORE], ..recipe }, Phase::denoiser)
+}
+
+/// The steps of a student.
+fn steps_of(count: usize, highest: f32) -> Draw {
+    let angle = |number: usize| number as f32 / count as f32 * (highest / SIGMA_DATA).atan();
+    Draw { rule: Rule::Euler, sigmas: (1..=count).rev().map(|number| SIGMA_DATA * angle(number).tan()).collect() }
 }
 
 const HALVING: Update = Update {
@@ -150,5 +159,15 @@ mod tests {
             .map(|(x, [s, middle, next])| DATA[0] + (x - DATA[0]) * factor(s, middle) * factor(middle, next))
             .collect();
         assert_close(&out[0], &wanted, 1e-12);
+    }
+
+    #[test]
+    fn students_draw_in_the_steps_that_they_learn() {
+        let draw = steps_of(4, 20.0);
+        let graph = Graph::new();
+        let wanted = evaluate(&graph, &feed(&[]), &[level((graph.iota(4) * -1.0 + 4.0) * 0.25, 20.0)]);
+        let sigmas: Vec<f64> = draw.sigmas.iter().map(|sigma| f64::from(*sigma)).collect();
+        assert_close(&sigmas, &wanted[0], 1e-4);
+        assert!(draw.is_valid() && steps_of(128, 20.0).is_valid());
     }
 }

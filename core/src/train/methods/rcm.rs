@@ -46,6 +46,7 @@ fn recipe(setup: &Setup) -> Recipe {
         length: Count::Knob("steps"),
         turn: vec![(Count::Knob("critic_steps"), FAKE), (Count::Times(1), STUDENT)],
         saves: vec![("generator", ModelKind::Generator)],
+        draw: None,
         then: Vec::new(),
     };
     let mut recipe = taught(setup, setup.network.clone(), vec![last], Draw::once(setup.config.sigma_init), STORY);

@@ -1,7 +1,7 @@
 //! Reflow and distillation (Liu et al. 2022, arXiv 2209.03003): a flow is trained again on the pairs of noise and sample
 //! that it makes itself, which straightens its paths; then one step of it is distilled.
 
-use super::super::recipe::{Handover, Layer, Method, Moment, PathsOf, Rates, Recipe, Subject, Update};
+use super::super::recipe::{Handover, Layer, Method, Moment, PathsOf, Phase, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
 use super::flow::{STEPS, velocity_loss};
 use super::{alone, from_noise, phase, walked};
@@ -37,12 +37,17 @@ pub(super) fn collect(setup: &Setup, guided: bool) -> Handover {
     Handover::Collect { draw: Draw::euler(STEPS, setup.config.sigma_init), into: PAIRS, rows: rows(setup), guided }
 }
 
+/// A phase in which samples are those of a flow.
+pub(super) fn of_flow(setup: &Setup, phase: Phase) -> Phase {
+    Phase { draw: Some(Draw::euler(STEPS, setup.config.sigma_init)), ..phase }
+}
+
 fn recipe(setup: &Setup) -> Recipe {
     let collect = collect(setup, false);
     let anew = Handover::Copy { from: "generator", to: "generator" };
     let phases = vec![
-        phase("flow", "warmup_steps", FLOW, vec![collect.clone(), anew.clone()]),
-        phase("reflow", "reflow_steps", REFLOW, vec![collect, anew]),
+        of_flow(setup, phase("flow", "warmup_steps", FLOW, vec![collect.clone(), anew.clone()])),
+        of_flow(setup, phase("reflow", "reflow_steps", REFLOW, vec![collect, anew])),
         phase("distillation", "steps", DISTILLATION, Vec::new()),
     ];
     walked(alone(setup.network.clone(), phases, Vec::new(), Draw::once(setup.config.sigma_init), &STORY), OF_FLOW)
@@ -149,5 +154,22 @@ mod tests {
         let [of_another_run, _] = latents(2);
         assert!(first != second && first != of_another_run && second != of_another_run);
         assert!(latents(1) == [first, second], "a run can be done again");
+    }
+
+    /// They were drawn in one step, which a flow can't: the data's mean, through two phases of three.
+    #[test]
+    fn samples_of_a_flow_are_drawn_as_a_flow() {
+        let mut setup = points(&METHOD);
+        let config = &mut setup.config;
+        (config.warmup_steps, config.reflow_steps, config.steps) = (1, 1, 2);
+        let rows: Vec<u32> = (0..100).map(|i| (i as f32 * 0.37).sin().to_bits()).collect();
+        let mut trainer = Trainer::new(Executor::Cpu(CpuExecutor::new()), setup, &rows).unwrap();
+        let mut samples = Vec::new();
+        for evaluations in [STEPS, STEPS, 1] {
+            turns(&mut trainer, 1);
+            assert_eq!(trainer.drawing().evaluations(), evaluations, "{}", trainer.phase().name);
+            samples.push(pollster::block_on(trainer.sample(&[0.5, -0.5])).unwrap());
+        }
+        assert!(samples[0] != samples[2] && samples[1] != samples[2], "{samples:?}");
     }
 }

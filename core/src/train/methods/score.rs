@@ -73,6 +73,7 @@ pub fn recipe(setup: &Setup, fake: Mode, update: Update, story: &[Moment]) -> Re
         length: Count::Knob("steps"),
         turn: vec![(Count::Knob("critic_steps"), FAKE), (Count::Times(1), update)],
         saves: vec![("generator", ModelKind::Generator)],
+        draw: None,
         then: Vec::new(),
     };
     let recipe = Recipe {

@@ -56,6 +56,7 @@ fn recipe(setup: &Setup) -> Recipe {
         length: Count::Knob("steps"),
         turn: vec![(Count::Knob("critic_steps"), MIXTURE), (Count::Times(1), GENERATOR)],
         saves: vec![("generator", ModelKind::Generator)],
+        draw: None,
         then: Vec::new(),
     };
     let mut story = score::story(

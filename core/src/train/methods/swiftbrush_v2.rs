@@ -43,6 +43,7 @@ fn recipe(setup: &Setup) -> Recipe {
             (Count::Times(1), reader::UPDATE),
         ],
         saves: vec![("generator", ModelKind::Generator)],
+        draw: None,
         then: vec![Handover::Copy { from: "generator", to: "generator" }],
     };
     recipe.phases.insert(recipe.phases.len() - 1, sharpening);
