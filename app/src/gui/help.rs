@@ -9,7 +9,7 @@ const KEYS: &[(&str, &str)] = &[
     ("S", "save a checkpoint"),
     ("F", "show or hide the plots"),
     ("?", "this list"),
-    ("Ctrl+Z, Ctrl+Y", "take a setting back, or set it again"),
+    ("Ctrl+Z, Ctrl+Y", "take a setting back, or set it again; of a drawing, take a stroke back"),
     ("Tab, Enter, arrows", "reach and use every control"),
     ("Ctrl and + or -", "larger or smaller"),
 ];

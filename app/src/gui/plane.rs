@@ -6,7 +6,7 @@ mod paint;
 
 pub use drawing::Drawing;
 
-use eframe::egui::{self, Key, Rect, Sense, Vec2};
+use eframe::egui::{self, Rect, Sense, Vec2};
 use onestep_core::random::{normal, threefry2x32};
 use onestep_core::train::{Layer, Moment, Sight};
 
@@ -70,7 +70,7 @@ impl Default for Laboratory {
 
 /// What a person asks for in the laboratory.
 pub enum Ask {
-    /// Train on these points.
+    /// Train on these points; the drawing stays until that is begun.
     Train(Vec<[f32; 2]>),
 }
 
@@ -180,7 +180,7 @@ impl Laboratory {
         let area = egui::Area::new(egui::Id::unique("drawing controls"))
             .fixed_pos(canvas.left_top() + Vec2::splat(8.0))
             .order(egui::Order::Foreground);
-        let (mut train, mut leave) = (false, ui.input(|input| input.key_pressed(Key::Escape)));
+        let (mut train, mut leave) = (false, false);
         area.show(ui.ctx(), |ui| {
             egui::Frame::popup(ui.style()).show(ui, |ui| {
                 ui.horizontal(|ui| {
@@ -189,12 +189,12 @@ impl Laboratory {
                     if ui.button("Clear").clicked() {
                         drawing.clear();
                     }
-                    leave |= ui.button("Cancel").clicked();
+                    leave = ui.button("Cancel").clicked();
                 });
             });
         });
         let points = train.then(|| drawing.points());
-        if train || leave {
+        if leave {
             self.drawing = None;
         }
         points.map(Ask::Train)

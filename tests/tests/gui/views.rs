@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use egui_kittest::kittest::{NodeT, Queryable};
-use onestep::gui::egui::{self, Key};
+use onestep::gui::egui::{self, Key, Modifiers};
 use onestep::gui::run::State;
 use onestep::gui::window::Window;
 use onestep_core::data::write_npy_u8;
@@ -313,11 +313,8 @@ fn images_that_are_no_squares_are_trained_and_shown() {
     gui.run_steps(4);
 }
 
-#[test]
-fn a_drawing_becomes_data() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut gui = small(&folder);
-    click(&mut gui, "Draw data");
+/// Draws a line from the middle of the plane.
+fn draw_line(gui: &mut Gui) {
     let area = gui.get_by_label("Drawing area").rect();
     gui.drag_at(area.center());
     gui.step();
@@ -325,6 +322,78 @@ fn a_drawing_becomes_data() {
     gui.step();
     gui.drop_at(area.center() + egui::vec2(80.0, 40.0));
     gui.step();
+}
+
+#[test]
+fn a_drawing_that_cannot_be_kept_is_still_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("drawings");
+    std::fs::write(&place, "no folder").unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "Draw data");
+    draw_line(&mut gui);
+    click(&mut gui, "Train on the drawing");
+    assert!(state(&gui).run.refused.is_some(), "the window says what is wrong");
+    std::fs::remove_file(&place).unwrap();
+    click(&mut gui, "Train on the drawing");
+    until(&mut gui, "it trains", |w| w.run.opened.as_ref().is_some_and(|o| o.data == "drawing-000"));
+    assert!(gui.query_by_label("Drawing area").is_none());
+}
+
+#[test]
+fn escape_that_closes_something_else_leaves_the_drawing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "Draw data");
+    draw_line(&mut gui);
+    for (opens, inside) in [("Open…", "Open file"), ("New run", "pinwheel"), ("Tour", "Leave the tour")] {
+        click(&mut gui, opens);
+        assert!(gui.query_by_label(inside).is_some(), "{opens} is open");
+        press(&mut gui, Key::Escape);
+        gui.run_steps(4);
+        assert!(gui.query_by_label(inside).is_none(), "{opens} is closed");
+        assert!(gui.query_by_label("Drawing area").is_some(), "{opens}");
+    }
+    press(&mut gui, Key::Escape);
+    assert!(gui.query_by_label("Drawing area").is_none());
+}
+
+#[test]
+fn undo_takes_back_a_stroke_while_one_draws_and_shift_never_undoes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    gui.get_by_role_and_label(egui::Role::SpinButton, "Critic updates").set_value_accesskit(3.0);
+    gui.step();
+    until(&mut gui, "the session has it", |w| w.run.view.as_ref().is_some_and(|v| v.config.critic_steps == 3));
+    let set = |gui: &Gui| state(gui).run.opened.as_ref().expect("a run").config.critic_steps;
+    let shortcut = |gui: &mut Gui, modifiers, key| {
+        gui.key_press_modifiers(modifiers, key);
+        gui.run_steps(2);
+    };
+    let shift = Modifiers::COMMAND | Modifiers::SHIFT;
+    shortcut(&mut gui, shift, Key::Z);
+    assert_eq!(set(&gui), 3, "there is nothing to do again");
+    click(&mut gui, "Draw data");
+    draw_line(&mut gui);
+    let ready = |gui: &Gui| !gui.get_by_label("Train on the drawing").accesskit_node().is_disabled();
+    assert!(ready(&gui));
+    shortcut(&mut gui, Modifiers::COMMAND, Key::Z);
+    assert!(!ready(&gui), "the stroke is gone");
+    assert_eq!(set(&gui), 3, "the setting is not");
+    click(&mut gui, "Cancel");
+    shortcut(&mut gui, Modifiers::COMMAND, Key::Z);
+    assert_eq!(set(&gui), 1);
+    shortcut(&mut gui, shift, Key::Z);
+    assert_eq!(set(&gui), 3, "it does again what was taken back");
+}
+
+#[test]
+fn a_drawing_becomes_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    click(&mut gui, "Draw data");
+    draw_line(&mut gui);
     click(&mut gui, "Train on the drawing");
     until(&mut gui, "it trains", |w| w.run.opened.as_ref().is_some_and(|o| o.data == "drawing-000"));
     until(&mut gui, "it goes on", |w| iterations(w) >= 1);

@@ -25,6 +25,11 @@ impl Drawing {
         self.strokes.clear();
     }
 
+    /// Takes the last stroke away.
+    pub fn undo(&mut self) {
+        self.strokes.pop();
+    }
+
     /// A vertex; `new` begins a stroke.
     pub fn add(&mut self, point: [f32; 2], new: bool) {
         let Some(stroke) = self.strokes.last_mut().filter(|_| !new) else {
@@ -76,6 +81,8 @@ mod tests {
             assert!((pair[1][0] - pair[0][0]).abs() < 1.1 * SPACING, "{pair:?}");
         }
         assert!(drawing.points().iter().flatten().all(|x| x.is_finite()));
+        drawing.undo();
+        assert_eq!(drawing.strokes.len(), 1);
         drawing.clear();
         assert!(drawing.is_empty());
     }

@@ -3,7 +3,7 @@
 use eframe::egui::{self, Key, Modifiers, ViewportCommand};
 use onestep_core::session::Command;
 
-use super::{Closing, Window};
+use super::{Closing, Tab, Window};
 use crate::gui::dialogs::Confirm;
 use crate::gui::run::State;
 
@@ -14,6 +14,8 @@ impl Window {
         }
         // Letters belong to a text field that has the focus, and Space to a button that has it.
         let asks = self.path_dialog.is_some() || self.confirm.is_some() || self.manage.is_some();
+        // Escape has taken the focus from a text field by now.
+        let typed_before = std::mem::replace(&mut self.typing, ui.ctx().text_edit_focused());
         if ui.ctx().text_edit_focused() || asks {
             return;
         }
@@ -38,9 +40,22 @@ impl Window {
         if typed("?") {
             self.help = !self.help;
         }
+        // What is open over the drawing is closed by Escape, and no more.
+        let over = typed_before || self.tour.is_on() || egui::Popup::is_any_open(ui.ctx());
+        let draws = self.tab == Tab::Training && self.laboratory.drawing.is_some();
+        if draws && !over && pressed(Key::Escape) {
+            self.laboratory.drawing = None;
+        }
+        // An extra Shift is no difference to `consume_key`: this comes first.
+        let shift = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z));
         let undo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z));
-        let redo = ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Y));
-        if undo {
+        let redo = shift || ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Y));
+        if let (true, Some(drawing)) = (draws, &mut self.laboratory.drawing) {
+            // A stroke that is being made is not complete yet.
+            if undo && !ui.input(|input| input.pointer.any_down()) {
+                drawing.undo();
+            }
+        } else if undo {
             self.run.undo();
         } else if redo {
             self.run.redo();

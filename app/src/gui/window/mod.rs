@@ -74,6 +74,7 @@ pub struct Options {
 }
 
 /// The whole window.
+#[expect(clippy::struct_excessive_bools, reason = "any combination of parts can be shown")]
 pub struct Window {
     /// The run.
     pub run: Run,
@@ -104,6 +105,8 @@ pub struct Window {
     /// Messages of work that ends later.
     news: (Sender<String>, Receiver<String>),
     plots_rect: Option<egui::Rect>,
+    /// Whether a text field had the focus in the last frame.
+    typing: bool,
     /// Set when the window has to be made anew, because its device is gone.
     pub lost: Option<Failure>,
 }
@@ -143,6 +146,7 @@ impl Window {
             closing: Closing::Stays,
             news: channel(),
             plots_rect: None,
+            typing: false,
             lost: None,
         })
     }
@@ -268,8 +272,10 @@ impl Window {
                 self.laboratory.level(ui, &self.run);
                 read_outs::numbers(ui, &self.run);
             });
-            if let Some(plane::Ask::Train(points)) = self.laboratory.canvas(ui, &self.run, theme, moment) {
-                self.train_on(&points);
+            if let Some(plane::Ask::Train(points)) = self.laboratory.canvas(ui, &self.run, theme, moment)
+                && self.train_on(&points)
+            {
+                self.laboratory.drawing = None;
             }
         } else {
             self.images.show(ui, &mut self.run, theme);

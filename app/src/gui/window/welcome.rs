@@ -97,8 +97,9 @@ impl Window {
         }
     }
 
-    /// Trains on points of a person's own, which are kept in a file so that the run can be gone on with.
-    pub(super) fn train_on(&mut self, points: &[[f32; 2]]) {
+    /// Trains on points of a person's own, which are kept in a file so that the run can be gone on with. Returns whether
+    /// they could be kept.
+    pub(super) fn train_on(&mut self, points: &[[f32; 2]]) -> bool {
         let folder = self.run.outdir.join("drawings");
         // The first free name: an older run may still need its drawing.
         let mut paths = (0..).map(|number| folder.join(format!("drawing-{number:03}.npy")));
@@ -106,6 +107,7 @@ impl Window {
         let written = std::fs::create_dir_all(&folder)
             .map_err(|e| format!("{}: {e}; choose another --outdir", folder.display()))
             .and_then(|()| write_npy_f32(&path, &[points.len(), 2], points.as_flattened()).map_err(|e| e.to_string()));
+        let kept = written.is_ok();
         match written {
             Err(message) => self.run.refuse(message),
             Ok(()) => {
@@ -115,5 +117,6 @@ impl Window {
                 self.start(Start::New { preset, config: Box::new(config), transfer: None }, true);
             }
         }
+        kept
     }
 }
