@@ -94,7 +94,7 @@ pub struct Run {
     pub failure_read: bool,
     /// Warnings and news, the newest last.
     pub messages: Vec<String>,
-    /// The newest snapshot of the generator on disk.
+    /// The newest snapshot on the disk of what samples are drawn from.
     pub snapshot: Option<PathBuf>,
     /// Step of the last checkpoint.
     pub saved_at: Option<u64>,
@@ -344,6 +344,7 @@ impl Run {
         self.heard = None;
         self.drag = None;
         self.snapshot = None;
+        (self.explore_next, self.explore_now) = (false, false);
         self.saved_at = (opened.resumed_at > 0).then_some(opened.resumed_at);
         if opened.resumed_at > 0
             && let Some(folder) = &opened.folder
@@ -401,8 +402,8 @@ impl Run {
                     self.keep(step, samples);
                 }
             }
-            Event::Saved { path } => {
-                self.snapshot = newest_snapshot(&path).or(self.snapshot.take());
+            Event::Saved { path, snapshot } => {
+                self.snapshot = snapshot.or(self.snapshot.take());
                 self.explore_now |= std::mem::take(&mut self.explore_next);
                 self.saved_at = path.file_name().and_then(|n| n.to_str()?.strip_prefix("state-")?.parse().ok());
                 self.messages.push(format!("saved {}", path.display()));
@@ -425,12 +426,4 @@ impl Run {
             Event::Started { .. } => {}
         }
     }
-}
-
-/// The generator that was saved with a checkpoint.
-fn newest_snapshot(checkpoint: &std::path::Path) -> Option<PathBuf> {
-    let step = checkpoint.file_name()?.to_str()?.strip_prefix("state-")?;
-    let run = checkpoint.parent()?.parent()?;
-    let path = run.join(format!("snapshots/generator-{step}.safetensors"));
-    path.is_file().then_some(path)
 }

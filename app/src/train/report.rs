@@ -79,7 +79,7 @@ impl Reporter {
                     self.line(&format!("samples: {}", path.display()));
                 }
             }
-            Event::Saved { path } => self.line(&format!("checkpoint: {}", path.display())),
+            Event::Saved { path, .. } => self.line(&format!("checkpoint: {}", path.display())),
             Event::Warning { message } => self.suspended(|| note(false, format_args!("warning: {message}"))),
             Event::Done { end, snapshot } => {
                 if let Some(bar) = self.bar.take() {

@@ -65,6 +65,11 @@ impl State {
 }
 
 impl RunFolder {
+    /// Where the checkpoint of a step is.
+    pub(super) fn checkpoint(&self, step: u64) -> PathBuf {
+        self.path().join(format!("checkpoints/state-{step:06}"))
+    }
+
     /// Writes `checkpoints/state-000500` beside its final name, then renames it.
     pub(super) async fn save_checkpoint(
         &self,
@@ -74,7 +79,7 @@ impl RunFolder {
     ) -> Result<PathBuf, SessionError> {
         let step = trainer.counters.turns;
         let folder = self.path().join("checkpoints");
-        let path = folder.join(format!("state-{step:06}"));
+        let path = self.checkpoint(step);
         let temporary = folder.join(format!(".writing-{step:06}"));
         let io = |action| move |error| FileError::new(&folder, action, error);
         let _ = fs::remove_dir_all(&temporary);

@@ -119,10 +119,13 @@ pub enum Event {
         /// The picture's file, if it was written.
         path: Option<PathBuf>,
     },
-    /// A checkpoint was written.
+    /// A checkpoint was written, or one that was asked for is there already.
     Saved {
         /// Its folder.
         path: PathBuf,
+        /// The snapshot of what samples are drawn from, a generator's or a denoiser's.
+        #[serde(skip)]
+        snapshot: Option<PathBuf>,
     },
     /// Something to know that does not end the run.
     Warning {

@@ -373,6 +373,8 @@ impl Session {
 
     /// Samples, checkpoint and snapshots.
     async fn snap(&mut self, with_samples: bool) -> Result<(), SessionError> {
+        #[cfg(feature = "native")]
+        let asked = self.save_now;
         self.save_now = false;
         let iterations = self.iterations();
         #[cfg(feature = "native")]
@@ -389,14 +391,24 @@ impl Session {
             self.tell(Event::Grid { step: iterations, samples, path });
         }
         #[cfg(feature = "native")]
-        if self.saved_at != Some(iterations)
-            && let Some(folder) = &self.folder
+        if let Some(folder) = &self.folder
+            && (asked || self.saved_at != Some(iterations))
         {
-            let elapsed = self.elapsed();
-            let state = folder.save_checkpoint(&self.trainer, &self.data, elapsed).await?;
-            self.last_snapshot = Some(folder.save_snapshots(&self.trainer, &self.data).await?);
-            folder.finish_checkpoint(&state, self.trainer.config().keep_last)?;
-            self.tell(Event::Saved { path: state });
+            let is_new = self.saved_at != Some(iterations);
+            let state = if is_new {
+                folder.save_checkpoint(&self.trainer, &self.data, self.elapsed()).await?
+            } else {
+                folder.checkpoint(iterations)
+            };
+            // A run that was gone on with has a checkpoint of this step, but no snapshot of its own.
+            if is_new || self.last_snapshot.is_none() {
+                self.last_snapshot = Some(folder.save_snapshots(&self.trainer, &self.data).await?);
+            }
+            if is_new {
+                folder.finish_checkpoint(&state, self.trainer.config().keep_last)?;
+            }
+            // Who asks is told where it is, whether or not it was there before.
+            self.tell(Event::Saved { path: state, snapshot: self.last_snapshot.clone() });
         }
         self.saved_at = Some(iterations);
         Ok(())

@@ -417,12 +417,49 @@ fn the_generator_of_a_run_that_is_over_can_be_explored() {
     until(&mut gui, "it comes to its end", |w| w.ended(End::Finished));
     click(&mut gui, "Explore");
     click(&mut gui, "Take the run's generator");
+    until_label(&mut gui, "generator-000006.safetensors");
+}
+
+/// Runs frames until something has this label.
+#[track_caller]
+fn until_label(gui: &mut Gui, label: &str) {
     let start = Instant::now();
-    while gui.query_by_label("generator-000006.safetensors").is_none() {
-        assert!(start.elapsed() < Duration::from_mins(1), "the generator was not opened");
+    while gui.query_by_label(label).is_none() {
+        assert!(start.elapsed() < Duration::from_mins(1), "there is no {label}");
         gui.step();
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// Nothing was opened, and nothing was said.
+#[test]
+fn the_generator_of_a_run_that_was_just_saved_can_be_explored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    for times in 1..=2 {
+        press(&mut gui, Key::S);
+        until(&mut gui, "it says that it is saved", |w| {
+            w.run.messages.iter().filter(|message| message.starts_with("saved ")).count() == times
+        });
+    }
+    click(&mut gui, "Explore");
+    click(&mut gui, "Take the run's generator");
+    until_label(&mut gui, "generator-000000.safetensors");
+}
+
+#[test]
+fn what_a_warm_up_draws_from_can_be_explored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, warmup_steps: 3, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    click(&mut gui, "Explore");
+    click(&mut gui, "Take the run's generator");
+    until_label(&mut gui, "denoiser-000000.safetensors");
 }
 
 #[test]
