@@ -4,6 +4,7 @@ use super::batch::DataSpec;
 use super::knobs::{Config, KnobError};
 use crate::data::{Dataset, Density};
 use crate::nets::{MlpConfig, NetworkConfig, UnetConfig};
+use crate::random::threefry2x32;
 
 /// Points that stand for a density: far more than a run draws in an epoch's worth of batches.
 const POINTS: usize = 200_000;
@@ -22,12 +23,14 @@ pub struct TrainingData {
     pub license: String,
     /// The density behind 2-D data.
     pub density: Option<Density>,
-    /// The first points or images, as in the store, for the picture of real data.
+    /// Some points or images from all over the data, as in the store, for the picture of real data.
     pub first: Vec<f32>,
 }
 
-/// Data points in the picture of real data.
+/// Images in the picture of real data.
 const FIRST: usize = 64;
+/// Points in it.
+const FIRST_POINTS: usize = 4096;
 
 impl TrainingData {
     /// Images.
@@ -56,7 +59,7 @@ impl TrainingData {
         let values: Vec<f32> = points.into_iter().flatten().collect();
         Self {
             spec: DataSpec { shape: vec![2], rows: POINTS, bytes: false, classes: density.classes() },
-            first: values[..2 * 4096].to_vec(),
+            first: values[..2 * FIRST_POINTS].to_vec(),
             words: values.iter().map(|v| v.to_bits()).collect(),
             labels,
             name: density.name().to_owned(),
@@ -68,9 +71,12 @@ impl TrainingData {
     /// Points of a person's own, such as a drawing: at least one, finite, at most a few units from 0.
     pub fn points(name: &str, points: &[[f32; 2]]) -> Self {
         let values = points.as_flattened();
+        // One of each part, which one is random: the file may be sorted, or cycle through what there is.
+        let parts = points.chunks(points.len().div_ceil(FIRST_POINTS).max(1)).zip(0..);
+        let first = parts.flat_map(|(part, i)| part[threefry2x32([0; 2], [0, i])[0] as usize % part.len()]);
         Self {
             spec: DataSpec { shape: vec![2], rows: points.len(), bytes: false, classes: 0 },
-            first: values[..values.len().min(2 * 4096)].to_vec(),
+            first: first.collect(),
             words: values.iter().map(|v| v.to_bits()).collect(),
             labels: Vec::new(),
             name: name.to_owned(),
@@ -93,6 +99,16 @@ impl TrainingData {
         let resize = (config.resize > 0).then_some((config.resize, config.resize));
         let options = crate::data::LoadOptions { resize, ..Default::default() };
         crate::data::load_with_progress(&config.data, &options, progress).map(|data| Self::images(&data))
+    }
+
+    /// Half the side of the square around 0 that points are shown on: that of their density, else one that has all of
+    /// them, and at least that of a drawing. 1 for images.
+    pub fn half_width(&self) -> f32 {
+        if self.spec.bytes {
+            return 1.0;
+        }
+        let farthest = || self.words.iter().fold(0.0_f32, |most, word| most.max(f32::from_bits(*word).abs()));
+        self.density.map_or_else(|| ((110.0 * farthest()).ceil() / 100.0).max(1.25), |density| density.half_width())
     }
 
     /// A hash of the data with their labels.
@@ -141,6 +157,27 @@ impl TrainingData {
                 label_dim,
                 two_times: false,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a file that is sorted by cluster, the first cluster alone was shown and measured.
+    #[test]
+    fn points_that_are_shown_come_from_all_over_the_file() {
+        for n in [2, 4096, 4097, 10_000] {
+            let sorted: Vec<[f32; 2]> = (0..n).map(|i| [if 2 * i < n { -1.0 } else { 1.0 }, 0.0]).collect();
+            let cycle: Vec<[f32; 2]> = (0..n).map(|i| [if i % 2 == 0 { -1.0 } else { 1.0 }, 0.0]).collect();
+            for points in [sorted, cycle] {
+                let data = TrainingData::points("mine", &points);
+                let count = data.first.len() / 2;
+                assert!((n.min(2049)..=FIRST_POINTS).contains(&count), "{count} of {n}");
+                let right = data.first.chunks(2).filter(|point| point[0] > 0.0).count();
+                assert!((count / 3..=2 * count / 3).contains(&right), "{right} of {count}");
+            }
         }
     }
 }

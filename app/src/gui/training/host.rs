@@ -245,7 +245,8 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         Some(gpu) => Executor::Gpu(Box::new(GpuExecutor::from_gpu(gpu, false)?)),
         None => device::open_named(&text)?,
     };
-    let half_width = half_width(&data);
+    // At least that of a drawing.
+    let half_width = data.half_width().max(1.25);
     let judge = Judge::new(&data, half_width);
     let distance = Distance::new(&data).unwrap_or_else(|error| {
         tracing::warn!("the quality of samples will not be measured: {error}");
@@ -313,12 +314,6 @@ fn declared(trainer: &Trainer) -> Declared {
         (update, declared.statistics, declared.updated.contains(&drawn))
     };
     Declared { updates: recipe.updates().into_iter().map(of).collect(), recipe }
-}
-
-/// Half the side of the square that 2-D data are shown on; at least that of a drawing.
-fn half_width(data: &TrainingData) -> f32 {
-    let of_points = || data.first.iter().fold(0.0_f32, |most, x| most.max(x.abs())) * 1.1;
-    data.density.map_or_else(of_points, |density| density.half_width()).max(1.25)
 }
 
 impl Run {

@@ -1,6 +1,7 @@
 //! How close the samples are to the data, live.
 
 use onestep_core::eval::planar::{Grid, LIVE_BINS, ModeCoverage, kl_grid};
+use onestep_core::random::threefry2x32;
 use onestep_core::train::TrainingData;
 
 use crate::eval::PointReference;
@@ -34,15 +35,21 @@ impl Judge {
             return None;
         }
         let reference = data.density.map(|density| PointReference::new(density, POINTS));
-        let (real, again): (Vec<_>, Vec<_>) = match data.density {
-            Some(density) => (density.sample(POINTS, 0x4E41), density.sample(POINTS, 0x4E42)),
+        let grid = Grid::new([-half_width; 2], 2.0 * half_width, LIVE_BINS).ok()?;
+        let (real, floor) = match data.density {
+            Some(density) => {
+                let real = density.sample(POINTS, 0x4E41);
+                let floor = kl_grid(&real, &density.sample(POINTS, 0x4E42), &grid);
+                (real, floor)
+            }
             None => {
-                let points: &[[f32; 2]] = data.first.as_chunks().0;
-                (points.to_vec(), points.iter().skip(1).step_by(2).copied().collect())
+                let real = data.first.as_chunks().0.to_vec();
+                let [one, other] = halves(&real);
+                let floor = kl_grid(&one, &other, &grid);
+                (real, floor)
             }
         };
-        let grid = Grid::new([-half_width; 2], 2.0 * half_width, LIVE_BINS).ok()?;
-        let floor = kl_grid(&real, &again, &grid).ok()?;
+        let floor = floor.ok()?;
         Some(Self { real, grid, floor, reference: reference.filter(|r| r.coverage(&[[0.0; 2]]).is_ok()) })
     }
 
@@ -54,6 +61,14 @@ impl Judge {
         let modes = modes.map(|ModeCoverage { counts, reached, .. }| (reached, counts.len()));
         Some(Quality { kl, floor: self.floor, modes })
     }
+}
+
+/// Two samplings of the same data, without a point in common.
+fn halves(points: &[[f32; 2]]) -> [Vec<[f32; 2]>; 2] {
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by_key(|i| threefry2x32([0x4E41, 0], [0, *i as u32]));
+    let (one, other) = order.split_at(points.len() / 2);
+    [one, other].map(|half| half.iter().map(|i| points[*i]).collect())
 }
 
 #[cfg(test)]
@@ -74,5 +89,19 @@ mod tests {
         assert!(quality.kl > 5.0 * quality.floor, "{quality:?}");
         assert!(quality.modes.expect("modes").0 < 8, "{quality:?}");
         assert_eq!(judge.measure(&[f32::NAN, 0.0]), None);
+    }
+
+    /// Samples were compared with the first points of the file, and the floor was that of points with themselves.
+    #[test]
+    fn a_perfect_sampler_of_a_sorted_file_scores_like_the_floor() {
+        let mut points = Density::Gaussians8.sample(16_384, 1);
+        points.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        let judge = Judge::new(&TrainingData::points("mine", &points), 1.25).expect("points");
+        let perfect = Density::Gaussians8.sample(POINTS, 9);
+        let quality = judge.measure(perfect.as_flattened()).expect("finite");
+        assert!(quality.kl < 1.5 * quality.floor, "{quality:?}");
+        let half: Vec<[f32; 2]> = perfect.into_iter().filter(|p| p[0] > 0.05).collect();
+        let quality = judge.measure(half.as_flattened()).expect("finite");
+        assert!(quality.kl > 5.0 * quality.floor, "{quality:?}");
     }
 }
