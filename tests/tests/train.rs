@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use onestep_core::data::Density;
+use onestep_core::data::{Density, write_npy_f32};
 use onestep_core::eval::energy::energy_distance;
 use onestep_core::exec::Executor;
 use onestep_core::exec::cpu::CpuExecutor;
 use onestep_core::exec::gpu::{DeviceRequest, GpuExecutor, Limits};
+use onestep_core::model::ModelFile;
 use onestep_core::nets::{MlpConfig, NetworkConfig, UnetConfig, cycle, latent};
 use onestep_core::random::threefry2x32;
 use onestep_core::session::{Command, End, Event, Flow, Request, Session, SessionError, Start};
@@ -187,6 +188,22 @@ fn short(steps: u64) -> Config {
     let small = Config { batch: 32, width: 8, blocks: 1, ..Config::default() };
     // Rates that don't depend on where the run ends: the same steps, whether 9 or 20 are to come.
     Config { data, warmup_steps: 6, steps, cooldown: 0.0, snap: 5, tick: 4, ..small }
+}
+
+/// Explore and `onestep sample` cut off what was beyond 1, and pictures of the run what was beyond 2.
+#[test]
+fn the_model_of_points_says_how_far_they_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("far.npy");
+    // The far one is not among those that stand for the rest, or hardly.
+    let mut points = vec![0.5; 2 * 20_000];
+    points[30_001] = -7.0;
+    write_npy_f32(&file, &[20_000, 2], &points).unwrap();
+    let config = Config { data: file.display().to_string(), warmup_steps: 0, ..short(2) };
+    let start = Start::New { preset: String::new(), config: Box::new(config.clone()), transfer: None };
+    let snapshot = finish(open(start, load(&config), folder.path(), &Arc::default()), false);
+    let [low, high] = ModelFile::open(snapshot).unwrap().meta.data_range;
+    assert!(-8.0 < low && low < -7.0 && high == -low, "{low} to {high}");
 }
 
 /// Everything that a checkpoint and a snapshot hold, bit for bit, of every method; stopped in each phase.

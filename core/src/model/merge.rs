@@ -19,7 +19,10 @@ pub fn merge(first: &ModelFile, second: &ModelFile, share: f32) -> Result<ModelF
         return Err(ModelProblem::NoModel.in_file(&first.name));
     }
     alike("data", a.dataset.clone(), b.dataset.clone())?;
-    alike("range of data", format!("{:?}", a.data_range), format!("{:?}", b.data_range))?;
+    // Of points it is what pictures show, and older files of a person's own points say less.
+    if a.data_shape.len() > 1 {
+        alike("range of data", format!("{:?}", a.data_range), format!("{:?}", b.data_range))?;
+    }
     alike("network", format!("{:?}", a.network), format!("{:?}", b.network))?;
     alike("noise level", a.sigma_init.to_string(), b.sigma_init.to_string())?;
     alike("way to draw", format!("{:?}", a.draw()), format!("{:?}", b.draw()))?;

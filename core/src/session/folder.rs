@@ -262,8 +262,8 @@ pub(super) fn meta(trainer: &Trainer, data: &TrainingData, network: &str, kind: 
     meta.seed = trainer.config().seed;
     meta.dataset.clone_from(&data.name);
     meta.license.clone_from(&data.license);
-    if let Some(density) = data.density {
-        meta.data_range = [-density.half_width(), density.half_width()];
+    if !data.spec.bytes {
+        meta.data_range = [-data.half_width(), data.half_width()];
     }
     meta
 }
@@ -277,8 +277,7 @@ fn picture(path: &Path, data: &TrainingData, values: &[f32]) -> Result<(), Sessi
             save_grid(path, &to_bytes(values), [n, height, width, channels], 8, scale)?;
         }
         _ => {
-            let half_width = data.density.map_or(2.0, |density| density.half_width());
-            save_grid(path, &scatter(values, half_width, SCATTER), [1, SCATTER, SCATTER, 1], 1, 2)?;
+            save_grid(path, &scatter(values, data.half_width(), SCATTER), [1, SCATTER, SCATTER, 1], 1, 2)?;
         }
     }
     Ok(())
