@@ -120,7 +120,7 @@ fn transport(ui: &mut egui::Ui, run: &mut Run, slow: bool, ask: &mut Option<Ask>
     }
     ui.separator();
     if ui
-        .add_enabled(run.start_again().is_some(), Button::new("Reset"))
+        .add_enabled(run.can_start_again(), Button::new("Reset"))
         .on_hover_text("Save this run, and start it anew from the first step, with the settings of its start (R).")
         .clicked()
     {

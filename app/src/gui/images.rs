@@ -28,8 +28,8 @@ enum Beside {
 /// The view's own state.
 #[derive(Default)]
 pub struct Images {
-    /// Position in the history; nothing for the newest.
-    at: Option<usize>,
+    /// Generation and step of the run that is looked at; nothing for the newest.
+    at: Option<(u64, u64)>,
     beside: Beside,
     samples: Option<(u64, usize, TextureHandle)>,
     reals: Option<(u64, TextureHandle)>,
@@ -80,8 +80,15 @@ impl Images {
         });
     }
 
+    /// Position in the history: of the step that is looked at, or of the one before if that is not kept any more.
+    fn position(&self, run: &Run) -> Option<usize> {
+        let (_, step) = self.at.filter(|(generation, _)| *generation == run.generation)?;
+        let later = run.history.partition_point(|snapshot| snapshot.step <= step);
+        (!run.history.is_empty()).then(|| later.saturating_sub(1))
+    }
+
     fn shown_step(&self, run: &Run) -> u64 {
-        match self.at {
+        match self.position(run) {
             Some(at) => run.history.get(at).map_or(0, |snapshot| snapshot.step),
             None => run.view.as_ref().map_or(0, |view| view.step),
         }
@@ -90,17 +97,17 @@ impl Images {
     /// Goes through the grids that were kept.
     fn scrubber(&mut self, ui: &mut egui::Ui, run: &Run) {
         let newest = run.history.len();
-        self.at = self.at.filter(|at| *at < newest);
+        let shown = self.position(run);
         ui.horizontal(|ui| {
             let label = ui.label("History");
-            let mut at = self.at.unwrap_or(newest);
+            let mut at = shown.unwrap_or(newest);
             ui.spacing_mut().slider_width = (ui.available_width() - 220.0).clamp(80.0, 600.0);
             let slider = egui::Slider::new(&mut at, 0..=newest).show_value(false);
             let response = ui.add_enabled(newest > 0, slider).labelled_by(label.id);
             if response.on_hover_text("Grids of earlier steps; the right end is live.").changed() {
-                self.at = (at < newest).then_some(at);
+                self.at = run.history.get(at).map(|snapshot| (run.generation, snapshot.step));
             }
-            if self.at.is_some() {
+            if self.position(run).is_some() {
                 if ui.button("Back to live").clicked() {
                     self.at = None;
                 }
@@ -115,19 +122,20 @@ impl Images {
         let text = format!("Samples of the generator at step {}", self.shown_step(run));
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &text));
         ui.painter().rect_filled(rect, 2.0, theme.canvas);
-        let live = self.at.is_none();
+        let at = self.position(run);
+        let live = at.is_none();
         if let (true, Some(buffer)) = (live, run.opened.as_ref().and_then(|opened| opened.shared.clone())) {
             // As many rows as columns, so the picture has the images' proportions.
             let rect = fit(rect, Vec2::new(shape[1] as f32, shape[0] as f32));
             ui.painter().add(live::grid(rect, buffer, shape, COLUMNS));
             return;
         }
-        let values = match self.at {
+        let values = match at {
             Some(at) => run.history.get(at).map(|snapshot| (snapshot.step, &snapshot.samples)),
             None => run.view.as_ref().and_then(|view| Some((view.step, view.samples.as_ref()?))),
         };
         let Some((step, values)) = values else { return };
-        let key = (run.generation << 40 | step, self.at.unwrap_or(usize::MAX));
+        let key = (run.generation << 40 | step, at.unwrap_or(usize::MAX));
         if self.samples.as_ref().is_none_or(|(a, b, _)| (*a, *b) != key) {
             let image = grid(values, shape);
             let texture = ui.ctx().load_texture("samples", image, TextureOptions::NEAREST);
@@ -205,6 +213,8 @@ fn grid(values: &[f32], [height, width, channels]: [usize; 3]) -> ColorImage {
 
 #[cfg(test)]
 mod tests {
+    use super::super::run::Snapshot;
+    use super::super::training::Training;
     use super::*;
 
     #[test]
@@ -217,5 +227,24 @@ mod tests {
         let white: Vec<usize> = (0..image.pixels.len()).filter(|i| image.pixels[*i] == Color32::WHITE).collect();
         assert_eq!(white, [3 * COLUMNS * 3 + 1]);
         assert_eq!(image.pixels.last(), Some(&Color32::TRANSPARENT), "there is no sixteenth image");
+    }
+
+    /// It was remembered by its place, at which another one was as soon as the history was thinned out.
+    #[test]
+    fn the_picture_that_is_looked_at_stays_when_the_history_is_thinned_out() {
+        let training = Training::new(&egui::Context::default()).unwrap();
+        let mut run = Run::new(training, "cpu".into(), "runs".into());
+        let keep = |run: &mut Run, steps: &[u64]| {
+            run.history = steps.iter().map(|step| Snapshot { step: *step, samples: Vec::new() }).collect();
+        };
+        keep(&mut run, &[0, 10, 20, 30, 40]);
+        let images = Images { at: Some((0, 20)), ..Images::default() };
+        assert_eq!((images.position(&run), images.shown_step(&run)), (Some(2), 20));
+        keep(&mut run, &[0, 20, 40, 50]);
+        assert_eq!((images.position(&run), images.shown_step(&run)), (Some(1), 20));
+        keep(&mut run, &[0, 40]);
+        assert_eq!(images.shown_step(&run), 0, "the one before");
+        run.generation = 1;
+        assert_eq!(images.position(&run), None, "another run");
     }
 }

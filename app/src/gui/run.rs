@@ -17,8 +17,8 @@ use super::plots::Charts;
 use super::training::{Busy, Failure, Nearest, Opened, Opening, Order, Profile, Report, Training, View};
 use crate::settings::read_config;
 
-/// Grids that are kept for the scrubber: at 64 images of 28 x 28 about 100 MB, 200 kB each.
-const HISTORY: usize = 500;
+/// Bytes of the grids that are kept for the scrubber: 500 of 64 images of 28 x 28, 7 of 128 x 128 in colour.
+const HISTORY: usize = 100_000_000;
 /// How often samples are kept while the run goes on.
 const HISTORY_PERIOD: Duration = Duration::from_secs(2);
 
@@ -209,6 +209,15 @@ impl Run {
         }
     }
 
+    /// Whether there is a run to begin anew.
+    pub fn can_start_again(&self) -> bool {
+        match &self.last_start {
+            None => false,
+            Some(Start::Resume { .. }) => self.opened.is_some(),
+            Some(Start::New { .. }) => true,
+        }
+    }
+
     /// How the run that is shown begins anew with other settings.
     pub fn start_with(&self, config: Config) -> Option<Start> {
         let transfer = match self.last_start.as_ref()? {
@@ -380,7 +389,9 @@ impl Run {
 
     /// Keeps samples for the scrubber; when it is full, every other one goes.
     fn keep(&mut self, step: u64, samples: Vec<f32>) {
-        if self.history.len() >= HISTORY {
+        // All grids of a run have one size.
+        let bytes = size_of_val(samples.as_slice());
+        while self.history.len() > 1 && (self.history.len() + 1) * bytes > HISTORY {
             let mut odd = false;
             self.history.retain(|_| {
                 odd = !odd;
@@ -425,5 +436,25 @@ impl Run {
             }
             Event::Started { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There were 500 of them, whatever the size.
+    #[test]
+    fn grids_of_large_images_take_no_more_memory_than_small_ones() {
+        let training = Training::new(&eframe::egui::Context::default()).unwrap();
+        let mut run = Run::new(training, "cpu".into(), PathBuf::new());
+        let grid = vec![0.0; 64 * 128 * 128 * 3];
+        for step in 0..20 {
+            run.keep(step, grid.clone());
+            assert!(run.history.len() * size_of_val(grid.as_slice()) <= HISTORY);
+        }
+        let steps: Vec<u64> = run.history.iter().map(|snapshot| snapshot.step).collect();
+        assert!(steps.len() > 3 && steps[0] == 0 && steps.is_sorted(), "{steps:?}");
+        assert_eq!(steps.last(), Some(&19));
     }
 }
