@@ -183,6 +183,9 @@ fn progress(ui: &mut egui::Ui, run: &Run) {
             Some(share) => drop(ui.add(ProgressBar::new(share).desired_width(150.0))),
             None => drop(ui.spinner()),
         }
+        if busy.download && ui.button("Cancel").on_hover_text("Give up the run that waits for this.").clicked() {
+            run.training().cancel();
+        }
         ui.label(format!("{} …", busy.text));
         return;
     }

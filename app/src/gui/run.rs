@@ -168,7 +168,12 @@ impl Run {
 
     /// The run that was to follow, once the present one has ended.
     pub fn take_follow_up(&mut self) -> Option<(Start, bool)> {
-        if self.is_open() { None } else { self.follow_up.take() }
+        if self.is_open() || self.is_starting() { None } else { self.follow_up.take() }
+    }
+
+    /// Whether a run was asked for that is not there yet.
+    pub fn is_starting(&self) -> bool {
+        self.asked.is_some() && self.busy.is_some()
     }
 
     /// Whether the data are points in the plane.
@@ -181,7 +186,7 @@ impl Run {
         let outdir = matches!(start, Start::New { .. }).then(|| self.outdir.clone());
         let request = Request { start: start.clone(), outdir };
         self.asked = Some(start);
-        self.busy = Some(Busy { text: "starting".into(), share: None });
+        self.busy = Some(Busy { text: "starting".into(), share: None, download: false });
         let opening = Opening { request, device: self.device.clone(), shared, play };
         self.training.order(Order::Open(Box::new(opening)));
     }

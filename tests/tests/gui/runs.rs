@@ -55,6 +55,23 @@ fn a_preset_trains_from_one_click_and_the_knobs_act_meanwhile() {
     assert!(iterations(state(&gui)) > 0);
 }
 
+/// The first of them was loaded, saved at its first step, and left in the list.
+#[test]
+fn a_double_click_on_a_preset_starts_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    for _ in 0..2 {
+        // What a click does; the second may come within a frame.
+        gui.state_mut().as_mut().expect("a window").start_preset("gaussians", true);
+    }
+    until(&mut gui, "some steps are done", |w| w.run.state == State::Playing && iterations(w) >= 3);
+    click(&mut gui, "Stop");
+    until(&mut gui, "the run has ended", |w| w.ended(End::Stopped));
+    assert_eq!(state(&gui).run.generation, 1);
+    let runs = folder.path().read_dir().unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(runs.count(), 1);
+}
+
 #[test]
 fn save_and_open_again_goes_on_at_the_same_step() {
     let folder = tempfile::tempdir().unwrap();

@@ -228,8 +228,8 @@ fn load(opening: &Opening, link: &Link) -> anyhow::Result<TrainingData> {
         let share = progress.done_bytes as f32 / progress.total_bytes.max(1) as f32;
         let [done, total] = [progress.done_bytes, progress.total_bytes].map(bytes);
         let text = format!("downloading {}: {done} of {total}", progress.file);
-        link.report(Report::Busy(Some(Busy { text, share: Some(share) })));
-        if link.shared.closing.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        link.report(Report::Busy(Some(Busy { text, share: Some(share), download: true })));
+        if link.shared.cancelled.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let data = TrainingData::load(&config, &mut on_progress)?;
     data.network(&config).validate()?;
@@ -327,7 +327,8 @@ impl Run {
                 let link = link.clone();
                 gpu.watch(Some(Box::new(move |done, all| {
                     let text = format!("{text}: kernel {done} of {all}");
-                    link.report(Report::Busy(Some(Busy { text, share: Some(done as f32 / all.max(1) as f32) })));
+                    let share = Some(done as f32 / all.max(1) as f32);
+                    link.report(Report::Busy(Some(Busy { text, share, download: false })));
                 })));
             }
             self.session.prepare(name)?;

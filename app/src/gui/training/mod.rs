@@ -82,11 +82,13 @@ pub struct Busy {
     pub text: String,
     /// Done of it, 0 to 1, if that is known.
     pub share: Option<f32>,
+    /// Whether it is a download, which can be cancelled.
+    pub download: bool,
 }
 
 impl Busy {
     fn report(text: impl Into<String>) -> Report {
-        Report::Busy(Some(Self { text: text.into(), share: None }))
+        Report::Busy(Some(Self { text: text.into(), share: None, download: false }))
     }
 }
 
@@ -194,8 +196,8 @@ struct Shared {
     wish: Mutex<Wish>,
     view: Slot<View>,
     context: egui::Context,
-    /// Whether the window is about to close: downloads end.
-    closing: AtomicBool,
+    /// Whether the run that was asked for is not wanted any more: its download ends.
+    cancelled: AtomicBool,
 }
 
 /// Below normal on every system: the scale goes from 0 to 99, and macOS counts normal threads as 31.
@@ -225,7 +227,7 @@ impl Training {
             wish: Mutex::default(),
             view: Slot::default(),
             context: context.clone(),
-            closing: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
         });
         let (orders, inbox) = channel();
         let (outbox, reports) = channel();
@@ -239,10 +241,18 @@ impl Training {
 
     /// Sends an order.
     pub fn order(&self, order: Order) {
+        if matches!(order, Order::Open(_)) {
+            self.shared.cancelled.store(false, Ordering::Relaxed);
+        }
         if let Some(orders) = &self.orders {
             // The thread ends only when this sender is dropped.
             let _ = orders.send(order);
         }
+    }
+
+    /// Ends the download for the run that was asked for.
+    pub fn cancel(&self) {
+        self.shared.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Passes a command on to the session.
@@ -276,7 +286,7 @@ impl Training {
 
 impl Drop for Training {
     fn drop(&mut self) {
-        self.shared.closing.store(true, Ordering::Relaxed);
+        self.cancel();
         self.orders = None;
         if let Some(thread) = self.thread.take() {
             // A panic of that thread has been printed by then.

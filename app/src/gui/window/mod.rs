@@ -151,8 +151,12 @@ impl Window {
         })
     }
 
-    /// Starts a run; what runs is saved and ended first.
+    /// Starts a run; what runs is saved and ended first. One that is starting is not disturbed: a second click is none.
     pub fn start(&mut self, start: Start, play: bool) {
+        if self.run.is_starting() {
+            self.run.messages.push("a run is starting; wait until it is there".into());
+            return;
+        }
         let planned = match &start {
             Start::New { config, .. } => config.data.clone(),
             Start::Resume { .. } => String::new(),
@@ -421,11 +425,13 @@ impl Window {
                 Some(Confirmed::Save) => {
                     self.confirm = None;
                     self.closing = Closing::WhenEnded;
+                    self.run.training().cancel();
                     self.run.end(true);
                 }
                 Some(Confirmed::Discard) => {
                     if self.confirm.take() == Some(Confirm::Close) {
                         self.closing = Closing::WhenEnded;
+                        self.run.training().cancel();
                     }
                     self.run.end(false);
                 }
