@@ -33,8 +33,9 @@ pub struct Images {
     beside: Beside,
     samples: Option<(u64, usize, TextureHandle)>,
     reals: Option<(u64, TextureHandle)>,
-    nearest: Option<TextureHandle>,
-    /// Step at which the nearest images were asked for.
+    /// The nearest images of a run and a step.
+    nearest: Option<(u64, u64, TextureHandle)>,
+    /// The run whose nearest images were asked for.
     asked: Option<u64>,
 }
 
@@ -68,10 +69,11 @@ impl Images {
                     let nearest = ui.selectable_value(&mut self.beside, Beside::Nearest, "Nearest training images");
                     let nearest =
                         nearest.on_hover_text("For each sample the training image closest to it: is it memorised?");
-                    if nearest.clicked() {
-                        self.asked = run.view.as_ref().map(|view| view.step);
-                        run.nearest = None;
-                        self.nearest = None;
+                    // Another run has others.
+                    let missing = self.beside == Beside::Nearest && self.asked != Some(run.generation);
+                    if nearest.clicked() || missing {
+                        self.asked = Some(run.generation);
+                        (run.nearest, run.no_nearest) = (None, None);
                         run.training().order(Order::Nearest);
                     }
                 });
@@ -163,21 +165,30 @@ impl Images {
                 }
             }
             Beside::Nearest => {
+                if let Some(message) = &run.no_nearest {
+                    ui.put(rect, egui::Label::new(format!("There are none: {message}")).wrap());
+                    return;
+                }
                 let Some(nearest) = &run.nearest else {
                     ui.put(rect, egui::Spinner::new());
                     return;
                 };
-                let step = self.asked.unwrap_or_default();
+                let step = nearest.step;
                 let text = match nearest.copies {
                     0 => format!("Nearest training images at step {step}: no sample is a copy"),
                     copies => format!("Nearest training images at step {step}: {copies} samples are copies"),
                 };
                 response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, &text));
                 response.on_hover_text(text);
-                let texture = self.nearest.get_or_insert_with(|| {
-                    ui.ctx().load_texture("nearest", grid(&nearest.images, shape), TextureOptions::NEAREST)
-                });
-                picture(ui, texture, rect);
+                let key = (run.generation, step);
+                if self.nearest.as_ref().is_none_or(|(generation, step, _)| (*generation, *step) != key) {
+                    let image = grid(&nearest.images, shape);
+                    let texture = ui.ctx().load_texture("nearest", image, TextureOptions::NEAREST);
+                    self.nearest = Some((key.0, key.1, texture));
+                }
+                if let Some((.., texture)) = &self.nearest {
+                    picture(ui, texture, rect);
+                }
             }
         }
     }

@@ -102,6 +102,8 @@ pub struct Run {
     pub profiles: Vec<Profile>,
     /// Nearest training images.
     pub nearest: Option<Nearest>,
+    /// Why they could not be found.
+    pub no_nearest: Option<String>,
     /// A run that is to be opened when this one has ended.
     pub follow_up: Option<(Start, bool)>,
     /// Whether the next snapshot is wanted for exploring.
@@ -143,6 +145,7 @@ impl Run {
             saved_at: None,
             profiles: Vec::new(),
             nearest: None,
+            no_nearest: None,
             follow_up: None,
             explore_next: false,
             explore_now: false,
@@ -303,7 +306,8 @@ impl Run {
                     self.state = State::Failed(failure);
                 }
                 Report::Profile(profiles) => self.profiles = profiles,
-                Report::Nearest(nearest) => self.nearest = Some(nearest),
+                Report::Nearest(Ok(nearest)) => self.nearest = Some(nearest),
+                Report::Nearest(Err(message)) => self.no_nearest = Some(message),
             }
         }
         if let Some(view) = self.training.view() {
@@ -352,7 +356,7 @@ impl Run {
         self.history.clear();
         self.messages.clear();
         self.profiles.clear();
-        self.nearest = None;
+        (self.nearest, self.no_nearest) = (None, None);
         self.changes.clear();
         self.undone.clear();
         self.heard = None;

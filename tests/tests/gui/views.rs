@@ -294,6 +294,25 @@ fn digits_have_a_grid_a_history_and_nearest_neighbours() {
     assert!(kept.contains("Quality/fid_lenet"), "it is in the run's statistics");
 }
 
+/// A spinner turned for ever.
+#[test]
+fn the_nearest_images_are_looked_for_again_when_another_run_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_digits(&mut gui, false);
+    click(&mut gui, "Nearest training images");
+    until(&mut gui, "the neighbours are there", |w| w.run.nearest.is_some());
+    let generation = state(&gui).run.generation;
+    click(&mut gui, "Reset");
+    until(&mut gui, "it begins anew", |w| w.run.generation > generation);
+    until(&mut gui, "its neighbours are there", |w| w.run.nearest.is_some());
+    state(&gui).lose_device();
+    until(&mut gui, "the run has failed", |w| matches!(w.run.state, State::Failed(_)));
+    click(&mut gui, "Nearest training images");
+    until(&mut gui, "it says why there are none", |w| w.run.no_nearest.is_some());
+    assert!(gui.query_by_label_contains("There are none: the run has failed").is_some());
+}
+
 /// Images that are no squares ended the window with a panic.
 #[test]
 fn images_that_are_no_squares_are_trained_and_shown() {

@@ -193,12 +193,12 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
             }
         }
         Order::Nearest => {
-            if let Some(run) = run {
-                match run.nearest() {
-                    Ok(Some(found)) => link.report(Report::Nearest(found)),
-                    Ok(None) => {}
-                    Err(error) => refuse(&error, link),
-                }
+            let found = match run {
+                Some(run) => run.nearest().map_err(|error| crate::exit::one_line(&format!("{error:#}"))),
+                None => Err("the run has failed; go on with it first".to_owned()),
+            };
+            if let Some(found) = found.transpose() {
+                link.report(Report::Nearest(found));
             }
         }
         Order::Lose => {
@@ -469,6 +469,7 @@ impl Run {
         let generated = Rows::new("samples", &samples, samples.len() / width, width)?;
         let found = nearest(&train, &generated)?;
         let images = found.iter().flat_map(|n| train.row(n.index).iter().copied()).collect();
-        Ok(Some(Nearest { images, copies: found.iter().filter(|n| n.is_copy()).count() }))
+        let step = self.session.iterations();
+        Ok(Some(Nearest { step, images, copies: found.iter().filter(|n| n.is_copy()).count() }))
     }
 }

@@ -71,8 +71,8 @@ pub enum Report {
     Failed(Failure),
     /// Times by kernel of each update.
     Profile(Vec<Profile>),
-    /// For each sample the nearest training image.
-    Nearest(Nearest),
+    /// For each sample the nearest training image, or why there are none.
+    Nearest(Result<Nearest, String>),
 }
 
 /// What is being done, and how far it is.
@@ -164,6 +164,8 @@ pub struct Profile {
 /// The training images nearest to the samples, in the samples' order.
 #[derive(Clone, Debug)]
 pub struct Nearest {
+    /// Step of the samples.
+    pub step: u64,
     /// The images, values from -1 to 1.
     pub images: Vec<f32>,
     /// How many samples count as copies.
