@@ -286,6 +286,8 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         config: session.trainer().config().clone(),
         declared: declared(session.trainer()),
     };
+    // A view of the run before is none of this one.
+    drop(link.shared.view.take());
     link.report(Report::Opened(Box::new(opened)));
     let now = Instant::now();
     Ok(Run {
@@ -471,5 +473,57 @@ impl Run {
         let images = found.iter().flat_map(|n| train.row(n.index).iter().copied()).collect();
         let step = self.session.iterations();
         Ok(Some(Nearest { step, images, copies: found.iter().filter(|n| n.is_copy()).count() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::channel;
+    use std::sync::{Mutex, mpsc};
+
+    use onestep_core::session::Request;
+    use onestep_core::train::{Config, Counters, Preset};
+
+    use super::super::{Slot, View};
+    use super::*;
+
+    fn link() -> (Link, mpsc::Receiver<Report>) {
+        let (outbox, reports) = channel();
+        let shared = Arc::new(Shared {
+            wish: Mutex::default(),
+            view: Slot::default(),
+            context: eframe::egui::Context::default(),
+            cancelled: AtomicBool::new(false),
+        });
+        (Link { outbox, shared }, reports)
+    }
+
+    /// Its settings became those of the new run, and its grid went into the history.
+    #[test]
+    fn the_last_view_of_a_run_is_not_shown_with_the_next_one() {
+        let (link, reports) = link();
+        link.shared.view.put(View {
+            step: 500,
+            counters: Counters::default(),
+            length: 1000,
+            config: Config::default(),
+            samples: None,
+            field: None,
+            map: None,
+            paths: None,
+            levels: Vec::new(),
+            quality: None,
+            memory: Vec::new(),
+        });
+        let preset = Preset::find("gaussians").expect("a preset");
+        let config = Config { batch: 16, width: 8, blocks: 1, ..preset.config() };
+        let start = Start::New { preset: preset.name.into(), config: Box::new(config), transfer: None };
+        let request = Request { start, outdir: None };
+        let opening = Opening { request, device: "cpu".into(), shared: None, play: false };
+        let data = load(&opening, &link).unwrap();
+        open(opening, data, &link).unwrap();
+        assert!(reports.try_iter().any(|report| matches!(report, Report::Opened(_))));
+        assert!(link.shared.view.take().is_none());
     }
 }
