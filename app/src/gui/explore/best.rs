@@ -56,10 +56,11 @@ impl View {
         desk.again(Slot::Best);
     }
 
-    /// The pictures of another model go, and its ratio network.
-    pub fn forget(&mut self) {
-        (self.shown, self.ratio) = (None, None);
+    /// The pictures go, and the ratio network of another model.
+    pub fn forget(&mut self, same_model: bool) {
+        self.shown = None;
         self.textures.clear();
+        self.ratio.take_if(|_| !same_model);
     }
 
     /// What a picture would be saved of.

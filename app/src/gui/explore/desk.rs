@@ -46,6 +46,12 @@ impl Desk {
         self.worker.ask(Slot::Write, task, self.epoch);
     }
 
+    /// Ends the worker; what it has to tell, of files that it had yet to write, too.
+    pub fn finish(mut self) -> Vec<Reply> {
+        self.worker.end();
+        self.worker.arrived()
+    }
+
     /// Sees to it that the answer to `task` comes, once.
     pub fn want(&mut self, slot: Slot, task: Task) {
         if self.wishes.get(&slot).is_none_or(|(asked, ..)| *asked != task) {

@@ -24,7 +24,7 @@ impl Explore {
             ui.strong(name);
             ui.weak(describe(facts));
         });
-        if let Some((_, name)) = &self.opening {
+        if let Some((_, name, _)) = &self.opening {
             ui.weak(format!("Opening {name}"));
         } else if self.facts.is_none() {
             ui.label("Open a generator to draw from it. Training writes one into the folder snapshots now and then.");

@@ -97,8 +97,10 @@ impl Tab {
 pub struct Explore {
     desk: Desk,
     facts: Option<Facts>,
-    /// What is being opened, with the number of the task.
-    opening: Option<(u64, String)>,
+    /// Number of the task that opens a model, the model's name and path.
+    opening: Option<(u64, String, PathBuf)>,
+    /// The model that is open.
+    path: Option<PathBuf>,
     error: Option<String>,
     notice: Option<String>,
     tab: Tab,
@@ -118,6 +120,7 @@ impl Explore {
             desk: Desk::new(device),
             facts: None,
             opening: None,
+            path: None,
             error: None,
             notice: None,
             tab: Tab::Samples,
@@ -136,8 +139,22 @@ impl Explore {
     pub fn open(&mut self, model: &Path, ctx: &Context) {
         let name = model.file_name().unwrap_or(model.as_os_str()).to_string_lossy().into_owned();
         let ticket = self.desk.open(model.to_path_buf(), ctx);
-        self.opening = Some((ticket, name));
+        self.opening = Some((ticket, name, model.to_path_buf()));
         (self.error, self.notice) = (None, None);
+    }
+
+    /// Goes on on another device, with all that was chosen. Waits for files that are being written.
+    pub fn change_device(&mut self, device: String, ctx: &Context) {
+        let path = self.opening.take().map(|(.., path)| path).or_else(|| self.path.clone());
+        let before = std::mem::replace(&mut self.desk, Desk::new(device));
+        if let Some(path) = path {
+            self.open(&path, ctx);
+        }
+        for reply in before.finish() {
+            if matches!(reply.slot, Slot::Write(_)) {
+                self.wrote(reply.answer);
+            }
+        }
     }
 
     /// File name of the model that is open.
@@ -157,7 +174,7 @@ impl Explore {
         };
         match samples {
             Some(samples) => {
-                self.notice = None;
+                (self.error, self.notice) = (None, None);
                 self.desk.write(Task::SavePicture { samples: Arc::clone(samples), path });
             }
             None => self.error = Some("there is no picture yet; save it when it is drawn".into()),
@@ -166,7 +183,7 @@ impl Explore {
 
     /// Writes the generator with 16-bit weights, as `onestep export` does.
     pub fn export_weights(&mut self, path: PathBuf) {
-        self.notice = None;
+        (self.error, self.notice) = (None, None);
         self.desk.write(Task::ExportWeights(path));
     }
 
@@ -226,17 +243,19 @@ impl Explore {
         for reply in self.desk.arrived() {
             match (reply.slot, reply.answer) {
                 (Slot::Open, answer) => {
-                    if self.opening.as_ref().is_some_and(|(ticket, _)| *ticket == reply.ticket) {
-                        self.opening = None;
-                    }
+                    let opening = self.opening.take_if(|(ticket, ..)| *ticket == reply.ticket);
                     match answer {
-                        Answer::Opened(facts) => self.replace(facts),
+                        Answer::Opened(facts) => {
+                            let path = opening.map(|(.., path)| path);
+                            let same = self.path == path;
+                            self.path = path;
+                            self.replace(facts, same);
+                        }
                         Answer::Failed(error) => self.error = Some(error),
                         _ => {}
                     }
                 }
-                (Slot::Write(_), Answer::Wrote(path)) => self.notice = Some(format!("Wrote {}", path.display())),
-                (Slot::Write(_), Answer::Failed(error)) => self.error = Some(error),
+                (Slot::Write(_), answer) => self.wrote(answer),
                 (slot @ (Slot::Place | Slot::Map), Answer::Drawn(drawn)) => self.slice.take(ctx, slot, drawn),
                 (slot @ (Slot::Between | Slot::Strip), Answer::Drawn(drawn)) => self.line.take(ctx, slot, drawn),
                 (slot, Answer::Drawn(drawn)) if drawn.samples.shape.len() == 1 => self.points.take(slot, drawn),
@@ -252,15 +271,25 @@ impl Explore {
         }
     }
 
-    /// Another model: the pictures go, the seeds and places stay, so that snapshots can be compared.
-    fn replace(&mut self, facts: Facts) {
+    /// What came of writing a file.
+    fn wrote(&mut self, answer: Answer) {
+        match answer {
+            Answer::Wrote(path) => self.notice = Some(format!("Wrote {}", path.display())),
+            Answer::Failed(error) => self.error = Some(error),
+            _ => {}
+        }
+    }
+
+    /// Another model, or the same one again: the pictures go, the seeds and places stay, so that snapshots can be
+    /// compared.
+    fn replace(&mut self, facts: Facts, same: bool) {
         let same_data = self.facts.as_ref().is_some_and(|before| before.dataset == facts.dataset);
         self.error = None;
         self.facts = Some(facts);
         self.samples.forget();
         self.slice.forget();
         self.line.forget();
-        self.best.forget();
+        self.best.forget(same);
         self.nearest.forget(same_data);
         self.points.forget();
     }

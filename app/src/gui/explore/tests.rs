@@ -275,6 +275,32 @@ fn what_is_missing_is_asked_for() {
     assert!(missing(harness.state().desk.state(Slot::Nearest)).contains("learned from gaussians8"));
 }
 
+/// All was gone without a word, with the files that were yet to be written.
+#[test]
+fn another_device_keeps_what_was_chosen_and_writes_what_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiny = NetworkConfig::Unet(UnetConfig::tiny());
+    let mut harness = view(SIZES[0]);
+    open(&mut harness, &write_model(folder.path(), "generator-000007.safetensors", ModelKind::Generator, &tiny));
+    harness.state_mut().choose_ratio(write_model(folder.path(), "other.safetensors", ModelKind::Ratio, &tiny));
+    harness.state_mut().seeds.first = 5;
+    let weights = ["a", "b"].map(|name| folder.path().join(name).with_extension("safetensors"));
+    for path in &weights {
+        harness.state_mut().export_weights(path.clone());
+    }
+    let ctx = harness.ctx.clone();
+    harness.state_mut().change_device("cpu".into(), &ctx);
+    assert!(weights.iter().all(|path| path.is_file()));
+    assert!(harness.state().notice.is_some());
+    assert_eq!(harness.state().model(), Some("generator-000007.safetensors"));
+    wait(&mut harness, "open again", |explore| explore.opening.is_none());
+    harness.state_mut().tab = Tab::Best;
+    harness.step();
+    wait(&mut harness, "best", idle(Slot::Best));
+    assert_eq!(harness.state().desk.state(Slot::Best), State::Idle, "the ratio network is still chosen");
+    assert_eq!((harness.state().seeds.first, &harness.state().error), (5, &None));
+}
+
 #[test]
 fn files_are_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -293,6 +319,9 @@ fn files_are_written() {
     wait(&mut harness, "notice", |explore| explore.notice.is_some());
     harness.state_mut().save_picture(nowhere);
     wait(&mut harness, "error", |explore| explore.error.is_some());
+    harness.state_mut().save_picture(png);
+    wait(&mut harness, "notice", |explore| explore.notice.is_some());
+    assert_eq!(harness.state().error, None, "that was of another file");
 }
 
 #[test]

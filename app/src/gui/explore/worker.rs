@@ -41,6 +41,8 @@ struct Inbox {
     jobs: BTreeMap<Slot, Job>,
     /// Tasks so far.
     tickets: u64,
+    /// Whether the thread is writing a file.
+    writes: bool,
     quit: bool,
 }
 
@@ -61,7 +63,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The window's end of the thread.
 pub struct Worker {
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
@@ -69,7 +71,7 @@ impl Worker {
     pub fn start(device: String) -> Self {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || theirs.work(device));
+        let thread = Some(std::thread::spawn(move || theirs.work(device)));
         Self { shared, thread }
     }
 
@@ -93,17 +95,28 @@ impl Worker {
         std::mem::take(&mut *lock(&self.shared.outbox)).into_values().collect()
     }
 
+    /// The thread ends at its next chunk, and nobody waits for it; but files that were asked for are written first.
+    pub fn end(&mut self) {
+        let mut inbox = lock(&self.shared.inbox);
+        inbox.quit = true;
+        let writes = inbox.writes || inbox.jobs.keys().any(|slot| matches!(slot, Slot::Write(_)));
+        drop(inbox);
+        self.shared.bell.notify_one();
+        if let Some(thread) = self.thread.take_if(|_| writes) {
+            // A panic of that thread has been printed by then.
+            let _ = thread.join();
+        }
+    }
+
     /// Whether the thread is still there: it ends before the window only by a panic.
     pub fn is_alive(&self) -> bool {
-        !self.thread.is_finished()
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 }
 
 impl Drop for Worker {
-    /// The thread ends at its next chunk; nobody waits for it.
     fn drop(&mut self) {
-        lock(&self.shared.inbox).quit = true;
-        self.shared.bell.notify_one();
+        self.end();
     }
 }
 
@@ -134,11 +147,16 @@ impl Shared {
         }
     }
 
-    /// The most urgent task; nothing when the window is gone.
+    /// The most urgent task; when the window is gone, the next file to write, if there is one.
     fn next(&self) -> Option<(Slot, Job)> {
         let waits = |inbox: &mut Inbox| inbox.jobs.is_empty() && !inbox.quit;
         let mut inbox = self.bell.wait_while(lock(&self.inbox), waits).unwrap_or_else(PoisonError::into_inner);
-        if inbox.quit { None } else { inbox.jobs.pop_first() }
+        if inbox.quit {
+            inbox.jobs.retain(|slot, _| matches!(slot, Slot::Write(_)));
+        }
+        let next = inbox.jobs.pop_first();
+        inbox.writes = matches!(next, Some((Slot::Write(_), _)));
+        next
     }
 }
 
@@ -174,7 +192,7 @@ mod tests {
     #[test]
     fn a_slot_holds_the_newest_task_and_the_urgent_go_first() {
         let shared = Arc::new(Shared::default());
-        let worker = Worker { shared: Arc::clone(&shared), thread: std::thread::spawn(|| {}) };
+        let worker = Worker { shared: Arc::clone(&shared), thread: Some(std::thread::spawn(|| {})) };
         let ask = |slot, name: &str| worker.ask(|_| slot, Task::ExportWeights(name.into()), 1);
         let turn = |slot| Turn { shared: &shared, slot, ticket: 0, epoch: 1 };
         assert!(!turn(Slot::Nearest).is_over());
@@ -191,14 +209,18 @@ mod tests {
         worker.ask(Slot::Write, Task::ExportWeights("a".into()), 1);
         worker.ask(Slot::Write, Task::ExportWeights("b".into()), 1);
         assert_eq!(lock(&shared.inbox).jobs.len(), 2);
+        ask(Slot::Samples, "nobody looks at them any more");
         drop(worker);
+        for name in ["a", "b"] {
+            assert_eq!(shared.next().map(|(_, job)| job.task), Some(Task::ExportWeights(name.into())));
+        }
         assert!(shared.next().is_none(), "the thread ends with the window");
     }
 
     #[test]
     fn an_answer_takes_the_place_of_an_older_one() {
         let shared = Arc::new(Shared::default());
-        let worker = Worker { shared: Arc::clone(&shared), thread: std::thread::spawn(|| {}) };
+        let worker = Worker { shared: Arc::clone(&shared), thread: Some(std::thread::spawn(|| {})) };
         for (ticket, text) in [(1, "old"), (2, "new")] {
             let turn = Turn { shared: &shared, slot: Slot::Best, ticket, epoch: 1 };
             turn.tell(Answer::Working(text.into()));

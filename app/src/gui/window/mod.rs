@@ -242,7 +242,7 @@ impl Window {
                 Tab::Explore => self.exploration(ui, &theme),
                 Tab::Machine => {
                     if let Some(machine::Ask::Device(device)) = self.machine.show(ui, &mut self.run, &theme) {
-                        self.change_device(device);
+                        self.change_device(device, ui.ctx());
                     }
                 }
             }
@@ -357,9 +357,9 @@ impl Window {
     }
 
     /// Goes on with the run on another device.
-    fn change_device(&mut self, device: String) {
+    fn change_device(&mut self, device: String, context: &egui::Context) {
         self.run.device.clone_from(&device);
-        self.explore = Explore::new(device);
+        self.explore.change_device(device, context);
         let folder = self.run.opened.as_ref().and_then(|opened| opened.folder.clone());
         if let (true, Some(path)) = (self.run.is_open(), folder) {
             let play = self.run.state == State::Playing;
