@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::harness::{Gui, click, drop_file, iterations, small, start_digits, start_small, until};
 
 /// Controls, as accessibility tools tell them apart.
-const ROLES: [Role; 11] = [
+pub const ROLES: [Role; 11] = [
     Role::Button,
     Role::CheckBox,
     Role::ComboBox,
@@ -57,7 +57,7 @@ fn controls(gui: &Gui) -> Vec<Control> {
 }
 
 /// Its name; a curve's without the value that stands behind it.
-fn name(node: &Node<'_>) -> String {
+pub fn name(node: &Node<'_>) -> String {
     let labels = node.labelled_by().filter_map(|label| label.label().or_else(|| label.value()));
     let name = node.label().filter(|label| !label.is_empty()).unwrap_or_else(|| labels.collect::<Vec<_>>().join(" "));
     // Every checkpoint has one.

@@ -114,6 +114,14 @@ pub fn checkpoints(window: &Window) -> PathBuf {
     window.run.opened.as_ref().and_then(|o| o.folder.clone()).expect("a run's folder").join("checkpoints")
 }
 
+/// Step of the checkpoint that a run goes on from.
+pub fn saved_step(run: &Path) -> u64 {
+    let text = std::fs::read_to_string(run.join("latest.json")).unwrap();
+    let (_, rest) = text.split_once("state-").expect("it names a checkpoint");
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a step")
+}
+
 #[derive(Debug)]
 pub struct Dropped(PathBuf);
 

@@ -12,7 +12,8 @@ use onestep_core::session::{End, Flow, Request, Session, Start};
 use onestep_core::train::{Config, Divergence, Preset, TrainingData};
 
 use super::harness::{
-    Gui, checkpoints, click, curve, drop_file, iterations, press, settle, small, start_small, state, type_number, until,
+    Gui, checkpoints, click, curve, drop_file, iterations, press, saved_step, settle, small, start_small, state,
+    type_character, type_number, until,
 };
 
 #[test]
@@ -102,15 +103,19 @@ fn save_and_open_again_goes_on_at_the_same_step() {
 fn another_preset_saves_the_run_that_is_open() {
     let folder = tempfile::tempdir().unwrap();
     let mut gui = small(&folder);
-    start_small(&mut gui, 1_000_000, true);
-    until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
+    start_small(&mut gui, 1_000_000, false);
+    for step in 1..=3 {
+        type_character(&mut gui, ".");
+        until(&mut gui, "one step more", |w| iterations(w) == step);
+    }
     let first = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    assert_eq!(saved_step(&first), 0);
     click(&mut gui, "New run");
     click(&mut gui, "rings");
     until(&mut gui, "the other run is open", |w| {
         w.run.opened.as_ref().is_some_and(|o| o.data == "rings") && w.run.view.is_some()
     });
-    assert!(first.join("latest.json").is_file(), "the first run was saved");
+    assert_eq!(saved_step(&first), 3, "the first run was saved");
 }
 
 #[test]
@@ -142,7 +147,9 @@ fn closing_asks_and_saves() {
         std::thread::park_timeout(Duration::from_millis(5));
     }
     assert!(state(&gui).ended(End::Stopped));
-    assert!(checkpoints(state(&gui)).parent().is_some_and(|run| run.join("latest.json").is_file()));
+    settle(&mut gui);
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    assert_eq!(saved_step(&run), iterations(state(&gui)), "its last step was saved");
 }
 
 #[test]

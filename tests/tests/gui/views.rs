@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::kittest::{By, NodeT, Queryable};
 use onestep::gui::egui::{self, Key, Modifiers};
 use onestep::gui::run::State;
 use onestep::gui::window::Window;
@@ -11,6 +11,7 @@ use onestep_core::data::write_npy_u8;
 use onestep_core::session::{End, Start};
 use onestep_core::train::{Config, Method, Preset};
 
+use super::controls::{ROLES, name};
 use super::harness::{
     Gui, checkpoints, click, drop_file, iterations, press, settle, small, start_digits, start_small, state,
     type_character, until, window, window_in,
@@ -24,10 +25,17 @@ fn keys_do_what_the_list_says() {
     assert_eq!(state(&gui).run.state, State::Paused);
     type_character(&mut gui, ".");
     until(&mut gui, "one step is done", |w| iterations(w) == 1);
+    // It waits, and would save itself at step 20 only.
+    press(&mut gui, Key::S);
+    until(&mut gui, "it is saved", |w| w.run.saved_at == Some(1));
     press(&mut gui, Key::Space);
     until(&mut gui, "it plays", |w| w.run.state == State::Playing && iterations(w) > 1);
-    press(&mut gui, Key::S);
-    until(&mut gui, "it is saved", |w| w.run.saved_at.is_some());
+    let has_plots = |gui: &Gui| gui.query_by_label("Curves").is_some();
+    assert!(has_plots(&gui));
+    press(&mut gui, Key::F);
+    assert!(!has_plots(&gui), "the plots are hidden");
+    press(&mut gui, Key::F);
+    assert!(has_plots(&gui), "they are back");
     press(&mut gui, Key::Space);
     until(&mut gui, "it waits", |w| w.run.state == State::Paused);
     settle(&mut gui);
@@ -218,9 +226,25 @@ fn every_view_fits_small_and_large_windows() {
         }
         for tab in ["Explore", "Machine", "Training"] {
             click(&mut gui, tab);
+            // Each has a part that scrolls.
+            let found = beyond(&gui, [size[0], f32::INFINITY]);
+            assert!(found.is_empty(), "{tab} at {size:?}: {found:?}");
         }
+        gui.get_by_role_and_label(egui::Role::CheckBox, "Settings").click();
+        gui.run_steps(4);
+        let found = beyond(&gui, size);
+        assert!(found.is_empty(), "without the settings, where nothing scrolls, at {size:?}: {found:?}");
         until(&mut gui, "it goes on", |w| iterations(w) > 3);
     }
+}
+
+/// Controls that reach beyond a window of this size.
+fn beyond(gui: &Gui, [width, height]: [f32; 2]) -> Vec<(String, egui::Rect)> {
+    // Rounding to pixels may add a half.
+    let window = egui::Rect::from_min_max(egui::Pos2::ZERO, egui::pos2(width, height)).expand(0.5);
+    let found = gui.query_all(By::new().predicate(|node| ROLES.contains(&node.role())));
+    let named = found.map(|node| (name(&node.accesskit_node()), node.rect()));
+    named.filter(|(_, rect)| !window.contains_rect(*rect)).collect()
 }
 
 #[test]
