@@ -51,10 +51,13 @@ pub struct Row {
     pub values: BTreeMap<String, f64>,
 }
 
+/// Values of which more is better, by the beginning of their names.
+const MORE_IS_BETTER: [&str; 3] = ["class_accuracy", "high_quality", "modes_reached"];
+
 /// How a check came out.
 pub struct Outcome<'a> {
     pub check: &'a Check,
-    /// Values of both rows, seed by seed; infinite where a run failed.
+    /// Values of both rows; infinite where a run failed.
     pub values: [Vec<f64>; 2],
     /// Seeds with which it holds.
     pub holds: usize,
@@ -78,24 +81,31 @@ impl Record {
         self.runs.iter().find(|run| run.arm == arm && run.seed == seed)
     }
 
-    /// A value of a row with each seed, in their order; infinite where the row's run failed.
+    /// A value of a row with a seed; infinitely bad where the row's run failed.
+    fn value(&self, claim: &Claim, row: &str, value: &str, seed: u32) -> Option<f64> {
+        let arm = claim.arms.iter().find(|arm| arm.rows().iter().any(|name| name == row))?;
+        let run = self.run(arm.name, seed)?;
+        if run.problem.is_some() {
+            let more = MORE_IS_BETTER.iter().any(|stem| value.starts_with(stem));
+            return Some(if more { f64::NEG_INFINITY } else { f64::INFINITY });
+        }
+        run.rows.iter().find(|measured| measured.name == row)?.values.get(value).copied()
+    }
+
+    /// The value with each seed that has one, in their order.
     fn values(&self, claim: &Claim, row: &str, value: &str) -> Vec<f64> {
-        let arm = claim.arms.iter().find(|arm| arm.rows().iter().any(|name| name == row));
-        let of_seed = |seed| {
-            let run = arm.and_then(|arm| self.run(arm.name, seed))?;
-            if run.problem.is_some() {
-                return Some(f64::INFINITY);
-            }
-            run.rows.iter().find(|measured| measured.name == row)?.values.get(value).copied()
-        };
-        (1..=self.seeds).filter_map(of_seed).collect()
+        (1..=self.seeds).filter_map(|seed| self.value(claim, row, value, seed)).collect()
     }
 
     /// What became of each check.
     pub fn outcomes<'a>(&self, claim: &'a Claim) -> Vec<Outcome<'a>> {
         let outcome = |check: &'a Check| {
             let values = [check.row, check.than].map(|row| self.values(claim, row, check.value));
-            let holds = values[0].iter().zip(&values[1]).filter(|(left, right)| **left < check.times * **right).count();
+            let of = |row, seed| self.value(claim, row, check.value, seed);
+            let held = |seed: &u32| {
+                of(check.row, *seed).zip(of(check.than, *seed)).is_some_and(|(left, right)| left < check.times * right)
+            };
+            let holds = (1..=self.seeds).filter(held).count();
             Outcome { check, values, holds }
         };
         claim.checks.iter().map(outcome).collect()
@@ -212,11 +222,22 @@ mod tests {
         assert!(!record(run("sid", 2, &[("sid", f64::NAN)])).held(&CLAIM));
     }
 
+    /// Values of two seeds were compared where one row lacked the first.
+    #[test]
+    fn values_of_one_seed_are_compared() {
+        let mut some = record(run("sid", 2, &[("sid", 0.3)]));
+        some.runs.retain(|run| run.arm != "dmd" || run.seed != 1);
+        let outcomes = some.outcomes(&CLAIM);
+        assert_eq!(outcomes[1].values, [vec![0.375], vec![0.5, 0.3]]);
+        assert_eq!(outcomes[1].holds, 0, "0.375 is that of the second seed");
+    }
+
     #[test]
     fn a_run_that_failed_is_worse_than_any_other() {
         let failed = Run { problem: Some("loss became NaN".into()), ..run("sid", 2, &[]) };
         let record = record(failed);
         assert!(record.held(&CLAIM));
+        assert_eq!(record.value(&CLAIM, "sid", "class_accuracy_20k", 2), Some(f64::NEG_INFINITY));
         let table = record.table(&CLAIM);
         assert!(
             table.contains("| sid | 1 | 0.500, failed 1 times |") && table.contains("sid with seed 2: loss"),
