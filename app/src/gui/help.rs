@@ -5,7 +5,7 @@ use eframe::egui;
 const KEYS: &[(&str, &str)] = &[
     ("Space", "play or pause"),
     (".", "one step"),
-    ("R", "reset: start the run anew"),
+    ("R", "reset: start the run anew; in Explore: draw again"),
     ("S", "save a checkpoint"),
     ("F", "show or hide the plots"),
     ("?", "this list"),

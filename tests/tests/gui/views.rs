@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use egui_kittest::kittest::{By, NodeT, Queryable};
 use onestep::gui::egui::{self, Key, Modifiers};
 use onestep::gui::run::State;
-use onestep::gui::window::Window;
+use onestep::gui::window::{Tab, Window};
 use onestep_core::data::write_npy_u8;
 use onestep_core::session::{End, Start};
 use onestep_core::train::{Config, Method, Preset};
@@ -44,6 +44,30 @@ fn keys_do_what_the_list_says() {
     until(&mut gui, "it begins anew", |w| w.run.generation > generation && iterations(w) == 0);
     type_character(&mut gui, "?");
     assert!(gui.query_by_label("play or pause").is_some(), "the list of keys");
+}
+
+/// It ended the run, began another one, and left Explore.
+#[test]
+fn the_key_that_draws_again_leaves_the_run_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    let generation = state(&gui).run.generation;
+    drop_file(&mut gui, Path::new("../assets/web/mnist-generator.safetensors"));
+    let drawn = |gui: &mut Gui, label: &str| {
+        let start = Instant::now();
+        while gui.query_by_label(label).is_none() {
+            assert!(start.elapsed() < Duration::from_mins(1), "there is no `{label}`");
+            gui.step();
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    };
+    drawn(&mut gui, "Sample of seed 0");
+    press(&mut gui, Key::R);
+    drawn(&mut gui, "Sample of seed 16");
+    let steps = iterations(state(&gui));
+    until(&mut gui, "the run goes on", |w| w.run.state == State::Playing && iterations(w) > steps);
+    assert_eq!((state(&gui).run.generation, state(&gui).tab), (generation, Tab::Explore));
 }
 
 #[test]

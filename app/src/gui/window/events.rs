@@ -28,7 +28,8 @@ impl Window {
         if typed(".") {
             self.run.step(Command::Turn);
         }
-        if pressed(Key::R) {
+        // In Explore it draws the next seeds.
+        if pressed(Key::R) && self.tab == Tab::Training {
             self.reset();
         }
         if pressed(Key::S) {
