@@ -1,12 +1,17 @@
 //! What goes wrong, and how a person gets on.
 
+use std::time::{Duration, Instant};
+
 use egui_kittest::kittest::Queryable;
+use onestep::gui::egui::{self, ViewportCommand};
 use onestep::gui::run::State;
 use onestep::gui::window::Window;
 use onestep_core::session::Start;
 use onestep_core::train::{Config, Preset};
 
-use super::harness::{click, drop_file, iterations, small, start_small, state, until, window};
+use super::harness::{
+    Gui, checkpoints, click, drop_file, iterations, settle, small, start_small, state, type_character, until, window,
+};
 
 #[test]
 fn bad_drops_are_told_of_and_the_run_goes_on() {
@@ -107,4 +112,41 @@ fn a_run_that_does_not_fit_on_the_device_is_told_of() {
     click(&mut gui, "Dismiss");
     start_small(&mut gui, 1_000_000, true);
     until(&mut gui, "another run trains", |w| iterations(w) >= 1);
+}
+
+/// It closed without a word, and what had been learned since the last checkpoint was gone.
+#[test]
+fn a_window_whose_run_cannot_be_saved_stays_open_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, false);
+    type_character(&mut gui, ".");
+    until(&mut gui, "a step is done", |w| iterations(w) == 1);
+    settle(&mut gui);
+    let checkpoints = checkpoints(state(&gui));
+    std::fs::remove_dir_all(&checkpoints).unwrap();
+    std::fs::write(&checkpoints, "in the way").unwrap();
+    let commands = |gui: &Gui| -> Vec<ViewportCommand> {
+        gui.output().viewport_output.values().flat_map(|v| v.commands.clone()).collect()
+    };
+    let ask = |gui: &mut Gui| {
+        let viewport = gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+        viewport.events.push(egui::ViewportEvent::Close);
+        gui.step();
+    };
+    ask(&mut gui);
+    gui.step();
+    gui.get_by_label("Save and close").click();
+    let start = Instant::now();
+    while !matches!(state(&gui).run.state, State::Failed(_)) {
+        assert!(start.elapsed() < Duration::from_mins(1), "it does not fail");
+        gui.step();
+        assert!(!commands(&gui).contains(&ViewportCommand::Close), "it closes");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    gui.step();
+    assert!(!commands(&gui).contains(&ViewportCommand::Close), "it closes");
+    assert!(gui.query_by_label("The run could not go on.").is_some());
+    ask(&mut gui);
+    assert!(!commands(&gui).contains(&ViewportCommand::CancelClose), "it can be closed then");
 }

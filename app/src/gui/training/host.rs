@@ -1,6 +1,7 @@
 //! The thread itself: orders in, one iteration after the other, views out.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
@@ -86,27 +87,36 @@ struct Images {
     width: usize,
 }
 
-/// Serves orders until the window's end is dropped.
+/// Serves orders until the window's end is dropped. A panic ends the run as any other failure does.
 pub fn serve(inbox: &Receiver<Order>, link: &Link) {
     let mut run: Option<Run> = None;
+    while catch_unwind(AssertUnwindSafe(|| serve_until_closed(inbox, &mut run, link))).is_err() {
+        let error = anyhow::anyhow!("a bug ended the run: please report it, with what the terminal says");
+        fail(&mut run, &error, link);
+    }
+}
+
+fn serve_until_closed(inbox: &Receiver<Order>, run: &mut Option<Run>, link: &Link) {
     loop {
         match next(inbox, run.as_ref()) {
-            Ok(Some(order)) => match take(order, &mut run, link) {
+            Ok(Some(order)) => match take(order, run, link) {
                 Ok(()) => continue,
-                Err(error) => fail(&mut run, &error, link),
+                Err(error) => fail(run, &error, link),
             },
             Ok(None) => {}
             Err(()) => break,
         }
-        if let Some(current) = &mut run
+        if let Some(current) = run
             && let Err(error) = current.advance(link)
         {
-            fail(&mut run, &error.into(), link);
+            fail(run, &error.into(), link);
         }
     }
     // The window is gone: what it did not discard is kept.
-    if let Some(mut current) = run {
-        let _ = current.end(Command::Stop);
+    if let Some(mut current) = run.take()
+        && let Err(error) = current.end(Command::Stop)
+    {
+        tracing::error!("the run could not be saved: {error}");
     }
 }
 

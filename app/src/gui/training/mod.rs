@@ -296,3 +296,34 @@ impl Drop for Training {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use onestep_core::session::Start;
+
+    use super::*;
+
+    /// The run seemed to be open for ever, and the window could not be closed.
+    #[test]
+    fn a_panic_ends_the_run_and_another_one_can_be_opened() {
+        let context = egui::Context::default();
+        let panicked = AtomicBool::new(false);
+        context.set_request_repaint_callback(move |_| {
+            assert!(panicked.swap(true, Ordering::Relaxed), "on purpose");
+        });
+        let training = Training::new(&context).unwrap();
+        let open = || {
+            let config = Config { data: "gaussians".into(), batch: 32, width: 8, blocks: 1, ..Config::default() };
+            let start = Start::New { preset: String::new(), config: Box::new(config), transfer: None };
+            let request = Request { start, outdir: None };
+            training.order(Order::Open(Box::new(Opening { request, device: "cpu".into(), shared: None, play: false })));
+        };
+        let wait = |is_it: fn(&Report) -> bool| {
+            while !is_it(&training.reports.recv().expect("the thread is there")) {}
+        };
+        open();
+        wait(|report| matches!(report, Report::Failed(failure) if failure.message.contains("bug")));
+        open();
+        wait(|report| matches!(report, Report::Opened(_)));
+    }
+}

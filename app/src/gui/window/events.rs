@@ -83,6 +83,10 @@ impl Window {
         if self.closing == Closing::AtOnce {
             return;
         }
+        if self.closing == Closing::WhenEnded && matches!(self.run.state, State::Failed(_)) {
+            // It was not saved, which a person has to know.
+            self.closing = Closing::Stays;
+        }
         if self.closing == Closing::WhenEnded && !self.run.is_open() {
             context.send_viewport_cmd(ViewportCommand::Close);
             return;
