@@ -13,7 +13,7 @@ use onestep_core::train::{Config, Divergence, Preset, TrainingData};
 
 use super::harness::{
     Gui, checkpoints, click, curve, drop_file, iterations, press, saved_step, settle, small, start_small, state,
-    type_character, type_number, until,
+    type_character, type_number, until, window_in,
 };
 
 #[test]
@@ -304,4 +304,28 @@ fn a_program_that_is_told_to_end_asks_nothing_and_saves() {
     assert!(run.join("latest.json").is_file());
     let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
     assert!(log.lines().last().is_some_and(|line| line.contains("\"stopped\"")), "{log}");
+}
+
+/// The folder of runs was relative and the dropped path was not: the run saved its end, which removed that checkpoint.
+#[test]
+fn a_checkpoint_of_the_open_run_that_is_dropped_stays_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let outdir = folder.path().join("runs");
+    std::fs::create_dir(&outdir).unwrap();
+    let mut gui = window_in(outdir.join("../runs"), [1280.0, 800.0], "cpu");
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    let config = Config { batch: 128, width: 16, blocks: 2, keep_last: 1, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, false);
+    until(&mut gui, "the run is open", |w| w.run.is_open() && w.run.view.is_some());
+    click(&mut gui, "Step");
+    until(&mut gui, "one step is done", |w| iterations(w) == 1);
+    press(&mut gui, Key::S);
+    until(&mut gui, "it is saved", |w| w.run.saved_at == Some(1));
+    click(&mut gui, "Step");
+    until(&mut gui, "two steps are done", |w| iterations(w) == 2);
+    let checkpoint = checkpoints(state(&gui)).join("state-000001").canonicalize().unwrap();
+    drop_file(&mut gui, &checkpoint);
+    until(&mut gui, "it went back", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == 1) && w.run.is_open());
+    assert!(checkpoint.is_dir());
 }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
@@ -135,7 +136,7 @@ fn next(inbox: &Receiver<Order>, run: Option<&Run>) -> Result<Option<Order>, ()>
 }
 
 fn fail(run: &mut Option<Run>, error: &anyhow::Error, link: &Link) {
-    let folder = run.take().and_then(|run| run.session.folder().map(std::path::Path::to_owned));
+    let folder = run.take().and_then(|run| run.session.folder().map(Path::to_owned));
     // A run without a checkpoint has nothing to go on with.
     let folder = folder.filter(|folder| RunFolder::can_go_on(folder));
     let message = crate::exit::one_line(&format!("{error:#}"));
@@ -166,7 +167,7 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
                 // Who goes back in a run leaves the future from there on. Saving its last moment could remove the very
                 // checkpoint that is wanted.
                 let rewinds = match (&opening.request.start, old.session.folder()) {
-                    (Start::Resume { path, .. }, Some(folder)) => path.starts_with(folder.join("checkpoints")),
+                    (Start::Resume { path, .. }, Some(folder)) => is_within(path, &folder.join("checkpoints")),
                     _ => false,
                 };
                 old.end(if rewinds { Command::Discard } else { Command::Stop })?;
@@ -222,6 +223,12 @@ fn take(order: Order, run: &mut Option<Run>, link: &Link) -> anyhow::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Whether a path leads into a folder, however each of them is written.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    let whole = [path, folder].map(Path::canonicalize);
+    matches!(whole, [Ok(path), Ok(folder)] if path.starts_with(&folder))
 }
 
 /// Says why something was not done; whatever runs goes on.
@@ -287,7 +294,7 @@ fn open(opening: Opening, data: TrainingData, link: &Link) -> anyhow::Result<Run
         shape: data.spec.shape.clone(),
         reals: data.first.clone(),
         half_width,
-        folder: session.folder().map(std::path::Path::to_owned),
+        folder: session.folder().map(Path::to_owned),
         device: session.trainer().executor.name(),
         on_window,
         shared: screen.as_ref().map(Screen::buffer),
@@ -535,5 +542,13 @@ mod tests {
         open(opening, data, &link).unwrap();
         assert!(reports.try_iter().any(|report| matches!(report, Report::Opened(_))));
         assert!(link.shared.view.take().is_none());
+    }
+
+    #[test]
+    fn a_checkpoint_is_of_its_run_however_the_path_is_written() {
+        let [relative, whole] = [Path::new("src/gui"), &std::path::absolute("src").unwrap()];
+        assert!(is_within(relative, whole) && is_within(&whole.join("gui"), Path::new("src")));
+        assert!(is_within(&whole.join("gui/../gui"), Path::new("src/../src")));
+        assert!(!is_within(whole, Path::new("src/gui")) && !is_within(Path::new("absent"), Path::new("absent")));
     }
 }
