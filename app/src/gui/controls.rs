@@ -61,7 +61,7 @@ pub fn show(ui: &mut egui::Ui, run: &mut Run, slow: bool) -> Option<Ask> {
         progress(ui, run);
         if run.busy.is_none() && run.continuation().is_some() {
             let (word, tip) = if run.state == State::Ended(End::Finished) {
-                ("Train longer", "Go on from the end, for twice as many steps in all. The learning rates rise again and cool down once more.")
+                ("Train longer", "Go on from the end: twice as many steps, or twice the other limit that ended it. The learning rates rise again and cool down once more.")
             } else {
                 ("Continue", "Go on from the last checkpoint.")
             };

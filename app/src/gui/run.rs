@@ -51,6 +51,8 @@ pub struct Progress {
     pub step: u64,
     /// Steps of this phase in all.
     pub steps: u64,
+    /// Images, or points, that the run has drawn.
+    pub images: u64,
     /// Seconds that the run has taken.
     pub elapsed_secs: f64,
     /// Steps per second, lately.
@@ -335,8 +337,8 @@ impl Run {
             State::Failed(failure) => failure.folder.clone()?,
             State::Ended(end) => {
                 let opened = self.opened.as_ref()?;
-                if *end == End::Finished {
-                    overrides.steps = Some(opened.config.steps.saturating_mul(2).max(1));
+                if let (End::Finished, Some(progress)) = (end, &self.progress) {
+                    overrides = longer(&opened.config, progress);
                 }
                 opened.folder.clone().filter(|folder| RunFolder::can_go_on(folder))?
             }
@@ -413,8 +415,8 @@ impl Run {
 
     fn hear(&mut self, event: Event) {
         match event {
-            Event::Progress { phase, step, steps, elapsed_secs, rate, .. } => {
-                self.progress = Some(Progress { phase, step, steps, elapsed_secs, rate });
+            Event::Progress { phase, step, steps, images, elapsed_secs, rate } => {
+                self.progress = Some(Progress { phase, step, steps, images, elapsed_secs, rate });
             }
             Event::Statistics { step, values } => self.charts.add(step, &values.into_iter().collect()),
             Event::Grid { step, samples, .. } => {
@@ -448,6 +450,22 @@ impl Run {
     }
 }
 
+/// Twice each limit that a run has come to, or twice what it has done, if that is more.
+fn longer(config: &Config, progress: &Progress) -> Overrides {
+    let mut overrides = Overrides::default();
+    let secs = progress.elapsed_secs as f32;
+    if config.minutes > 0.0 && secs >= 60.0 * config.minutes {
+        overrides.minutes = Some(2.0 * config.minutes.max(secs / 60.0));
+    }
+    if config.duration > 0 && progress.images >= 1000 * config.duration {
+        overrides.duration = Some(2 * config.duration.max(progress.images / 1000));
+    }
+    if progress.step >= progress.steps {
+        overrides.steps = Some(progress.step.max(config.steps).saturating_mul(2).max(1));
+    }
+    overrides
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,5 +483,22 @@ mod tests {
         let steps: Vec<u64> = run.history.iter().map(|snapshot| snapshot.step).collect();
         assert!(steps.len() > 3 && steps[0] == 0 && steps.is_sorted(), "{steps:?}");
         assert_eq!(steps.last(), Some(&19));
+    }
+
+    /// Only its steps were doubled: a run that another limit had ended was over again at once.
+    #[test]
+    fn a_run_is_trained_longer_than_what_ended_it() {
+        let after = |config: &Config, step: u64, elapsed_secs: f64| {
+            let (steps, images) = (config.steps, step * config.batch as u64);
+            let longer =
+                longer(config, &Progress { phase: "distillation", step, steps, images, elapsed_secs, rate: 1.0 });
+            (longer.steps, longer.duration, longer.minutes)
+        };
+        let config = Config { steps: 100, batch: 50, ..Config::default() };
+        assert_eq!(after(&config, 100, 90.0), (Some(200), None, None));
+        assert_eq!(after(&config, 500, 90.0), (Some(1000), None, None), "its length was lowered behind where it is");
+        assert_eq!(after(&Config { minutes: 1.0, ..config.clone() }, 70, 90.0), (None, None, Some(3.0)));
+        assert_eq!(after(&Config { duration: 3, ..config.clone() }, 61, 90.0), (None, Some(6), None));
+        assert_eq!(after(&Config { duration: 5, minutes: 2.0, ..config }, 100, 90.0), (Some(200), Some(10), None));
     }
 }

@@ -184,6 +184,21 @@ fn a_run_that_is_over_can_be_trained_longer() {
     until(&mut gui, "it comes to its end again", |w| w.ended(End::Finished) && iterations(w) == 12);
 }
 
+/// Its steps were doubled, and it was over again at once.
+#[test]
+fn a_run_that_ended_by_its_images_can_be_trained_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    let preset = Preset::find("gaussians").expect("a preset").config();
+    // Of 128 points a step, 1000 are drawn after 8 steps.
+    let config = Config { batch: 128, width: 16, blocks: 2, critic_steps: 1, duration: 1, ..preset };
+    let start = Start::New { preset: "gaussians".into(), config: Box::new(config), transfer: None };
+    gui.state_mut().as_mut().expect("a window").start(start, true);
+    until(&mut gui, "it comes to its end", |w| w.ended(End::Finished) && iterations(w) == 8);
+    click(&mut gui, "Train longer");
+    until(&mut gui, "it comes to its end again", |w| w.ended(End::Finished) && iterations(w) == 16);
+}
+
 /// Its steps were forgotten: to stop it and to continue was to be finished at once.
 #[test]
 fn a_run_that_is_trained_longer_and_stopped_goes_on_to_its_new_end() {
