@@ -24,6 +24,8 @@ mod picture;
 mod request;
 #[cfg(feature = "native")]
 mod settings;
+#[cfg(all(test, feature = "native"))]
+mod tests;
 #[cfg(feature = "native")]
 mod tidy;
 mod views;
@@ -72,6 +74,8 @@ pub struct Session {
     /// Time that earlier parts of the run took.
     before: Duration,
     started: Duration,
+    /// Since when it waits for a command. That time is not the run's.
+    waits_since: Option<Duration>,
     /// What the clock of process 0 said when this iteration began, if several processes share the run.
     #[cfg(feature = "native")]
     agreed: Option<Duration>,
@@ -141,6 +145,7 @@ impl Session {
             clock,
             before: Duration::ZERO,
             started,
+            waits_since: None,
             #[cfg(feature = "native")]
             agreed: None,
             averages: Averages::default(),
@@ -207,6 +212,7 @@ impl Session {
     }
 
     async fn advance_unguarded(&mut self) -> Result<Flow, SessionError> {
+        self.end_wait();
         if self.announced.is_none() {
             self.announce_start();
             #[cfg(feature = "native")]
@@ -252,8 +258,20 @@ impl Session {
             }
             return Ok(Flow::End);
         }
-        let waits = self.paused && self.singles.is_empty();
-        Ok(if waits { Flow::Wait } else { Flow::Continue })
+        if self.paused && self.singles.is_empty() {
+            self.waits_since = Some((self.clock)());
+            return Ok(Flow::Wait);
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Moves what is measured from by the time that it has waited.
+    fn end_wait(&mut self) {
+        if let Some(since) = self.waits_since.take() {
+            let waited = (self.clock)().saturating_sub(since);
+            self.started += waited;
+            self.progress.at += waited;
+        }
     }
 
     /// The last snapshot that this session wrote.
@@ -271,7 +289,7 @@ impl Session {
         self.iterations() * self.trainer.config().batch as u64
     }
 
-    /// Time that the run has taken, earlier parts included.
+    /// Time that the run has taken, earlier parts included, without that in which it waited.
     pub fn elapsed(&self) -> Duration {
         self.before + self.now().saturating_sub(self.started)
     }
@@ -281,7 +299,7 @@ impl Session {
         if let Some(agreed) = self.agreed {
             return agreed;
         }
-        (self.clock)()
+        self.waits_since.unwrap_or_else(|| (self.clock)())
     }
 
     fn finished(&self) -> bool {

@@ -1,0 +1,68 @@
+//! A session, command by command, by a clock that stands until it is moved.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pollster::block_on;
+
+use super::{Command, Event, Flow, Session};
+use crate::exec::Executor;
+use crate::exec::cpu::CpuExecutor;
+use crate::train::{Config, Setup, TrainingData};
+
+/// A small run without files.
+struct Small {
+    session: Session,
+    millis: Arc<AtomicU64>,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Small {
+    fn new(config: Config) -> Self {
+        let config = Config { data: "gaussians".into(), batch: 32, width: 8, blocks: 1, warmup_steps: 0, ..config };
+        let data = TrainingData::load(&config, &mut |_| ControlFlow::Continue(())).unwrap();
+        let setup = Setup { network: data.network(&config), data: data.spec.clone(), config };
+        let (millis, events) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (clock, sink) = (Arc::clone(&millis), Arc::clone(&events));
+        let clock = Box::new(move || Duration::from_millis(clock.load(Ordering::Relaxed)));
+        let sink = Box::new(move |event| sink.lock().unwrap().push(event));
+        let session = Session::new(Executor::Cpu(CpuExecutor::new()), setup, data, sink, clock).unwrap();
+        Self { session, millis, events }
+    }
+
+    /// Moves the clock, and makes an iteration.
+    fn advance(&mut self, millis: u64) -> Flow {
+        self.millis.fetch_add(millis, Ordering::Relaxed);
+        block_on(self.session.advance()).unwrap()
+    }
+
+    /// Steps per second, each time that they were told of.
+    fn rates(&self) -> Vec<f64> {
+        let of = |event: &Event| if let Event::Progress { rate, .. } = event { Some(*rate) } else { None };
+        self.events.lock().unwrap().iter().filter_map(of).collect()
+    }
+}
+
+/// It was finished as soon as it went on after an hour, and seemed to have been slow.
+#[test]
+fn the_time_of_a_pause_is_not_the_run_s() {
+    let mut run = Small::new(Config { minutes: 1.0, steps: 1_000_000, ..Config::default() });
+    for _ in 0..10 {
+        assert_eq!(run.advance(100), Flow::Continue);
+    }
+    run.session.handle(Command::Pause);
+    assert_eq!(run.advance(0), Flow::Wait);
+    run.millis.fetch_add(3_600_000, Ordering::Relaxed);
+    assert_eq!(run.session.elapsed(), Duration::from_secs(1));
+    run.session.handle(Command::Play);
+    for _ in 0..10 {
+        assert_eq!(run.advance(100), Flow::Continue);
+    }
+    // The first of them began when the clock had moved: it still waited then.
+    assert_eq!(run.session.elapsed(), Duration::from_millis(1900));
+    let rates = run.rates();
+    assert!(rates.len() > 4 && rates.iter().all(|rate| *rate > 9.9), "{rates:?} steps per second");
+    assert_eq!(run.advance(60_000), Flow::End);
+}
