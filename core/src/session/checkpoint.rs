@@ -89,10 +89,17 @@ impl RunFolder {
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
         }
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(|e| FileError::new(&path, "replace the folder", e))?;
+        // One of the same step goes when the new one is there.
+        let aside = path.with_file_name(format!(".writing-state-{step:06}"));
+        let replaces = path.exists();
+        if replaces {
+            let _ = fs::remove_dir_all(&aside);
+            fs::rename(&path, &aside).map_err(|e| FileError::new(&path, "replace the folder", e))?;
         }
         fs::rename(&temporary, &path).map_err(|e| FileError::new(&path, "rename the folder", e))?;
+        if replaces {
+            let _ = fs::remove_dir_all(&aside);
+        }
         // Before `latest.json` names it, and before an older one goes.
         sync_folder(&self.path().join("checkpoints"));
         Ok(path)

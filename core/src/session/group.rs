@@ -18,7 +18,7 @@ struct Shared {
     before: Duration,
     started: Duration,
     to_come: Vec<Change>,
-    saved_at: Option<u64>,
+    saved_at: Option<Counters>,
 }
 
 /// What a wish to end adds to the sum of all wishes.
@@ -82,7 +82,7 @@ impl Session {
             before: self.before,
             started: self.started,
             to_come: self.to_come.iter().cloned().collect(),
-            saved_at: self.saved_at,
+            saved_at: self.saved_at.clone(),
         };
         let stores = self.trainer.state();
         let Some(group) = self.trainer.group() else { return Ok(()) };

@@ -47,7 +47,7 @@ use crate::nets::latent;
 use crate::train::Handover;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::train::Paths;
-use crate::train::{Averages, FieldOfView, RING, Setup, TrainError, Trainer, TrainingData, sample_batch};
+use crate::train::{Averages, Counters, FieldOfView, RING, Setup, TrainError, Trainer, TrainingData, sample_batch};
 
 /// What the host should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +98,8 @@ pub struct Session {
     announced: Option<&'static str>,
     progress: Progress,
     last_snapshot: Option<std::path::PathBuf>,
-    /// Iteration at which the last checkpoint was taken.
-    saved_at: Option<u64>,
+    /// Where the run was when the last checkpoint was taken.
+    saved_at: Option<Counters>,
     /// Iteration of the last line of statistics. Updates that don't close a turn wait for the next one's line.
     told_at: u64,
 }
@@ -386,7 +386,8 @@ impl Session {
     /// Whether a checkpoint is due after this iteration.
     fn due(&self) -> bool {
         let iterations = self.iterations();
-        iterations > 0 && iterations.is_multiple_of(self.trainer.config().snap) && self.saved_at != Some(iterations)
+        let saved_at = self.saved_at.as_ref().map(|saved| saved.turns);
+        iterations > 0 && iterations.is_multiple_of(self.trainer.config().snap) && saved_at != Some(iterations)
     }
 
     /// Samples, checkpoint and snapshots.
@@ -408,11 +409,13 @@ impl Session {
             let path = None;
             self.tell(Event::Grid { step: iterations, samples, path });
         }
+        // Updates that were made one by one are no turn, and yet something to save.
+        #[cfg(feature = "native")]
+        let is_new = self.saved_at.as_ref() != Some(&self.trainer.counters);
         #[cfg(feature = "native")]
         if let Some(folder) = &self.folder
-            && (asked || self.saved_at != Some(iterations))
+            && (asked || is_new)
         {
-            let is_new = self.saved_at != Some(iterations);
             let state = if is_new {
                 folder.save_checkpoint(&self.trainer, &self.data, self.elapsed()).await?
             } else {
@@ -428,7 +431,7 @@ impl Session {
             // Who asks is told where it is, whether or not it was there before.
             self.tell(Event::Saved { path: state, snapshot: self.last_snapshot.clone() });
         }
-        self.saved_at = Some(iterations);
+        self.saved_at = Some(self.trainer.counters.clone());
         Ok(())
     }
 

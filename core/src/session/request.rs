@@ -210,7 +210,7 @@ impl Session {
                 }
                 session.before = checkpoint::load(&found.checkpoint, &mut session.trainer)
                     .map_err(|error| offer(&found.run, error))?;
-                session.saved_at = Some(session.iterations());
+                session.saved_at = Some(session.trainer.counters.clone());
                 session.told_at = session.iterations();
                 let mut folder = RunFolder::open(&found.run, found.settings)?;
                 let step = session.iterations();

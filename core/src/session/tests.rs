@@ -1,18 +1,21 @@
 //! A session, command by command, by a clock that stands until it is moved.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pollster::block_on;
 
-use super::{Command, Event, Flow, Session};
+use super::checkpoint::State;
+use super::settings::RunSettings;
+use super::{Command, Event, Flow, RunFolder, Session};
 use crate::exec::Executor;
 use crate::exec::cpu::CpuExecutor;
 use crate::train::{Config, Setup, TrainingData};
 
-/// A small run without files.
+/// A small run.
 struct Small {
     session: Session,
     millis: Arc<AtomicU64>,
@@ -30,6 +33,26 @@ impl Small {
         let sink = Box::new(move |event| sink.lock().unwrap().push(event));
         let session = Session::new(Executor::Cpu(CpuExecutor::new()), setup, data, sink, clock).unwrap();
         Self { session, millis, events }
+    }
+
+    /// The same with a folder in `outdir`.
+    fn in_folder(outdir: &Path) -> Self {
+        let mut run = Self::new(Config { snap: 2, ..Config::default() });
+        let settings = RunSettings {
+            preset: String::new(),
+            config: run.session.trainer.config().clone(),
+            data: None,
+            transfer: None,
+            changes: Vec::new(),
+        };
+        run.session.folder = Some(RunFolder::create(outdir, "gaussians", settings).unwrap());
+        run
+    }
+
+    /// Checkpoints that were told of.
+    fn saved(&self) -> Vec<PathBuf> {
+        let of = |event: &Event| if let Event::Saved { path, .. } = event { Some(path.clone()) } else { None };
+        self.events.lock().unwrap().iter().filter_map(of).collect()
     }
 
     /// Moves the clock, and makes an iteration.
@@ -65,4 +88,28 @@ fn the_time_of_a_pause_is_not_the_run_s() {
     let rates = run.rates();
     assert!(rates.len() > 4 && rates.iter().all(|rate| *rate > 9.9), "{rates:?} steps per second");
     assert_eq!(run.advance(60_000), Flow::End);
+}
+
+/// Only whole turns counted: the run was said to be saved, and they were gone.
+#[test]
+fn updates_that_were_made_one_by_one_are_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Small::in_folder(folder.path());
+    for _ in 0..2 {
+        run.advance(0);
+    }
+    run.session.handle(Command::Pause);
+    assert_eq!(run.advance(0), Flow::Wait);
+    assert_eq!(run.saved().len(), 1, "that of turn 2");
+    for _ in 0..3 {
+        run.session.handle(Command::Step("ratio".to_owned()));
+        run.advance(0);
+    }
+    assert_eq!(run.saved().len(), 1, "single updates are not saved by themselves");
+    run.session.handle(Command::Stop);
+    assert_eq!(run.advance(0), Flow::End);
+    let [first, last] = &run.saved()[..] else { panic!("{:?}", run.saved()) };
+    assert_eq!(first, last, "both are of turn 2");
+    let saved = State::read(last).unwrap().counters(run.session.trainer.recipe(), 0).unwrap();
+    assert_eq!((saved.turns, &saved), (2, &run.session.trainer.counters));
 }
