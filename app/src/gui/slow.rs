@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eframe::egui;
 use onestep_core::session::Command;
-use onestep_core::train::Moment;
+use onestep_core::train::{Counters, Moment};
 
 use super::plane::Laboratory;
 use super::run::Run;
@@ -21,6 +21,8 @@ pub struct SlowMotion {
     secs: f32,
     /// Whether it makes no steps by itself: a person makes them.
     held: bool,
+    /// Phase, and runs of updates in all, that the view shows when the steps of this moment are done.
+    awaited: Option<(usize, u32)>,
 }
 
 /// Seconds of a moment, unless chosen otherwise.
@@ -51,7 +53,7 @@ impl SlowMotion {
 
     /// Turns it on or off.
     pub fn toggle(&mut self, run: &mut Run, now: f64) {
-        self.held = false;
+        (self.held, self.awaited) = (false, None);
         self.at = match self.at {
             Some(_) => None,
             None if run.is_open() && !story(run).is_empty() => {
@@ -71,7 +73,9 @@ impl SlowMotion {
             self.at = None;
             return;
         }
-        if self.held {
+        // The next view comes with a frame.
+        self.awaited.take_if(|awaited| run.view.as_ref().is_none_or(|view| are_done(*awaited, &view.counters)));
+        if self.held || self.awaited.is_some() {
             return;
         }
         let now = context.input(|input| input.time);
@@ -83,7 +87,7 @@ impl SlowMotion {
         }
         self.at = Some(((moment + 1) % moments, now));
         if let Some(moment) = self.moment(run) {
-            make_steps(&moment, run, laboratory);
+            self.awaited = make_steps(&moment, run, laboratory);
         }
         context.request_repaint();
     }
@@ -130,19 +134,41 @@ impl SlowMotion {
     }
 }
 
-/// Makes the update of a moment as often as a turn does.
-fn make_steps(moment: &Moment, run: &mut Run, laboratory: &mut Laboratory) {
-    let (Some(update), Some(opened), Some(phase)) = (moment.update, &run.opened, run.phase()) else { return };
+/// Makes the update of a moment as often as a turn does; the phase, and the runs of updates, that are then there.
+fn make_steps(moment: &Moment, run: &mut Run, laboratory: &mut Laboratory) -> Option<(usize, u32)> {
+    let (update, opened, phase) = (moment.update?, run.opened.as_ref()?, run.phase()?);
+    let counters = &run.view.as_ref()?.counters;
     let count = phase.turn.iter().find(|(_, other)| other.name == update);
     let count = count.map_or(0, |(count, _)| count.of(&opened.config));
     if opened.declared.moves(update) {
         laboratory.remember(run);
     }
+    let awaited = (counters.phase, counters.runs.saturating_add(count as u32));
     (0..count).for_each(|_| run.step(Command::Step(update.to_owned())));
+    Some(awaited)
+}
+
+/// Whether the steps of a moment are done, or will not be, since another phase has begun.
+fn are_done((phase, runs): (usize, u32), counters: &Counters) -> bool {
+    counters.phase != phase || counters.runs >= runs
 }
 
 /// The same words with a capital letter in front.
 fn capital(words: &str) -> String {
     let mut letters = words.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a slow device moments passed by before their steps were made, and went on for long after its end.
+    #[test]
+    fn the_next_moment_waits_for_the_steps_of_this_one() {
+        let at = |phase, runs| Counters { phase, runs, ..Counters::default() };
+        assert!(!are_done((1, 25), &at(1, 24)));
+        assert!(are_done((1, 25), &at(1, 25)));
+        assert!(are_done((1, 25), &at(2, 24)), "what is left of the other phase is not made");
+    }
 }

@@ -10,11 +10,11 @@ use serde::Serialize;
 pub enum Command {
     /// Go on.
     Play,
-    /// Wait after the current step.
+    /// Wait after the current step; steps that were asked for and not done are not done.
     Pause,
     /// While waiting: run this update of the present phase once.
     Step(String),
-    /// While waiting: run one whole turn.
+    /// While waiting: run one whole turn, unless one is asked for already.
     Turn,
     /// Change a live setting. Reading text as a number to the last bit takes tables that a browser should not load,
     /// and its page has no such settings.

@@ -105,6 +105,7 @@ pub struct Session {
 }
 
 /// A step that was asked for.
+#[derive(PartialEq)]
 enum Single {
     Update(String),
     Turn,
@@ -178,8 +179,13 @@ impl Session {
     pub fn handle(&mut self, command: Command) {
         match command {
             Command::Play => self.paused = false,
-            Command::Pause => self.paused = true,
+            Command::Pause => {
+                self.paused = true;
+                self.singles.clear();
+            }
             Command::Step(update) => self.singles.push_back(Single::Update(update)),
+            // A key that is held down asks for more of them than a slow device makes.
+            Command::Turn if self.singles.contains(&Single::Turn) => {}
             Command::Turn => self.singles.push_back(Single::Turn),
             Command::Sample => self.sample_now = true,
             Command::Save => self.save_now = true,

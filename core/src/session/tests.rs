@@ -113,3 +113,20 @@ fn updates_that_were_made_one_by_one_are_saved() {
     let saved = State::read(last).unwrap().counters(run.session.trainer.recipe(), 0).unwrap();
     assert_eq!((saved.turns, &saved), (2, &run.session.trainer.counters));
 }
+
+/// Dozens of turns were made after the key had been let go, and Pause did not end them.
+#[test]
+fn turns_that_were_asked_for_at_once_are_one_and_a_pause_ends_them() {
+    let mut run = Small::new(Config::default());
+    run.session.handle(Command::Pause);
+    assert_eq!(run.advance(0), Flow::Wait);
+    (0..50).for_each(|_| run.session.handle(Command::Turn));
+    assert_eq!(run.advance(0), Flow::Wait);
+    assert_eq!(run.session.iterations(), 1);
+    (0..5).for_each(|_| run.session.handle(Command::Step("ratio".to_owned())));
+    assert_eq!(run.advance(0), Flow::Continue);
+    run.session.handle(Command::Pause);
+    let before = run.session.trainer.counters.clone();
+    assert_eq!(run.advance(0), Flow::Wait);
+    assert_eq!(run.session.trainer.counters, before);
+}
