@@ -121,6 +121,8 @@ pub struct Run {
     /// The start that was asked for, until it is there.
     asked: Option<Start>,
     last_start: Option<Start>,
+    /// The file that the run took its first weights from, as it has told.
+    transfer: Option<PathBuf>,
     /// Counts openings, so that panels can tell that what they remember belongs to another run.
     pub generation: u64,
 }
@@ -157,6 +159,7 @@ impl Run {
             drag: None,
             asked: None,
             last_start: None,
+            transfer: None,
             generation: 0,
         }
     }
@@ -232,7 +235,7 @@ impl Run {
     pub fn start_with(&self, config: Config) -> Option<Start> {
         let transfer = match self.last_start.as_ref()? {
             Start::New { transfer, .. } => transfer.clone(),
-            Start::Resume { .. } => None,
+            Start::Resume { .. } => self.transfer.clone(),
         };
         let preset = self.opened.as_ref()?.preset.clone().unwrap_or_default();
         Some(Start::New { preset, config: Box::new(config), transfer })
@@ -350,6 +353,7 @@ impl Run {
     fn begin(&mut self, opened: Opened) {
         self.refused = None;
         self.last_start = self.asked.take().or(self.last_start.take());
+        self.transfer = None;
         self.generation += 1;
         self.state = if opened.play { State::Playing } else { State::Paused };
         self.view = None;
@@ -445,7 +449,7 @@ impl Run {
                 let goes_on = self.drag_goes_on(&knob, &after);
                 self.charts.change(step, elapsed_secs, &knob, [&before, &after], goes_on);
             }
-            Event::Started { .. } => {}
+            Event::Started { transfer, .. } => self.transfer = transfer,
         }
     }
 }

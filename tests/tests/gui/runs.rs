@@ -344,3 +344,24 @@ fn a_checkpoint_of_the_open_run_that_is_dropped_stays_there() {
     until(&mut gui, "it went back", |w| w.run.opened.as_ref().is_some_and(|o| o.resumed_at == 1) && w.run.is_open());
     assert!(checkpoint.is_dir());
 }
+
+/// Reset of a run that was gone on with began from random weights.
+#[test]
+fn a_resumed_run_begins_anew_with_the_weights_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 3, true);
+    until(&mut gui, "it comes to its end", |w| w.ended(End::Finished) && w.run.snapshot.is_some());
+    let weights = state(&gui).run.snapshot.clone().expect("a snapshot").canonicalize().unwrap();
+    let opened = state(&gui).run.opened.clone().expect("a run");
+    let (preset, config, generation) = ("gaussians".to_owned(), Box::new(opened.config), state(&gui).run.generation);
+    let start = Start::New { preset, config, transfer: Some(weights.clone()) };
+    gui.state_mut().as_mut().expect("a window").start(start, true);
+    until(&mut gui, "the next one, too", |w| w.run.generation > generation && w.ended(End::Finished));
+    let run = checkpoints(state(&gui)).parent().expect("the run's folder").to_owned();
+    let generation = state(&gui).run.generation;
+    drop_file(&mut gui, &run);
+    until(&mut gui, "it is open again", |w| w.run.generation > generation && w.ended(End::Finished));
+    let Some(Start::New { transfer, .. }) = state(&gui).run.start_again() else { panic!("it can begin anew") };
+    assert_eq!(transfer, Some(weights));
+}
