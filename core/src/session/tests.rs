@@ -130,3 +130,30 @@ fn turns_that_were_asked_for_at_once_are_one_and_a_pause_ends_them() {
     assert_eq!(run.advance(0), Flow::Wait);
     assert_eq!(run.session.trainer.counters, before);
 }
+
+/// The updates that were timed had trained: what came after them depended on the button.
+#[test]
+fn timing_the_kernels_leaves_the_run_as_it_was() {
+    let end = |timed: bool| {
+        let mut run = Small::new(Config { tick: 2, ..Config::default() });
+        run.advance(0);
+        for update in run.session.updates() {
+            for _ in 0..if timed { 3 } else { 0 } {
+                assert!(!block_on(run.session.profile(update)).unwrap().is_empty());
+            }
+        }
+        run.advance(0);
+        let trainer = &run.session.trainer;
+        let store = |(store, len): (String, usize)| block_on(trainer.executor.read(&store, 0, len)).unwrap();
+        let bits: Vec<Vec<u32>> =
+            trainer.state().into_iter().map(|of| store(of).into_iter().map(f32::to_bits).collect()).collect();
+        let told = run.events.lock().unwrap().iter().find_map(|event| match event {
+            Event::Statistics { step, values } => Some((*step, values.get("Loss/ratio").copied())),
+            _ => None,
+        });
+        (trainer.counters.clone(), bits, told)
+    };
+    let [timed, not] = [end(true), end(false)];
+    assert!(timed.2.is_some_and(|(step, loss)| step == 2 && loss.is_some()), "{:?}", timed.2);
+    assert!(timed == not, "counters {:?} and {:?}, told {:?} and {:?}", timed.0, not.0, timed.2, not.2);
+}

@@ -68,9 +68,9 @@ impl Session {
         Ok(())
     }
 
-    /// Runs one update, outside of the run's order, and times each launch.
+    /// Runs one update, outside of the run's order, and times each launch. The run is as it was before.
     pub async fn profile(&mut self, update: &str) -> Result<Vec<LaunchTime>, SessionError> {
-        Ok(self.trainer.profile(update).await?)
+        Ok(self.trainer.profile_aside(update).await?)
     }
 
     /// Adds what the host has measured of the run at its present step to the statistics, such as `Quality/kl_grid`.

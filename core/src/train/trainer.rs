@@ -344,6 +344,25 @@ impl Trainer {
         Ok(all)
     }
 
+    /// As [`Trainer::profile`], and then puts back all that a later update depends on.
+    pub async fn profile_aside(&mut self, update: &str) -> Result<Vec<LaunchTime>, TrainError> {
+        let counters = self.counters.clone();
+        let mut stores = Vec::new();
+        for (store, len) in self.state() {
+            let values = self.executor.read(&store, 0, len).await?;
+            stores.push((store, values));
+        }
+        let times = self.profile(update).await?;
+        for (store, values) in stores {
+            self.executor.write(&store, 0, &values)?;
+        }
+        // Its statistics are of no step.
+        let at = self.find(update);
+        self.updates[at].recorded.pop();
+        self.counters = counters;
+        Ok(times)
+    }
+
     /// Counts an update that is about to run. The last update of a turn closes it.
     fn advance(&mut self, name: &str) {
         let closes = self.phase().turn.last().is_some_and(|(_, last)| last.name == name);
