@@ -64,11 +64,15 @@ impl Machine {
         self.share as f32 / 100.0
     }
 
-    /// Pauses while the machine runs on its battery, and goes on when it does not. Call it once a frame.
-    pub fn update(&mut self, run: &mut Run) {
+    /// Pauses while the machine runs on its battery, and goes on when it does not. Call it once a frame; while it
+    /// has to look at the battery, it asks for one.
+    pub fn update(&mut self, run: &mut Run, context: &egui::Context) {
         if self.looked.is_none_or(|at| at.elapsed() > BATTERY_PERIOD) {
             self.looked = Some(Instant::now());
             self.on_battery = on_battery();
+        }
+        if self.spare_battery {
+            context.request_repaint_after(BATTERY_PERIOD);
         }
         self.react(run);
     }
@@ -263,5 +267,20 @@ mod tests {
         run.pause();
         assert_eq!(react(&mut machine, &mut run, true), State::Paused);
         assert_eq!(react(&mut machine, &mut run, false), State::Paused, "and pause: that is theirs, too");
+    }
+
+    /// A run that waited for the plug went on when the mouse was moved.
+    #[test]
+    fn the_battery_is_looked_at_again_although_nothing_moves() {
+        let context = egui::Context::default();
+        let (sender, asked) = std::sync::mpsc::channel();
+        context.set_request_repaint_callback(move |info| sender.send(info.delay).unwrap());
+        let mut run = Run::new(Training::new(&context).unwrap(), "cpu".into(), "runs".into());
+        let mut machine = Machine::new(Vec::new());
+        machine.update(&mut run, &context);
+        assert!(asked.try_recv().is_err(), "nobody wants it");
+        machine.spare_battery = true;
+        machine.update(&mut run, &context);
+        assert!(asked.try_recv().unwrap() <= BATTERY_PERIOD);
     }
 }

@@ -279,6 +279,15 @@ struct App {
     lose_device: Option<u64>,
 }
 
+impl App {
+    /// Keeps what the next window needs of this one.
+    fn keep(&self) {
+        let mut legacy = self.legacy.lock().unwrap_or_else(PoisonError::into_inner);
+        legacy.lost.clone_from(&self.window.lost);
+        legacy.run = self.window.run.opened.as_ref().and_then(|opened| opened.folder.clone());
+    }
+}
+
 impl eframe::App for App {
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
         theme::background(visuals).to_normalized_gamma_f32()
@@ -288,6 +297,8 @@ impl eframe::App for App {
         if interrupt::requested() {
             self.window.leave(context);
         }
+        self.window.logic(context);
+        self.keep();
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
@@ -300,8 +311,6 @@ impl eframe::App for App {
         if self.lose_device.take_if(|at| step >= *at).is_some() {
             self.window.lose_device();
         }
-        let mut legacy = self.legacy.lock().unwrap_or_else(PoisonError::into_inner);
-        legacy.lost.clone_from(&self.window.lost);
-        legacy.run = self.window.run.opened.as_ref().and_then(|opened| opened.folder.clone());
+        self.keep();
     }
 }

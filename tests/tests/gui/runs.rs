@@ -365,3 +365,28 @@ fn a_resumed_run_begins_anew_with_the_weights_that_it_was_given() {
     let Some(Start::New { transfer, .. }) = state(&gui).run.start_again() else { panic!("it can begin anew") };
     assert_eq!(transfer, Some(weights));
 }
+
+/// Nothing went on while it was minimised: it closed, or did what was to follow, when it was looked at again.
+#[test]
+fn a_hidden_window_closes_when_its_run_is_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gui = small(&folder);
+    start_small(&mut gui, 1_000_000, true);
+    until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
+    let viewport = gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+    viewport.events.push(egui::ViewportEvent::Close);
+    gui.run_steps(2);
+    gui.get_by_label("Save and close").click();
+    until(&mut gui, "it is told to end", |w| !matches!(w.run.state, State::Playing));
+    // From here on there are no frames.
+    let (context, start) = (gui.ctx.clone(), Instant::now());
+    let mut closes = false;
+    while !closes {
+        assert!(start.elapsed() < Duration::from_mins(1), "the window does not close");
+        let window = gui.state_mut().as_mut().expect("a window");
+        let output = context.run_logic(&egui::RawInput::default(), |context| window.logic(context));
+        closes = output.viewport_commands.values().flatten().any(|command| *command == ViewportCommand::Close);
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(state(&gui).ended(End::Stopped));
+}

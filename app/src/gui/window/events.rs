@@ -9,9 +9,6 @@ use crate::gui::run::State;
 
 impl Window {
     pub(super) fn keys(&mut self, ui: &egui::Ui) {
-        if let Some((start, play)) = self.run.take_follow_up() {
-            self.start(start, play);
-        }
         // Letters belong to a text field that has the focus, and Space to a button that has it.
         let asks = self.path_dialog.is_some() || self.confirm.is_some() || self.manage.is_some();
         // Escape has taken the focus from a text field by now.
@@ -95,6 +92,10 @@ impl Window {
             context.send_viewport_cmd(ViewportCommand::CancelClose);
             if self.closing == Closing::Stays {
                 self.confirm = Some(Confirm::Close);
+                if context.input(|input| input.viewport().minimized == Some(true)) {
+                    // Nobody sees the question otherwise.
+                    context.send_viewport_cmd(ViewportCommand::Minimized(false));
+                }
             }
         }
         if let State::Failed(failure) = &self.run.state

@@ -179,12 +179,10 @@ impl Window {
     pub fn show(&mut self, ui: &mut egui::Ui) {
         let theme = Theme::of(ui);
         let context = ui.ctx().clone();
-        self.run.update();
-        self.machine.update(&mut self.run);
+        self.logic(&context);
         self.slow.update(&mut self.run, &mut self.laboratory, &context);
         self.keys(ui);
         self.drops(&context);
-        self.close(&context);
         self.run.messages.extend(self.news.1.try_iter());
 
         let bar = egui::Panel::top("bar").show(ui, |ui| {
@@ -252,6 +250,16 @@ impl Window {
             self.start_preset(tour::PRESET, true);
         }
         self.wish();
+    }
+
+    /// What goes on while the window is hidden, too: a hidden window has no frames.
+    pub fn logic(&mut self, context: &egui::Context) {
+        self.run.update();
+        self.machine.update(&mut self.run, context);
+        if let Some((start, play)) = self.run.take_follow_up() {
+            self.start(start, play);
+        }
+        self.close(context);
     }
 
     /// The time that the last frame took, for the read-out and for the pace of views.
