@@ -6,6 +6,7 @@ use onestep_core::data::{Dataset, LoadOptions, Split};
 use onestep_core::eval::energy::{DEFAULT_POINTS, energy_of_rows};
 use onestep_core::eval::images::{evaluate_images, random_order, reference_floor};
 use onestep_core::eval::lenet::Lenet;
+use onestep_core::eval::manifold::DEFAULT_K;
 use onestep_core::eval::nearest::share_of_copies;
 use onestep_core::eval::report::{Metric, MetricKind};
 use onestep_core::eval::spectrum::{corners, nyquist, power};
@@ -140,7 +141,8 @@ impl ImageReference {
     pub fn floor(&self, executor: &mut Executor, kinds: &[MetricKind]) -> anyhow::Result<Vec<Metric>> {
         let features: Vec<MetricKind> = kinds.iter().copied().filter(|kind| has_features(*kind)).collect();
         let mut floors = Vec::new();
-        if !features.is_empty() {
+        // Of fewer, a half has too few neighbours.
+        if !features.is_empty() && self.compared > 2 * DEFAULT_K {
             floors = pollster::block_on(reference_floor(executor, self.real(), None, &features))?;
         }
         // No real image is a copy of another. The reference is in random order.

@@ -12,6 +12,7 @@ use anyhow::Context;
 use onestep_core::data::{Density, EMBEDDED, Official, Split, load_points};
 use onestep_core::eval::EvalError;
 use onestep_core::eval::lenet::Lenet;
+use onestep_core::eval::manifold::DEFAULT_K;
 use onestep_core::eval::report::{Metric, MetricKind};
 use onestep_core::exec::Executor;
 use onestep_core::model::ModelFile;
@@ -29,6 +30,7 @@ use crate::verifier::ChoiceArgs;
 pub use images::ImageReference;
 use images::OF_PIXELS;
 pub use points::PointReference;
+use points::USUAL;
 
 /// Arguments of `onestep eval`.
 #[derive(clap::Args)]
@@ -104,10 +106,13 @@ impl Ruler {
         let data = data.map_or_else(|| data_of(model), |data| Ok(data.to_owned()))?;
         let points = if shape == [2] { Some(points_of(&data, num)?) } else { None };
         let density = points.as_ref().and_then(PointReference::density);
-        let usual = points.as_ref().map_or(10_000, |points| points.count().min(50_000));
+        let usual = points.as_ref().map_or(10_000, |points| points.count().min(USUAL));
         let num = num.map_or(usual, |n| n as usize);
-        let readable = can_read(model.meta.network.classes(), density, &data, shape);
+        let readable = can_read(model.meta.network.classes(), density, &model.meta.dataset, shape);
         let kinds = kinds(metrics, density, shape, readable)?;
+        if num <= DEFAULT_K && kinds.iter().any(|kind| OF_NEIGHBOURS.contains(kind)) {
+            return Err(bad_input!("--num {num}: precision and recall need {} samples at least", DEFAULT_K + 1));
+        }
         let reference = match (points, shape) {
             (Some(points), _) => Reference::Points(points),
             (None, &[height, width, channels]) => {
@@ -129,11 +134,19 @@ impl Ruler {
         }
     }
 
-    /// The values of samples that a model drew, of its classes in turn.
+    /// The classes of the samples that are measured: of a density as often as it has each, else in turn. Empty without.
+    pub fn classes(&self, model: &ModelFile) -> Vec<u32> {
+        let network = &model.meta.network;
+        let of_data = match &self.reference {
+            Reference::Points(points) if network.classes() > 0 => points.classes(self.num, network.classes()),
+            _ => None,
+        };
+        of_data.unwrap_or_else(|| network.classes_of(&(0..self.num as u32).collect::<Vec<u32>>()))
+    }
+
+    /// The values of samples that a model drew, of [`Ruler::classes`].
     pub fn measure(&self, executor: &mut Executor, model: &ModelFile, samples: &[f32]) -> anyhow::Result<Vec<f64>> {
-        let width: usize = model.meta.data_shape.iter().product();
-        let seeds: Vec<u32> = (0..(samples.len() / width) as u32).collect();
-        let (classes, range) = (model.meta.network.classes_of(&seeds), model.meta.data_range);
+        let (classes, range) = (self.classes(model), model.meta.data_range);
         let compared = compared(&self.kinds);
         let (values, density) = match &self.reference {
             Reference::Points(points) => (points.measure(samples, &compared)?, points.density()),
@@ -159,12 +172,20 @@ impl Ruler {
         };
         let named = |(kind, values): (&MetricKind, &Vec<f64>)| -> Result<Metric, EvalError> {
             let against = (*kind != MetricKind::ClassAccuracy).then(|| against(*kind));
-            Ok(Metric { against, ..Metric::over_runs(*kind, values, self.num)? })
+            let count = match &self.reference {
+                Reference::Points(points) if *kind == MetricKind::KlGridFloor => points.floor_count(),
+                _ => self.num,
+            };
+            Ok(Metric { against, ..Metric::over_runs(*kind, values, count)? })
         };
         let metrics = self.kinds.iter().zip(values).map(named).collect::<Result<Vec<_>, _>>()?;
         Ok([metrics, floor].concat())
     }
 }
+
+/// Those that ask for the nearest neighbours of each sample.
+const OF_NEIGHBOURS: [MetricKind; 4] =
+    [MetricKind::PrecisionLenet, MetricKind::RecallLenet, MetricKind::DensityLenet, MetricKind::CoverageLenet];
 
 /// Those that compare samples with data.
 fn compared(kinds: &[MetricKind]) -> Vec<MetricKind> {
@@ -197,7 +218,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for (model, ratio) in models.iter().zip(&ratios) {
         note(quiet, format_args!("{} (step {}, {})", model.name, model.meta.step, model.meta.dataset));
         let samples =
-            drawn(&mut executor, model, ratio.as_ref(), &args.choice, num).with_context(|| model.name.clone())?;
+            drawn(&mut executor, model, ratio.as_ref(), &args.choice, &ruler).with_context(|| model.name.clone())?;
         let run = ruler.measure(&mut executor, model, &samples)?;
         values.iter_mut().zip(run).for_each(|(all, value)| all.push(value));
     }
@@ -213,24 +234,26 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     metrics.iter().try_for_each(print)
 }
 
-/// The data that a model was trained on: known ones by their name, others by the settings of the run beside it.
+/// The data that a model was trained on: by the settings of the run beside it, else known ones by their name.
 fn data_of(model: &ModelFile) -> anyhow::Result<String> {
+    let run = Path::new(&model.name).parent().and_then(Path::parent).map(|run| run.join("config.json"));
+    if let Some(data) = run.filter(|run| run.is_file()).and_then(|run| read_config(&run).ok()?.data) {
+        return Ok(data);
+    }
     let name = &model.meta.dataset;
     if Density::parse(name).is_ok() || Official::parse(name).is_some() || name == EMBEDDED {
         return Ok(name.clone());
     }
-    let run = Path::new(&model.name).parent().and_then(Path::parent).map(|run| run.join("config.json"));
-    let place = run.filter(|run| run.is_file()).and_then(|run| read_config(&run).ok()?.data);
-    place.ok_or_else(|| bad_input!("{}: says of its data only the name `{name}`; give them with --data", model.name))
+    Err(bad_input!("{}: says of its data only the name `{name}`; give them with --data", model.name))
 }
 
 /// Points of a density or of a file.
 fn points_of(data: &str, num: Option<u32>) -> anyhow::Result<PointReference> {
     if let Ok(density) = Density::parse(data) {
-        return Ok(PointReference::new(density, num.map_or(50_000, |n| n as usize)));
+        return Ok(PointReference::new(density, num.map_or(USUAL, |n| n as usize)));
     }
     if let Some(points) = load_points(Path::new(data))? {
-        return PointReference::own(data, &points);
+        return PointReference::own(data, &points, num.map(|n| n as usize));
     }
     let names: Vec<&str> = Density::ALL.iter().map(|density| density.name()).collect();
     Err(bad_input!("--data {data}: this model makes points; give an N x 2 .npy file, or one of {}", names.join(", ")))
@@ -277,17 +300,17 @@ fn kinds(
     Ok(if asked.is_empty() { usual } else { asked.to_vec() })
 }
 
-/// The samples of the seeds 0 to `num - 1`, of the classes in turn.
+/// The samples of the seeds from 0 on, of the classes that are measured.
 fn drawn(
     executor: &mut Executor,
     model: &ModelFile,
     ratio: Option<&ModelFile>,
     choice: &ChoiceArgs,
-    num: usize,
+    ruler: &Ruler,
 ) -> anyhow::Result<Vec<f32>> {
     let mut generator = open_generator(executor, model)?;
-    let seeds: Vec<u32> = (0..num as u32).collect();
-    let classes = model.meta.network.classes_of(&seeds);
+    let seeds: Vec<u32> = (0..ruler.num as u32).collect();
+    let classes = ruler.classes(model);
     let Some(ratio) = ratio else { return draw(&mut generator, executor, &seeds, &classes) };
     let batch = generator.rows();
     let verifier = Verifier::new(executor, ratio, batch)?;
@@ -301,7 +324,7 @@ pub fn can_read(classes: usize, density: Option<Density>, data: &str, shape: &[u
     classes > 0
         && match density {
             Some(density) => density.classes() == classes,
-            None => matches!(data, "mnist" | "mnist-10k") && Lenet::check_shape(shape).is_ok(),
+            None => matches!(data, "mnist" | "mnist-10k") && classes == 10 && Lenet::check_shape(shape).is_ok(),
         }
 }
 

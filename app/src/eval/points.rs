@@ -12,6 +12,8 @@ use crate::exit::bad_input;
 /// Seeds of the two reference samplings: no run trains on them ("EV" and "FL" in ASCII, above 32 bits
 /// zero, where training has its seed).
 const SEEDS: [u64; 2] = [0x4556, 0x464C];
+/// Samples that are measured where nobody says how many.
+pub const USUAL: usize = 50_000;
 /// Own points, of which each half has to have a distance.
 const FEWEST_OWN: usize = 4;
 
@@ -35,14 +37,15 @@ impl PointReference {
         Self { name: density.name().to_owned(), density: Some(density), grid, points, again }
     }
 
-    /// A person's own points: a random half of them, and the other half.
-    pub fn own(name: &str, all: &[[f32; 2]]) -> anyhow::Result<Self> {
+    /// A person's own points: a random half of them, and of the other half as many as there will be samples.
+    pub fn own(name: &str, all: &[[f32; 2]], num: Option<usize>) -> anyhow::Result<Self> {
         if all.len() < FEWEST_OWN {
             return Err(bad_input!("{name}: has {} points; give {FEWEST_OWN} at least", all.len()));
         }
         let grid = Grid::around(all, DEFAULT_BINS).map_err(|error| bad_input!("{name}: {error}"))?;
         let mut points: Vec<[f32; 2]> = random_order(all.len()).into_iter().map(|i| all[i]).collect();
-        let again = points.split_off(all.len().div_ceil(2));
+        let mut again = points.split_off(all.len().div_ceil(2));
+        again.truncate(num.unwrap_or(USUAL));
         Ok(Self { name: name.to_owned(), density: None, grid, points, again })
     }
 
@@ -51,9 +54,22 @@ impl PointReference {
         self.density
     }
 
+    /// Classes of so many points, as often as the density has each, if it has as many.
+    pub fn classes(&self, count: usize, classes: usize) -> Option<Vec<u32>> {
+        /// "CL" in ASCII, as above.
+        const SEED: u64 = 0x434C;
+        let density = self.density.filter(|density| density.classes() == classes)?;
+        Some(density.sample_with_classes(count, SEED).1)
+    }
+
     /// Points behind every value.
     pub fn count(&self) -> usize {
         self.points.len()
+    }
+
+    /// Points that stand for a perfect model's samples.
+    pub fn floor_count(&self) -> usize {
+        self.again.len()
     }
 
     /// What the numbers refer to.
@@ -136,7 +152,7 @@ mod tests {
     #[test]
     fn own_points_are_compared_with_themselves() {
         let all = Density::TwoMoons.sample(20_000, 3);
-        let reference = PointReference::own("mine", &all).unwrap();
+        let reference = PointReference::own("mine", &all, None).unwrap();
         let kinds = [MetricKind::KlGrid, MetricKind::KlGridFloor, MetricKind::EnergyDistance];
         let values = |points: &[[f32; 2]]| reference.measure(points.as_flattened(), &kinds).unwrap();
         let perfect = values(&Density::TwoMoons.sample(10_000, 7));
@@ -145,7 +161,7 @@ mod tests {
         let beside: Vec<[f32; 2]> = Density::Rings.sample(10_000, 7).into_iter().map(|[x, y]| [x + 0.5, y]).collect();
         let wrong = values(&beside);
         assert!(wrong[0] > 10.0 * wrong[1] && wrong[2] > 0.02, "{wrong:?}");
-        assert!(PointReference::own("mine", &all[..3]).is_err());
+        assert!(PointReference::own("mine", &all[..3], None).is_err());
     }
 
     #[test]
@@ -153,5 +169,15 @@ mod tests {
         let density = Density::Gaussians8;
         let modes = modes(&density.modes().unwrap(), &density.sample(20_000, 3));
         assert!(modes.iter().all(|m| (m.std / 0.0707 - 1.0).abs() < 0.05 && (m.weight - 0.125).abs() < 0.02));
+    }
+
+    /// Samples of equal classes were held against rings that are not: a perfect model was far from them.
+    #[test]
+    fn classes_are_as_often_as_those_of_the_data() {
+        let reference = PointReference::new(Density::Rings, 6000);
+        let classes = reference.classes(6000, 3).unwrap();
+        let share = |class: u32| classes.iter().filter(|one| **one == class).count() as f64 / 6000.0;
+        assert!((share(0) - 1.0 / 6.0).abs() < 0.02 && (share(2) - 0.5).abs() < 0.02, "{} {}", share(0), share(2));
+        assert_eq!(reference.classes(6000, 4), None, "a model with other classes");
     }
 }

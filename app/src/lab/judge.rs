@@ -118,7 +118,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let most = counts.last().copied().unwrap_or(1);
 
     let samples: Vec<u32> = (0..ruler.num as u32).collect();
-    let classes = model.meta.network.classes_of(&samples);
+    let classes = ruler.classes(&model);
     let batch = generator.rows();
     let sigmas = if args.sigmas.is_empty() { &SIGMAS[..] } else { &args.sigmas };
     let verifier = Verifier::at(&mut executor, &ratio, batch, sigmas)?;

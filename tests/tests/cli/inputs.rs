@@ -30,8 +30,25 @@ fn a_run_on_own_points_is_measured_against_them() {
     let line = "eval --device cpu -q --json --model alone.safetensors";
     run(&folder, line).fails(2, &["alone.safetensors", "only the name `my`", "--data"]);
     assert_eq!(report(&run(&folder, &format!("{line} --data my.npy")).ok()), wanted);
+    // Of more samples than there are points, the floor is that of as many as there are.
+    let many = ["kl_grid_900", "kl_grid_floor_500", "energy_distance_900"];
+    assert_eq!(report(&run(&folder, &format!("{line} --data my.npy --num 900")).ok()), many);
+    let few = ["kl_grid_100", "kl_grid_floor_100", "energy_distance_100"];
+    assert_eq!(report(&run(&folder, &format!("{line} --data my.npy --num 100")).ok()), few);
     run(&folder, &format!("{line} --data my.npy --metrics modes-reached")).fails(2, &["modes_reached", "kl_grid"]);
     run(&folder, &format!("{line} --data mine.npy")).fails(2, &["mine.npy", "an N x 2 .npy file", "rings"]);
+}
+
+/// A file of that name was taken for the built-in density.
+#[test]
+fn own_points_that_are_called_like_a_density_are_measured_against_themselves() {
+    let folder = folder();
+    let points = Density::TwoMoons.sample(1000, 1);
+    write_npy_f32(folder.path().join("rings.npy"), &[1000, 2], points.as_flattened()).unwrap();
+    run(&folder, "train --data rings.npy --device cpu -q --width 16 --batch 64 --steps 20").ok();
+    let model = format!("runs/{}", names(&folder.path().join("runs"))[0]);
+    let wanted = ["kl_grid_500", "kl_grid_floor_500", "energy_distance_500"];
+    assert_eq!(report(&run(&folder, &format!("eval --device cpu -q --json --model {model}")).ok()), wanted);
 }
 
 /// "lenet features are made for grey images", without a metric that had been asked for.
