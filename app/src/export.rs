@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use onestep_core::files::atomic_write;
 use onestep_core::model::{ModelFile, ModelKind, Storage};
+use onestep_core::nets::Rule;
 use onestep_core::onnx;
 
 use crate::draw::snapshot;
@@ -19,9 +20,9 @@ pub struct Args {
     /// A generator, ratio network or denoiser, or a run's folder for its newest generator; for ONNX a generator.
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// What to write.
-    #[arg(long, value_enum, default_value_t = Format::F16)]
-    format: Format,
+    /// What to write [default: onnx for a name that ends so, else f16].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Where to.
     #[arg(long, value_name = "FILE.safetensors|FILE.onnx")]
     out: PathBuf,
@@ -43,27 +44,42 @@ pub enum Format {
     Onnx,
 }
 
+impl Format {
+    /// What a file of this name is to hold.
+    pub fn of(path: &Path) -> Self {
+        if is_onnx(path) { Self::Onnx } else { Self::F16 }
+    }
+}
+
 /// Reads, converts, writes.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = ModelFile::open(snapshot(&args.model)?)?;
     if args.as_denoiser {
-        if model.meta.kind != ModelKind::Generator || model.meta.draw().evaluations() == 1 {
+        if model.meta.kind != ModelKind::Generator || model.meta.draw().rule == Rule::Jump {
             return Err(bad_input!(
-                "--as-denoiser: {} does not draw in many evaluations; give a generator of `denoise` or `flow`",
+                "--as-denoiser: {} does not draw along paths of noise; give a generator of `denoise` or `flow`",
                 model.name
             ));
         }
         model.meta.kind = ModelKind::Denoiser;
     }
-    save(&model, args.format, &args.out)?;
+    save(&model, args.format.unwrap_or_else(|| Format::of(&args.out)), &args.out)?;
     note(quiet, format_args!("wrote {}", args.out.display()));
     Ok(())
+}
+
+fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
 }
 
 /// Writes a model that is not a state.
 pub fn save(model: &ModelFile, format: Format, out: &Path) -> anyhow::Result<()> {
     if model.meta.kind == ModelKind::State {
         return Err(bad_input!("{}: is the state of a run; give one of its snapshots", model.name));
+    }
+    if is_onnx(out) != (format == Format::Onnx) {
+        let wanted = if format == Format::Onnx { ".onnx" } else { ".safetensors" };
+        return Err(bad_input!("--out {}: what is written there ends in {wanted}", out.display()));
     }
     check_writable(out)?;
     match format {

@@ -89,6 +89,26 @@ fn classes_are_asked_for_by_number() {
     assert!(report.contains("class_accuracy_100"), "{report}");
 }
 
+/// It was drawn, then refused for "generated features, rows".
+#[test]
+fn too_few_samples_are_refused_before_they_are_drawn() {
+    let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/web/mnist-generator.safetensors");
+    run(&folder(), &format!("eval --device cpu -q --model {digits} --num 3")).fails(2, &["--num 3", "4 samples"]);
+}
+
+/// Of one seed in several classes a single picture was left.
+#[test]
+fn a_seed_that_is_drawn_twice_has_two_pictures() {
+    let folder = folder();
+    let mut network = unet();
+    if let NetworkConfig::Unet(config) = &mut network {
+        config.label_dim = 3;
+    }
+    write_models(&folder, &network, "mine");
+    run(&folder, &format!("{SAMPLE} -q --out each --seeds 7,7,8 --class 0-2")).ok();
+    assert_eq!(names(&folder.path().join("each")), ["000007-2.png", "000007.png", "000008.png"]);
+}
+
 #[test]
 fn generators_are_exported_and_other_models_refused_as_onnx() {
     let folder = folder();
@@ -105,6 +125,11 @@ fn generators_are_exported_and_other_models_refused_as_onnx() {
     export("ratio", "--format onnx --out ratio.onnx").fails(2, &["ratio-000001", "only generators"]);
     export("generator", "--format onnx --out missing/generator.onnx").fails(2, &["missing"]);
     assert!(!folder.path().join("ratio.onnx").exists());
+    // A name says what is written, and not another thing than is.
+    export("generator", "--out named.onnx").ok();
+    assert_eq!(std::fs::read(folder.path().join("named.onnx")).unwrap(), onnx);
+    export("generator", "--format f16 --out f16.onnx").fails(2, &["f16.onnx", "ends in .safetensors"]);
+    export("generator", "--format onnx --out f16").fails(2, &["f16", "ends in .onnx"]);
 }
 
 #[test]
@@ -119,6 +144,9 @@ fn a_network_that_draws_in_many_evaluations_is_exported_as_a_denoiser() {
     model.meta.draw = Some(Draw::heun(5, 2.0));
     model.save(folder.path().join("many.safetensors"), Storage::F32).unwrap();
     export("many.safetensors").ok();
+    model.meta.draw = Some(Draw::jumps(3, 2.0));
+    model.save(folder.path().join("few.safetensors"), Storage::F32).unwrap();
+    export("few.safetensors").fails(2, &["few.safetensors", "`denoise` or `flow`"]);
     let meta = ModelFile::open(folder.path().join("denoiser.safetensors")).unwrap().meta;
     assert_eq!((meta.kind, meta.draw().evaluations()), (ModelKind::Denoiser, 9));
 }

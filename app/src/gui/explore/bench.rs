@@ -121,8 +121,7 @@ impl Model {
                 self.memory.compare(&self.file.meta, *first, &samples, data.as_deref(), turn)?
             }
             Task::ExportWeights(path) => {
-                let onnx = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"));
-                export::save(&self.file, if onnx { Format::Onnx } else { Format::F16 }, path)?;
+                export::save(&self.file, Format::of(path), path)?;
                 Some(Answer::Wrote(path.clone()))
             }
         })
