@@ -1,10 +1,11 @@
 //! `onestep sample`: images or points from a generator.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use onestep_core::data::{Picture, write_npy_f32, write_npy_u8};
+use onestep_core::data::{LARGEST_GRID, Picture, write_npy_f32, write_npy_u8};
 use onestep_core::model::{ModelFile, ModelMeta};
 use onestep_core::sampling::{Chooser, Verifier};
 use serde::Serialize;
@@ -206,6 +207,14 @@ fn check(args: &Args, meta: &ModelMeta, target: Option<&Target>) -> anyhow::Resu
         let most = MAX_BYTES / (4 * width as u64);
         return Err(bad_input!("{} seeds are too many for one run; give at most {most} at a time", args.seeds.0.len()));
     }
+    let pictures = usize::from(args.grid.is_some()) + usize::from(matches!(target, Some(Target::Png(_))));
+    if pictures > 0 && !is_points(meta) && args.seeds.0.len() * width > LARGEST_GRID {
+        return Err(bad_input!(
+            "{} images are too many for one picture; give at most {} seeds, or --out FILE.npy alone",
+            args.seeds.0.len(),
+            LARGEST_GRID / width
+        ));
+    }
     target.map(Target::check).transpose()?;
     args.grid.as_deref().map(check_writable).transpose()?;
     Ok(())
@@ -236,9 +245,13 @@ fn write(args: &Args, target: Option<&Target>, model: &ModelFile, samples: &[f32
             }
             Some(Target::Png(path)) => save(&grid(&images, [height, width, channels])?, path)?,
             Some(Target::Folder(folder)) => {
+                let mut drawn: BTreeMap<u32, u32> = BTreeMap::new();
                 for (seed, image) in args.seeds.0.iter().zip(images.chunks_exact(size)) {
                     let picture = Picture { pixels: image.to_vec(), width, height, channels };
-                    picture.save_png(folder.join(format!("{seed:06}.png")))?;
+                    let times = drawn.entry(*seed).and_modify(|times| *times += 1).or_insert(1);
+                    // One seed gives another picture of each class.
+                    let again = if *times > 1 { format!("-{times}") } else { String::new() };
+                    picture.save_png(folder.join(format!("{seed:06}{again}.png")))?;
                 }
                 files.push(folder.clone());
             }

@@ -5,6 +5,8 @@ use super::dataset::check_len;
 
 /// Largest picture, in bytes: 16384 x 16384 RGB.
 const MAX_BYTES: usize = 768 << 20;
+/// Bytes of images that a picture as wide as high has room for: with its last row filled up, it stays below the largest.
+pub const LARGEST_GRID: usize = MAX_BYTES / 2;
 
 /// A picture of 8-bit pixels, H x W x C.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ pub use dataset::Dataset;
 pub use density::Density;
 pub use drawing::cloud;
 pub use error::DataError;
-pub use grid::{Picture, make_grid};
+pub use grid::{LARGEST_GRID, Picture, make_grid};
 pub use options::{LoadOptions, Split};
 
 #[cfg(feature = "native")]
