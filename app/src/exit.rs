@@ -9,6 +9,7 @@ use onestep_core::eval::lenet::LenetError;
 use onestep_core::exec::ExecError;
 use onestep_core::model::{ModelError, ModelProblem};
 use onestep_core::nets::ConfigError;
+use onestep_core::sampling::SamplingError;
 use onestep_core::train::{KnobError, TrainError};
 
 use crate::output::note;
@@ -117,6 +118,9 @@ pub fn code(error: &Error) -> u8 {
             Some(TrainError::Exec(error)) => is_bad_device(error),
             _ => cause.downcast_ref().is_some_and(is_bad_device),
         };
+        let device = device
+            || matches!(cause.downcast_ref(), Some(SamplingError::Exec(error)) if is_bad_device(error))
+            || matches!(cause.downcast_ref(), Some(LenetError::Exec(error)) if is_bad_device(error));
         let setting = matches!(cause.downcast_ref(), Some(EvalError::Setting { .. }))
             || matches!(cause.downcast_ref(), Some(LenetError::Shape { .. }));
         model

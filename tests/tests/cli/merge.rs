@@ -37,7 +37,7 @@ fn models_that_do_not_fit_are_one_line_and_leave_nothing() {
         |line: &str, words: &[&str]| run(&folder, &format!("merge {line} --out c.safetensors")).fails(2, words);
     refused(&format!("two.safetensors {image}"), &["generator-000001", "two.safetensors", "data", "gaussians8"]);
     refused("two.safetensors ratio-000001.safetensors", &["ratio-000001", "kind", "generator"]);
-    refused("two.safetensors two.safetensors --weight 1.5", &["--weight 1.5", "0..=1"]);
+    refused("two.safetensors two.safetensors --weight 1.5", &["--weight", "1.5", "0..=1"]);
     refused("two.safetensors absent.safetensors", &["absent.safetensors", "cannot be read"]);
     run(&folder, "merge two.safetensors two.safetensors --out absent/c.safetensors").fails(2, &["absent/c"]);
     assert_eq!(names(folder.path()), before);

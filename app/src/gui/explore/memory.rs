@@ -108,8 +108,8 @@ fn missing(dataset: &str) -> String {
         (Some(set), _) => {
             let name = set.name();
             format!(
-                "This generator learned from {name}, which is not on this machine. `onestep download {name}` fetches \
-                 it once; or choose a folder or file that holds it."
+                "This generator learned from {name}, which no download has left on this machine. Choose a folder or file \
+                 that holds it; a run with `--data {name}` fetches it."
             )
         }
         (None, "") => "This model does not say what it learned from. Choose the folder or file of its images.".into(),
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(Source::find(None, "mnist-10k"), Some(Source::BuiltIn));
         assert_eq!(Source::find(Some("cats".as_ref()), "mnist-10k"), Some(Source::Path("cats".into())));
         assert_eq!(Source::find(None, "cats"), None);
-        assert!(missing("mnist").contains("onestep download mnist"));
+        assert!(missing("mnist").contains("`--data mnist`"));
         assert!(missing("cats").contains("from cats") && missing("").contains("does not say"));
     }
 }
