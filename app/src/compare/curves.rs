@@ -13,8 +13,9 @@ pub struct Curves<'a> {
     pub lines: Vec<(&'a str, Vec<[f64; 4]>)>,
 }
 
-/// Room for the methods' names on the right, and for each of them, in pixels.
+/// Room for the methods' names on the right, at least, and for a letter; and for each of them, in pixels.
 const NAMES: u32 = 150;
+const LETTER: u32 = 8;
 const NAME: i32 = 18;
 /// Of so many methods, the range over seeds is drawn behind each mean; of more it would hide the others.
 const WITH_RANGES: usize = 8;
@@ -23,6 +24,12 @@ impl Curves<'_> {
     /// Pixels that so many methods need.
     pub fn size(methods: usize) -> (u32, u32) {
         (960, 560.max(110 + NAME as u32 * methods as u32))
+    }
+
+    /// How wide the names are.
+    fn names(&self) -> u32 {
+        let letters = self.lines.iter().map(|(name, _)| name.len() as u32).max().unwrap_or(0);
+        NAMES.max(LETTER * letters + 12)
     }
 }
 
@@ -50,6 +57,7 @@ fn spread(ends: &[i32], range: [i32; 2]) -> Vec<i32> {
 impl Drawing for Curves<'_> {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         let Self { results, lines } = self;
+        let names = self.names();
         let (scale, unit) = if results.unit == "operations" { (1e-12, "TFLOP") } else { (1.0, "seconds") };
         let all = || lines.iter().flat_map(|(_, band)| band);
         let least = |i: usize| all().map(|point| point[i]).fold(f64::INFINITY, f64::min);
@@ -61,12 +69,15 @@ impl Drawing for Curves<'_> {
         let mut chart = ChartBuilder::on(area)
             .caption(format!("{}, {} each", results.data, results.budget), ("sans-serif", 20))
             .margin(12)
-            .margin_right(12 + NAMES)
+            .margin_right(12 + names)
             .x_label_area_size(40)
             .y_label_area_size(64)
             .build_cartesian_2d(x, y.log_scale())?;
         let metric = results.metrics.first().map_or("", String::as_str);
-        chart.configure_mesh().x_desc(unit).y_desc(metric).light_line_style(WHITE).draw()?;
+        // A mark such as 0.6 is not just that in binary.
+        let mark = |y: &f64| format!("{}", (y * 1e6).round() / 1e6);
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc(unit).y_desc(metric).y_label_formatter(&mark).light_line_style(WHITE).draw()?;
         let mut ends = Vec::new();
         for (number, (method, band)) in lines.iter().enumerate() {
             let color = color(number);
@@ -80,7 +91,7 @@ impl Drawing for Curves<'_> {
         }
         ends.sort_by_key(|((_, y), ..)| *y);
         let heights: Vec<i32> = ends.iter().map(|((_, y), ..)| *y).collect();
-        let left = (width - NAMES) as i32;
+        let left = (width - names) as i32;
         for (((x, y), method, color), place) in ends.into_iter().zip(spread(&heights, [40, height as i32 - 20])) {
             area.draw(&PathElement::new([(x, y), (left - 8, place), (left, place)], color.mix(0.7)))?;
             area.draw(&Text::new(method, (left + 4, place - 9), ("sans-serif", 15).into_font().color(&color)))?;
