@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "native")]
+use std::time::Duration;
 
 /// Largest text that this program reads whole: its own are a thousand times smaller.
 const SMALL: u64 = 16 << 20;
@@ -66,7 +68,7 @@ impl FileError {
     }
 }
 
-/// Temporary files that this process has made so far.
+/// Numbers for temporary files that this process has given out so far.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// A file in the making. Dropped without [`AtomicFile::commit`], it leaves no trace.
@@ -95,13 +97,20 @@ impl AtomicFile {
         } else {
             std::process::id()
         };
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{process}-{count}.tmp"));
-        let temporary = folder_of(target).join(hidden);
-        let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(fail)?;
-        Ok(Self { target: target.to_path_buf(), temporary, writer: Some(BufWriter::with_capacity(1 << 16, file)) })
+        loop {
+            let count = COUNTER.fetch_add(1, Ordering::SeqCst);
+            let mut hidden = std::ffi::OsString::from(".");
+            hidden.push(name);
+            hidden.push(format!(".{process}-{count}.tmp"));
+            let temporary = folder_of(target).join(hidden);
+            let file = match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+                // Left by a process that had the same id: in a container, each has 1.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                file => file.map_err(fail)?,
+            };
+            let writer = Some(BufWriter::with_capacity(1 << 16, file));
+            return Ok(Self { target: target.to_path_buf(), temporary, writer });
+        }
     }
 
     /// Flushes to the disk and takes the target's name.
@@ -181,27 +190,40 @@ pub(crate) fn make_folders(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the temporary files in a folder whose writers were killed.
+/// Removes the temporary files in a folder whose writers were killed. No other machine or container may write there.
 #[cfg(feature = "native")]
 pub(crate) fn sweep(folder: &Path) {
+    sweep_unchanged_for(folder, Duration::ZERO);
+}
+
+/// As [`sweep`], of a folder that machines and containers may share, where a process id says little: a file must not
+/// have changed for a time in which any writer writes, either.
+#[cfg(feature = "native")]
+pub(crate) fn sweep_unchanged_for(folder: &Path, time: Duration) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().and_then(writer_of).is_some_and(|writer| !is_alive(writer)) {
+        let is_dead = entry.file_name().to_str().and_then(writer_of).is_some_and(|(process, count)| {
+            if process == std::process::id() { count >= COUNTER.load(Ordering::SeqCst) } else { !is_alive(process) }
+        });
+        // The time of a file may lie ahead of this clock.
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if is_dead && (time.is_zero() || age().is_some_and(|age| age >= time)) {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// The process that wrote the temporary file of this name.
+/// The process that wrote the temporary file of this name, and its number there.
 #[cfg(feature = "native")]
-fn writer_of(name: &str) -> Option<u32> {
+fn writer_of(name: &str) -> Option<(u32, u64)> {
     let (_, tag) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
-    tag.split_once('-')?.0.parse().ok()
+    let (process, count) = tag.split_once('-')?;
+    Some((process.parse().ok()?, count.parse().ok()?))
 }
 
 /// Whether there is such a process; where nothing tells, there is none.
 #[cfg(feature = "native")]
 fn is_alive(process: u32) -> bool {
-    process == std::process::id() || Path::new("/proc").join(process.to_string()).exists()
+    Path::new("/proc").join(process.to_string()).exists()
 }
 
 /// The folder that holds `path`; `.` for a bare name.
@@ -261,6 +283,34 @@ mod tests {
         sweep(folder.path());
         file.commit().unwrap();
         assert_eq!(names(folder.path()), [".mine.tmp", "b.txt"]);
+    }
+
+    /// The next program has the same process id, 1 in a container, and counts from 0 again: "File exists", for ever.
+    #[test]
+    fn files_of_a_dead_writer_with_the_same_id_are_passed_over_and_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = |count| folder.path().join(format!(".a.txt.{}-{count}.tmp", std::process::id()));
+        // Other tests count, too.
+        let next = COUNTER.load(Ordering::SeqCst);
+        for count in next..next + 50 {
+            fs::write(left(count), b"part").unwrap();
+        }
+        atomic_write(folder.path().join("a.txt"), |file| file.write_all(b"whole")).unwrap();
+        fs::write(left(u64::MAX), b"part").unwrap();
+        sweep(folder.path());
+        assert!(folder.path().join("a.txt").exists() && !left(u64::MAX).exists());
+    }
+
+    /// Containers share a cache, and each has a process 1 of its own.
+    #[test]
+    fn files_that_another_container_may_be_writing_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let [new, old] = [1, 2].map(|count| folder.path().join(format!(".a.gz.4294967295-{count}.tmp")));
+        fs::write(&new, b"part").unwrap();
+        let hour = Duration::from_hours(1);
+        File::create(&old).unwrap().set_modified(std::time::SystemTime::now() - 2 * hour).unwrap();
+        sweep_unchanged_for(folder.path(), hour);
+        assert!(new.exists() && !old.exists());
     }
 
     #[test]

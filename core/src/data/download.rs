@@ -16,7 +16,10 @@ use super::cache::cache_dir;
 use super::error::{Attempt, DownloadProblem};
 use super::official::{Official, RemoteFile};
 use super::{DataError, read};
-use crate::files::{AtomicFile, FileError};
+use crate::files::{AtomicFile, FileError, sweep_unchanged_for};
+
+/// A file whose download was killed is removed after this time. While one goes on, something is written each minute.
+const DEAD_AFTER: Duration = Duration::from_hours(1);
 
 /// State of a running download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,7 @@ impl DownloadOptions {
 /// Returns what [`super::load_path`] takes: the folder, or the archive of CIFAR-10.
 pub fn fetch(set: Official, options: &DownloadOptions, progress: OnProgress<'_>) -> Result<PathBuf, DataError> {
     let folder = options.cache.join(set.name());
+    sweep_unchanged_for(&folder, DEAD_AFTER);
     let files = set.files();
     for (index, file) in files.iter().enumerate() {
         let mut report = |done_bytes| {

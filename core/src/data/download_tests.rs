@@ -187,6 +187,20 @@ fn stop_leaves_nothing_behind() {
     assert!(names(folder.path()).is_empty());
 }
 
+/// Parts of downloads that were killed stayed in the cache for ever.
+#[test]
+fn part_of_a_killed_download_is_removed_later() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("mnist");
+    fs::create_dir(&folder).unwrap();
+    let part = File::create(folder.join(".train-images-idx3-ubyte.gz.4294967295-0.tmp")).unwrap();
+    part.set_modified(std::time::SystemTime::now() - 2 * DEAD_AFTER).unwrap();
+    let server = Server::start(vec![]);
+    let options = DownloadOptions { cache: cache.path().into(), base_url: Some(server.url) };
+    assert!(fetch(Official::Mnist, &options, &mut |_| ControlFlow::Continue(())).is_err());
+    assert_eq!(names(&folder), Vec::<String>::new());
+}
+
 #[test]
 fn base_url_replaces_the_addresses() {
     let server = Server::start(vec![]);
