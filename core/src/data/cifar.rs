@@ -88,6 +88,15 @@ pub(super) fn load_tar(archive: Opened, options: &LoadOptions) -> Result<Dataset
         let name = inner.rsplit('/').next().unwrap_or_default();
         match split_of(name) {
             Some(split) if split == options.split => {
+                // What such an entry leaves out is made up of zeros, any number of them.
+                if entry.header().entry_type().is_gnu_sparse() {
+                    return Err(DataError::Format {
+                        path: path.join(inner),
+                        wanted: "a CIFAR-10 batch".into(),
+                        got: "a sparse file".into(),
+                        fix: "get the archive again, or pack it anew without --sparse".into(),
+                    });
+                }
                 let size = entry.size();
                 total = total.saturating_add(size);
                 if total > options.max_bytes {
@@ -271,6 +280,27 @@ pub(super) mod tests {
             let text = super::super::load_path(folder.path(), &options).unwrap_err().to_string();
             assert!(text.contains("data_batch_1.bin") && text.contains(wanted), "{text}");
         }
+    }
+
+    /// A tar of 2 kB took 8 GB of memory.
+    #[test]
+    fn sparse_entry_of_zeros_is_refused() {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("data_batch_1.bin").unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_mode(0o644);
+        header.set_size(0);
+        // Whole records, below the limit.
+        let zeros: u64 = 1_397_646 * RECORD as u64;
+        let sparse = header.as_gnu_mut().unwrap();
+        sparse.sparse[0].set_offset(zeros);
+        sparse.sparse[0].set_length(0);
+        sparse.set_real_size(zeros);
+        header.set_cksum();
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append(&header, &[][..]).unwrap();
+        let text = load_bytes(&tar.into_inner().unwrap(), &LoadOptions::default()).unwrap_err().to_string();
+        assert!(text.contains("data_batch_1.bin") && text.contains("sparse"), "{text}");
     }
 
     #[test]
