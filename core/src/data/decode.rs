@@ -40,13 +40,13 @@ pub(super) fn decode(bytes: &[u8], path: &Path, options: &LoadOptions) -> Result
         got,
         fix: fix.to_owned(),
     };
-    let damaged = |error: image::ImageError| {
-        let got = format!("one that does not decode (\"{error}\")");
-        fail(got, "remove the file or get it again")
-    };
+    let undecodable =
+        |problem: &str| fail(format!("one that does not decode (\"{problem}\")"), "remove the file or get it again");
+    let damaged = |error: image::ImageError| undecodable(&error.to_string());
     let mut reader =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| damaged(error.into()))?;
-    if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+    let format = reader.format();
+    if !matches!(format, Some(ImageFormat::Png | ImageFormat::Jpeg)) {
         let head = &bytes[..bytes.len().min(8)];
         let got = match head {
             [] => "an empty file".into(),
@@ -69,8 +69,31 @@ pub(super) fn decode(bytes: &[u8], path: &Path, options: &LoadOptions) -> Result
     }
     let orientation = decoder.orientation().map_err(damaged)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    // The decoder fills what is missing with gray.
+    if format == Some(ImageFormat::Jpeg) && !has_end(bytes) {
+        return Err(undecodable("it is cut short"));
+    }
     image.apply_orientation(orientation);
     Ok(finish(image, options))
+}
+
+/// Whether a JPEG goes on to its end, the marker FF D9 of its own: that of a thumbnail is inside a segment. What follows
+/// it does not matter.
+fn has_end(jpeg: &[u8]) -> bool {
+    // Behind the start, FF D8.
+    let mut rest = jpeg.get(2..).unwrap_or_default();
+    // In a scan, FF stands before 00 or a restart, D0 to D7; before a marker it may be repeated.
+    let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 1 | 0xd0..=0xd8 | 0xff);
+    while let Some(at) = rest.windows(2).position(is_marker) {
+        let [_, marker, segment @ ..] = &rest[at..] else { break };
+        if *marker == 0xd9 {
+            return true;
+        }
+        // A segment begins with its length.
+        let length = segment.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
+        rest = segment.get(usize::from(length)..).unwrap_or_default();
+    }
+    false
 }
 
 fn finish(image: DynamicImage, options: &LoadOptions) -> Decoded {
@@ -176,6 +199,31 @@ pub(super) mod tests {
         let options = LoadOptions::default();
         assert_eq!(run(&plain, &options).unwrap().size, (16, 8));
         assert_eq!(run(&file, &options).unwrap().size, (8, 16));
+    }
+
+    /// What was missing was gray, and was trained on.
+    #[test]
+    fn jpeg_that_is_cut_short_is_refused() {
+        let options = LoadOptions::default();
+        let pixels: Vec<u8> = (0..64 * 64).map(|i: u32| (i * i / 7) as u8).collect();
+        let mut out = Cursor::new(Vec::new());
+        image::write_buffer_with_format(&mut out, &pixels, 64, 64, L8, ImageFormat::Jpeg).unwrap();
+        let whole = out.into_inner();
+        assert!(whole.len() > 1000 && whole.ends_with(&[0xff, 0xd9]));
+        // A camera's file: a whole thumbnail in a segment, and more behind the end.
+        let thumbnail = flat(ImageFormat::Jpeg, L8, &[9], 8, 8);
+        let length = (thumbnail.len() as u16 + 2).to_be_bytes();
+        let camera = [&whole[..2], &[0xff, 0xe2], &length, &thumbnail, &whole[2..]].concat();
+        for file in [&whole, &camera] {
+            let image = run(file, &options).unwrap();
+            for tail in [&[0; 9][..], &whole[..700], &[0xff, 0xda, 0, 2, 0xff]] {
+                assert_eq!(run(&[&file[..], tail].concat(), &options).as_ref(), Ok(&image));
+            }
+            for cut in [file.len() / 2, file.len() * 9 / 10, file.len() - 2, file.len() - 1] {
+                let text = run(&file[..cut], &options).unwrap_err();
+                assert!(text.contains("a.png") && text.contains("does not decode"), "{cut}: {text}");
+            }
+        }
     }
 
     #[test]
