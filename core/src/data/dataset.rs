@@ -24,6 +24,8 @@ pub struct Dataset {
     pub labels: Option<Vec<u32>>,
     /// Names of the classes; empty without labels.
     pub classes: Vec<String>,
+    /// An image in no class folder, where that is why there are no labels.
+    pub outside: Option<String>,
     /// Licence of the images, as far as it is known.
     pub license: String,
     /// Where the images were taken from: authors, address or path.
@@ -45,6 +47,7 @@ impl Dataset {
             channels,
             labels: None,
             classes: Vec::new(),
+            outside: None,
             license: "unknown (your own files)".into(),
             source: "memory".into(),
         })
@@ -127,6 +130,7 @@ impl Dataset {
             n: indices.len(),
             labels: labels.map(|labels| indices.iter().map(|&i| labels[i]).collect()),
             classes: self.classes.clone(),
+            outside: self.outside.clone(),
             license: self.license.clone(),
             source: self.source.clone(),
             ..*self

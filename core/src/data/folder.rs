@@ -25,6 +25,9 @@ const MAX_FILE: u64 = 256 << 20;
 /// Folders inside folders that are searched.
 const MAX_DEPTH: usize = 32;
 
+/// Endings of pictures in formats that are not read.
+const UNREADABLE: [&str; 9] = ["webp", "bmp", "tif", "tiff", "gif", "avif", "heic", "heif", "jxl"];
+
 /// Where an image's bytes are: a file, or an entry of an archive.
 enum Place {
     File(PathBuf),
@@ -38,19 +41,43 @@ type Item = (Vec<String>, Place);
 pub(super) fn load_folder(folder: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
     let mut walk = Walk::default();
     walk.visit(folder, &mut Vec::new())?;
-    let none = walk.others;
-    load_items(folder, walk.images, &none, false, options, |place| {
+    load_items(folder, walk.images, &walk.others, false, options, |place| {
         let Place::File(path) = place else { unreachable!("a walk finds files") };
         let bytes = read::open(path)?.read_all(MAX_FILE, "an image")?;
         Ok((path.clone(), bytes))
     })
 }
 
-/// Images found so far, and the names of a few other files for messages.
+/// Files that are not read.
+#[derive(Default)]
+struct Others {
+    // A few names, for a message.
+    names: Vec<String>,
+    // Pictures among them: how many, and the first one's name.
+    pictures: usize,
+    picture: String,
+}
+
+impl Others {
+    fn add(&mut self, parts: &[String]) {
+        let name = parts.join("/");
+        if has_ending(&name, &UNREADABLE) {
+            if self.pictures == 0 {
+                self.picture.clone_from(&name);
+            }
+            self.pictures += 1;
+        }
+        if self.names.len() < 3 {
+            self.names.push(name);
+        }
+    }
+}
+
+/// Images and other files found so far.
 #[derive(Default)]
 struct Walk {
     images: Vec<Item>,
-    others: Vec<String>,
+    others: Others,
     // Real paths: a link to a folder above must not be followed for ever.
     visited: BTreeSet<PathBuf>,
 }
@@ -75,8 +102,8 @@ impl Walk {
                 self.visit(&path, parts)?;
             } else if is_image(&name) {
                 self.images.push((parts.clone(), Place::File(path.clone())));
-            } else if self.others.len() < 3 {
-                self.others.push(name.into_owned());
+            } else {
+                self.others.add(parts);
             }
             parts.pop();
         }
@@ -94,7 +121,7 @@ pub(super) fn load_zip(path: &Path, options: &LoadOptions) -> Result<Dataset, Da
     };
     let file = File::open(path).map_err(|got| read::read_error(path, "a zip archive", got))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| fail("", e))?;
-    let (mut images, mut others) = (Vec::new(), Vec::new());
+    let (mut images, mut others) = (Vec::new(), Others::default());
     for i in 0..zip.len() {
         let entry = zip.by_index_data(i).map_err(|e| fail("", e))?;
         let name = String::from_utf8_lossy(entry.name_raw()).replace('\\', "/");
@@ -105,8 +132,8 @@ pub(super) fn load_zip(path: &Path, options: &LoadOptions) -> Result<Dataset, Da
         }
         if parts.last().is_some_and(|name| is_image(name)) {
             images.push((parts, Place::Entry(i)));
-        } else if others.len() < 3 {
-            others.push(name);
+        } else {
+            others.add(&parts);
         }
     }
     load_items(path, images, &others, true, options, |place| {
@@ -137,21 +164,35 @@ fn is_hidden(name: &str) -> bool {
 }
 
 fn is_image(name: &str) -> bool {
+    has_ending(name, &["png", "jpg", "jpeg"])
+}
+
+fn has_ending(name: &str, known: &[&str]) -> bool {
     let end = name.rsplit_once('.').map_or("", |(_, end)| end);
-    ["png", "jpg", "jpeg"].iter().any(|known| known.eq_ignore_ascii_case(end))
+    known.iter().any(|known| known.eq_ignore_ascii_case(end))
 }
 
 /// Reads, decodes and joins the wanted ones of `items`.
 fn load_items(
     source: &Path,
     mut items: Vec<Item>,
-    others: &[String],
+    others: &Others,
     archive: bool,
     options: &LoadOptions,
     mut fetch: impl FnMut(&Place) -> Result<(PathBuf, Vec<u8>), DataError>,
 ) -> Result<Dataset, DataError> {
+    // Without them, a part of the data would be trained on.
+    if others.pictures > 0 {
+        let files = if others.pictures == 1 { "file" } else { "files" };
+        return Err(DataError::Format {
+            path: source.join(&others.picture),
+            wanted: "PNG or JPEG images".into(),
+            got: format!("{} {files} of other formats, this one first", others.pictures),
+            fix: "convert them to PNG or remove them".into(),
+        });
+    }
     if items.is_empty() {
-        let got = match others {
+        let got = match others.names.as_slice() {
             [] => "nothing".to_owned(),
             names => format!("only {}", names.join(", ")),
         };
@@ -185,7 +226,7 @@ fn load_items(
     let data = stack.finish(name.into_owned())?.with_origin(source.display().to_string(), "unknown (your own files)");
     match arranged.labels {
         Some(labels) => data.with_labels(labels, arranged.classes),
-        None => Ok(data),
+        None => Ok(Dataset { outside: arranged.outside, ..data }),
     }
 }
 

@@ -72,6 +72,28 @@ fn classes_order_and_stray_files() {
     assert_eq!((data.image(1)[0], data.image(2)[0]), (2, 3));
 }
 
+/// Of a folder of 50 PNG and 5,000 WebP files, 50 images were trained on, without a word.
+#[test]
+fn pictures_of_other_formats_are_counted_and_refused() {
+    let files = vec![("a/1.png", gray(1)), ("a/2.webp", b"RIFF".to_vec()), ("b/3.TIF", b"II*".to_vec())];
+    let text = both(files, &LoadOptions::default()).unwrap_err();
+    for word in ["a/2.webp", "2 files", "convert"] {
+        assert!(text.contains(word), "\"{word}\" is not in: {text}");
+    }
+    let text = both(vec![("1.png", gray(1)), ("2.gif", b"GIF89a".to_vec())], &LoadOptions::default()).unwrap_err();
+    assert!(text.contains("2.gif") && text.contains("1 file of"), "{text}");
+}
+
+/// One picture beside the folders of classes took all labels away, and nothing said which.
+#[test]
+fn image_outside_the_class_folders_is_named() {
+    let files = vec![("cat/1.png", gray(1)), ("dog/2.png", gray(2)), ("preview.png", gray(3))];
+    let data = both(files, &LoadOptions::default()).unwrap();
+    assert_eq!((data.n, data.labels, data.outside.as_deref()), (3, None, Some("preview.png")));
+    let flat = both(vec![("1.png", gray(1))], &LoadOptions::default()).unwrap();
+    assert_eq!(flat.outside, None);
+}
+
 #[test]
 fn splits_are_chosen() {
     let files =

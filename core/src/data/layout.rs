@@ -22,6 +22,8 @@ pub(super) struct Arranged {
     pub labels: Option<Vec<u32>>,
     /// Names of the classes.
     pub classes: Vec<String>,
+    /// The first of `keep` in no class folder, if others are in one.
+    pub outside: Option<String>,
 }
 
 /// Sorts out `paths` (folders and file name of each image, sorted).
@@ -47,8 +49,10 @@ pub(super) fn arrange(
         keep.retain(|&i| paths[i].len() > level + 1 && is_one_of(&paths[i][level], names));
         level += 1;
     }
-    if !keep.iter().all(|&i| paths[i].len() > level + 1) {
-        return Ok(Arranged { keep, labels: None, classes: Vec::new() });
+    let is_inside = |i: &&usize| paths[**i].len() > level + 1;
+    if let Some(&first) = keep.iter().find(|i| !is_inside(i)) {
+        let outside = keep.iter().find(is_inside).map(|_| paths[first].join("/"));
+        return Ok(Arranged { keep, labels: None, classes: Vec::new(), outside });
     }
     let names: BTreeSet<&String> = keep.iter().map(|&i| &paths[i][level]).collect();
     let mut classes: Vec<String> = names.into_iter().cloned().collect();
@@ -58,7 +62,7 @@ pub(super) fn arrange(
     }
     let index: std::collections::BTreeMap<&String, u32> = classes.iter().zip(0..).collect();
     let labels = keep.iter().map(|&i| index[&paths[i][level]]).collect();
-    Ok(Arranged { keep, labels: Some(labels), classes })
+    Ok(Arranged { keep, labels: Some(labels), classes, outside: None })
 }
 
 fn is_one_of(name: &str, names: &[&str]) -> bool {

@@ -98,7 +98,16 @@ impl TrainingData {
         }
         let resize = (config.resize > 0).then_some((config.resize, config.resize));
         let options = crate::data::LoadOptions { resize, ..Default::default() };
-        crate::data::load_with_progress(&config.data, &options, progress).map(|data| Self::images(&data))
+        let data = crate::data::load_with_progress(&config.data, &options, progress)?;
+        match &data.outside {
+            Some(image) if config.classes > 0 => Err(crate::data::DataError::Format {
+                path: path.join(image),
+                wanted: "each image in a folder of its class, as the setting classes asks".into(),
+                got: "one beside those folders".into(),
+                fix: "move it into one of them or remove it, or leave the setting out".into(),
+            }),
+            _ => Ok(Self::images(&data)),
+        }
     }
 
     /// Half the side of the square around 0 that points are shown on: that of their density, else one that has all of
@@ -164,6 +173,23 @@ impl TrainingData {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// "has no labels", it said; "give a folder with one folder per class", which it was.
+    #[cfg(feature = "native")]
+    #[test]
+    fn image_that_costs_the_labels_is_named_where_classes_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["cat/1.png", "dog/2.png", "preview.png"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image::GrayImage::new(8, 8).save(path).unwrap();
+        }
+        let mut config = Config { data: folder.path().display().to_string(), classes: 1, ..Config::default() };
+        let text = TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(())).err().unwrap().to_string();
+        assert!(text.contains("preview.png") && text.contains("beside those folders"), "{text}");
+        config.classes = 0;
+        assert!(TrainingData::load(&config, &mut |_| std::ops::ControlFlow::Continue(())).is_ok());
+    }
 
     /// Of a file that is sorted by cluster, the first cluster alone was shown and measured.
     #[test]
