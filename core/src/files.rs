@@ -81,12 +81,17 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Opens a new temporary file beside `target`, whose folder must exist.
+    /// Opens a new temporary file beside `target`, whose folder must exist. A device, pipe or socket there stays.
     pub fn create(target: impl AsRef<Path>) -> Result<Self, FileError> {
         let target = target.as_ref();
         let fail = |got: io::Error| FileError::new(target, "create the file", got);
         if target.is_dir() {
             return Err(fail(ErrorKind::IsADirectory.into()));
+        }
+        // /dev/stdout is a link to one in /proc, which leads to whatever the output goes to, perhaps a file.
+        let is_stream = fs::read_link(target).is_ok_and(|to| to.starts_with("/proc"));
+        if is_stream || fs::metadata(target).is_ok_and(|found| !found.is_file()) {
+            return Err(fail(no_file()));
         }
         let Some(name) = target.file_name() else {
             return Err(fail(io::Error::new(ErrorKind::InvalidInput, "no file name")));
@@ -342,6 +347,31 @@ mod tests {
         let text = atomic_write(folder.path(), |_| Ok(())).unwrap_err().to_string();
         assert!(text.contains("that is a folder"), "{text}");
         assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    /// As the superuser, `--out /dev/null` put a file in the place of the device.
+    #[cfg(unix)]
+    #[test]
+    fn device_socket_and_stream_are_not_replaced() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        symlink("/dev/null", at("device")).unwrap();
+        symlink("/proc/self/fd/1", at("stdout")).unwrap();
+        for name in ["socket", "device", "stdout"] {
+            let text = AtomicFile::create(at(name)).unwrap_err().to_string();
+            assert!(text.contains(name) && text.contains("device or pipe"), "{text}");
+        }
+        assert_eq!(names(folder.path()), ["device", "socket", "stdout"]);
+        assert!(AtomicFile::create("/dev/null").is_err());
+        // A link to a file is replaced, whether that is there or not.
+        fs::write(at("file"), b"old").unwrap();
+        for (name, to) in [("link", "file"), ("dangling", "absent")] {
+            symlink(at(to), at(name)).unwrap();
+            atomic_write(at(name), |file| file.write_all(b"new")).unwrap();
+        }
+        assert_eq!(fs::read(at("file")).unwrap(), b"old");
     }
 
     // Unlike a read-only folder, /proc refuses even the superuser.
