@@ -60,30 +60,42 @@ pub fn nearest(train: &Rows<'_>, generated: &Rows<'_>) -> Result<Vec<Neighbour>,
     Ok(measured.collect())
 }
 
-/// Training images that are looked through at a time: each number of them takes eight bytes meanwhile.
+/// Most images of one side that are compared at a time, and most bytes of them: each number takes eight meanwhile.
 const PART: usize = 10_000;
+const PART_BYTES: usize = 256 << 20;
 
 /// Share of the images `generated [M, width]` that copy one of `train [N, width]` (N at least 2); pixels are bytes.
 pub fn share_of_copies(train: &[u8], generated: &[u8], width: usize) -> Result<f64, EvalError> {
+    let found = nearest_in_parts(train, generated, width, PART_BYTES)?;
+    Ok(found.iter().filter(|near| near.is_copy()).count() as f64 / found.len() as f64)
+}
+
+/// As [`nearest`] of whole sets, in blocks of at most `bytes`, or of three images.
+fn nearest_in_parts(train: &[u8], generated: &[u8], width: usize, bytes: usize) -> Result<Vec<Neighbour>, EvalError> {
     let numbers = |bytes: &[u8]| bytes.iter().map(|b| f32::from(*b)).collect::<Vec<_>>();
-    let queries = numbers(generated);
-    let queries = Rows::new("generated images", &queries, queries.len() / width, width)?;
     let n = train.len() / width;
     at_least("real images", 2, n)?;
-    // Parts of one size, so that none has a single image.
-    let part = n.div_ceil(n.div_ceil(PART));
-    let mut best: Vec<Neighbour> = Vec::new();
-    for (i, images) in train.chunks(part * width).enumerate() {
-        let images = numbers(images);
-        let found = nearest(&Rows::new("real images", &images, images.len() / width, width)?, &queries)?;
-        let found = found.into_iter().map(|near| Neighbour { index: i * part + near.index, ..near });
-        best = if best.is_empty() {
-            found.collect()
-        } else {
-            best.iter().zip(found).map(|(a, b)| a.or_closer(b)).collect()
-        };
+    at_least("generated images", 1, generated.len() / width)?;
+    let rows = (bytes / (8 * width)).clamp(3, PART);
+    // Parts of one size, give or take one image, so that none has a single one.
+    let parts = n.div_ceil(rows);
+    let start = |part: usize| if part == parts { train.len() } else { part * n / parts * width };
+    let mut all = Vec::new();
+    for queries in generated.chunks(rows * width) {
+        let queries = numbers(queries);
+        let queries = Rows::new("generated images", &queries, queries.len() / width, width)?;
+        let mut best: Vec<Neighbour> = Vec::new();
+        for part in 0..parts {
+            let images = numbers(&train[start(part)..start(part + 1)]);
+            let found = nearest(&Rows::new("real images", &images, images.len() / width, width)?, &queries)?;
+            let first = start(part) / width;
+            let found = found.into_iter().map(|near| Neighbour { index: first + near.index, ..near });
+            best =
+                if part == 0 { found.collect() } else { best.iter().zip(found).map(|(a, b)| a.or_closer(b)).collect() };
+        }
+        all.extend(best);
     }
-    Ok(best.iter().filter(|near| near.is_copy()).count() as f64 / best.len() as f64)
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -139,6 +151,28 @@ mod tests {
         assert_eq!(share_of_copies(&twice, &near, width).unwrap(), 1.0);
         near[0] ^= 1;
         assert_eq!(share_of_copies(&twice, &near, width).unwrap(), 0.0);
+    }
+
+    /// Of images of 256x256, all that were compared at a time took 40 GB.
+    #[test]
+    fn neighbours_in_small_blocks_are_those_of_the_whole() {
+        let width = 48;
+        let bytes = |key, n: usize| -> Vec<u8> {
+            (0..n * width).map(|i| (crate::random::threefry2x32([key, 0], [i as u32, 0])[0] >> 24) as u8).collect()
+        };
+        let generated = bytes(8, 20);
+        for n in [2, 3, 4, 7, 8, 50, 301] {
+            let train = bytes(9, n);
+            let [x, y] = [&train, &generated].map(|side| side.iter().map(|b| f32::from(*b)).collect::<Vec<_>>());
+            let (x, y) = (Rows::new("x", &x, n, width).unwrap(), Rows::new("y", &y, 20, width).unwrap());
+            let whole = nearest(&x, &y).unwrap();
+            for rows in [0, 3, 7, 64] {
+                let found = nearest_in_parts(&train, &generated, width, 8 * width * rows).unwrap();
+                assert_eq!(found, whole, "{n} images in blocks of {rows}");
+            }
+        }
+        assert!(nearest_in_parts(&generated[1..], &generated, width, 1).is_err(), "a part of an image");
+        assert!(share_of_copies(&generated, &[], width).is_err());
     }
 
     #[test]
