@@ -1,6 +1,6 @@
 //! How settings are called and grouped here, and what their sliders cover. All else comes from the table of knobs.
 
-use onestep_core::train::{COMMON, Config, Knob, Method, OF_CLASSES};
+use onestep_core::train::{COMMON, Config, GuidanceRule, Knob, Method, OF_CLASSES};
 
 /// Settings in plain words, the most important ones first, with the unit of the number.
 const PLAIN: [(&str, &str, &str); 11] = [
@@ -53,7 +53,18 @@ pub fn in_front(knobs: Vec<&'static Knob>) -> (Vec<&'static Knob>, Vec<&'static 
 pub fn acts(name: &str, method: &Method, config: &Config) -> bool {
     // Methods that can do without a warm-up have its length among their settings.
     let warms_up = config.warmup_steps > 0 || !method.reads("warmup_steps");
-    method.reads(name) && (config.classes > 0 || !OF_CLASSES.contains(&name)) && (warms_up || name != "lr_warmup")
+    let idle = match name {
+        "lr_warmup" => !warms_up,
+        // The rule keeps classes from the fake denoiser, in place of a weight.
+        "guidance" => method.reads("guidance_rule") && config.guidance_rule == GuidanceRule::ZeroCfg,
+        "backward" => config.few_steps == 1,
+        "reward_beta" => config.reward_weight <= 0.0,
+        "critic_steps" | "lr_critic" | "beta1" | "beta2" | "sigma_min" | "sigma_max" | "score_weight" => {
+            method.reads("score_phase") && config.score_phase == 0
+        }
+        _ => false,
+    };
+    method.reads(name) && (config.classes > 0 || !OF_CLASSES.contains(&name)) && !idle
 }
 
 /// Groups of settings, in the order of the panel.
@@ -101,6 +112,24 @@ mod tests {
                 assert!(low <= from && to <= high.max(1.0), "{}: {from}..{to}", knob.name);
             }
         }
+    }
+
+    /// A slider that moves nothing.
+    #[test]
+    fn what_makes_no_difference_with_other_settings_is_not_shown() {
+        let acts = |method: &str, change: fn(&mut Config), name: &str| {
+            let method = Method::find(method).expect("a method");
+            let mut config = Preset::find("mnist").expect("a preset").config_for(method);
+            change(&mut config);
+            acts(name, method, &config)
+        };
+        assert!(!acts("sid-few", |_| (), "guidance"), "its rule keeps classes from the fake denoiser");
+        assert!(acts("sid-few", |config| config.guidance_rule = GuidanceRule::Lsg, "guidance"));
+        assert!(acts("sid", |_| (), "guidance"));
+        assert!(acts("hyper-sd", |_| (), "score_weight"));
+        assert!(!acts("hyper-sd", |config| config.score_phase = 0, "score_weight"));
+        assert!(acts("hyper-sd", |config| config.score_phase = 0, "lr_generator"));
+        assert!(!acts("flash-dmd", |config| config.reward_weight = 0.0, "reward_beta"));
     }
 
     #[test]
