@@ -135,8 +135,13 @@ pub const CLAIMS: &[Claim] = &[
         data: "two-moons",
         budget: "500GFLOP",
         arms: &[
-            Arm { settings: &[("warmup_steps", "0")], steps: &[2], ..Arm::of("meanflow") },
-            Arm { name: "meanflow of a denoiser", steps: &[2], ..Arm::of("meanflow") },
+            Arm { steps: &[2], ..Arm::of("meanflow") },
+            Arm {
+                name: "meanflow of a denoiser",
+                settings: &[("warmup_steps", "2000")],
+                steps: &[2],
+                ..Arm::of("meanflow")
+            },
             Arm { steps: &[1, 2], ..Arm::of("flow") },
         ],
         checks: &[
