@@ -44,8 +44,10 @@ function copyOf(page, name) {
       for (const key of await caches.keys()) {
         const cache = await caches.open(key);
         const index = await (await cache.match("./"))?.text();
-        const active = (await navigator.serviceWorker.getRegistration())?.active;
-        if (active?.state === "activated" && index?.includes(name)) return (await cache.keys()).map(({ url }) => url);
+        const { active, installing, waiting } = (await navigator.serviceWorker.getRegistration()) ?? {};
+        // The one that is active may be that of the version before, while the copy is still being made.
+        const isMade = active?.state === "activated" && !installing && !waiting;
+        if (isMade && index?.includes(name)) return (await cache.keys()).map(({ url }) => url);
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
