@@ -114,11 +114,9 @@ pub fn code(error: &Error) -> u8 {
         let data = cause.downcast_ref().is_some_and(|e: &DataError| {
             !matches!(e, DataError::File(_) | DataError::Download { .. } | DataError::Stopped { .. })
         });
-        let device = match cause.downcast_ref() {
-            Some(TrainError::Exec(error)) => is_bad_device(error),
-            _ => cause.downcast_ref().is_some_and(is_bad_device),
-        };
-        let device = device
+        // What wraps it without words of its own is not in the chain beside it.
+        let device = cause.downcast_ref().is_some_and(is_bad_device)
+            || matches!(cause.downcast_ref(), Some(TrainError::Exec(error)) if is_bad_device(error))
             || matches!(cause.downcast_ref(), Some(SamplingError::Exec(error)) if is_bad_device(error))
             || matches!(cause.downcast_ref(), Some(LenetError::Exec(error)) if is_bad_device(error));
         let setting = matches!(cause.downcast_ref(), Some(EvalError::Setting { .. }))
@@ -152,6 +150,9 @@ mod tests {
     #[test]
     fn wrong_requests_and_failed_work_have_their_codes() {
         assert_eq!(code(&bad_input!("no")), BAD_INPUT);
+        let none = || ExecError::NoAdapter("gpu".into());
+        let wrapped = [none().into(), TrainError::Exec(none()).into(), SamplingError::Exec(none()).into()];
+        assert!(wrapped.iter().chain([&LenetError::Exec(none()).into()]).all(|error| code(error) == BAD_INPUT));
         assert_eq!(code(&bad_input!("no").context("while reading")), BAD_INPUT);
         assert_eq!(code(&ExecError::NoAdapter("none".into()).into()), BAD_INPUT);
         assert_eq!(code(&TrainError::Exec(ExecError::NoAdapter("none".into())).into()), BAD_INPUT);

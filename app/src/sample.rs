@@ -207,8 +207,8 @@ fn check(args: &Args, meta: &ModelMeta, target: Option<&Target>) -> anyhow::Resu
         let most = MAX_BYTES / (4 * width as u64);
         return Err(bad_input!("{} seeds are too many for one run; give at most {most} at a time", args.seeds.0.len()));
     }
-    let pictures = usize::from(args.grid.is_some()) + usize::from(matches!(target, Some(Target::Png(_))));
-    if pictures > 0 && !is_points(meta) && args.seeds.0.len() * width > LARGEST_GRID {
+    let pictured = args.grid.is_some() || matches!(target, Some(Target::Png(_)));
+    if pictured && !is_points(meta) && args.seeds.0.len() * width > LARGEST_GRID {
         return Err(bad_input!(
             "{} images are too many for one picture; give at most {} seeds, or --out FILE.npy alone",
             args.seeds.0.len(),

@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(share_of_copies(&twice, &near, width).unwrap(), 0.0);
     }
 
-    /// Of images of 256x256, all that were compared at a time took 40 GB.
+    /// Blocks of 10,000 images, however large, filled the memory.
     #[test]
     fn neighbours_in_small_blocks_are_those_of_the_whole() {
         let width = 48;

@@ -6,6 +6,7 @@ use onestep_core::data::{Density, Picture, write_npy_f32, write_npy_u8};
 use onestep_core::model::ModelFile;
 use onestep_tests::values;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{folder, mlp, names, read_npy, run, unet, write_models};
 
@@ -14,15 +15,22 @@ fn report(text: &str) -> Vec<String> {
     report["metrics"].as_array().unwrap().iter().map(|metric| metric["name"].as_str().unwrap().to_owned()).collect()
 }
 
+/// A short run on a thousand points in a file of this name.
+fn train_on_own(folder: &TempDir, name: &str) -> String {
+    let points = Density::TwoMoons.sample(1000, 1);
+    write_npy_f32(folder.path().join(name), &[1000, 2], points.as_flattened()).unwrap();
+    run(folder, &format!("train --data {name} --device cpu -q --width 16 --batch 64 --steps 20")).ok();
+    format!("runs/{}", names(&folder.path().join("runs"))[0])
+}
+
+/// What is measured of its samples.
+const OF_OWN: [&str; 3] = ["kl_grid_500", "kl_grid_floor_500", "energy_distance_500"];
+
 /// "choose one of gaussians8...", whatever was given.
 #[test]
 fn a_run_on_own_points_is_measured_against_them() {
     let folder = folder();
-    let points = Density::TwoMoons.sample(1000, 1);
-    write_npy_f32(folder.path().join("my.npy"), &[1000, 2], points.as_flattened()).unwrap();
-    run(&folder, "train --data my.npy --device cpu -q --width 16 --batch 64 --steps 20").ok();
-    let model = format!("runs/{}", names(&folder.path().join("runs"))[0]);
-    let wanted = ["kl_grid_500", "kl_grid_floor_500", "energy_distance_500"];
+    let (model, wanted) = (train_on_own(&folder, "my.npy"), OF_OWN);
     assert_eq!(report(&run(&folder, &format!("eval --device cpu -q --json --model {model}")).ok()), wanted);
     // A file of the model alone knows no place.
     let alone = folder.path().join("alone.safetensors");
@@ -43,12 +51,8 @@ fn a_run_on_own_points_is_measured_against_them() {
 #[test]
 fn own_points_that_are_called_like_a_density_are_measured_against_themselves() {
     let folder = folder();
-    let points = Density::TwoMoons.sample(1000, 1);
-    write_npy_f32(folder.path().join("rings.npy"), &[1000, 2], points.as_flattened()).unwrap();
-    run(&folder, "train --data rings.npy --device cpu -q --width 16 --batch 64 --steps 20").ok();
-    let model = format!("runs/{}", names(&folder.path().join("runs"))[0]);
-    let wanted = ["kl_grid_500", "kl_grid_floor_500", "energy_distance_500"];
-    assert_eq!(report(&run(&folder, &format!("eval --device cpu -q --json --model {model}")).ok()), wanted);
+    let model = train_on_own(&folder, "rings.npy");
+    assert_eq!(report(&run(&folder, &format!("eval --device cpu -q --json --model {model}")).ok()), OF_OWN);
 }
 
 /// "lenet features are made for grey images", without a metric that had been asked for.

@@ -89,11 +89,13 @@ fn classes_are_asked_for_by_number() {
     assert!(report.contains("class_accuracy_100"), "{report}");
 }
 
-/// It was drawn, then refused for "generated features, rows".
+/// They were drawn, then refused for "generated features, rows" and "a smaller grid", and the array was lost.
 #[test]
-fn too_few_samples_are_refused_before_they_are_drawn() {
+fn too_few_and_too_many_samples_are_refused_before_they_are_drawn() {
     let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/web/mnist-generator.safetensors");
     run(&folder(), &format!("eval --device cpu -q --model {digits} --num 3")).fails(2, &["--num 3", "4 samples"]);
+    let line = format!("sample --device cpu -q --model {digits} --seeds 0-599999 --out s.npy --grid g.png");
+    run(&folder(), &line).fails(2, &["600000 images", "one picture", "--out FILE.npy"]);
 }
 
 /// Of one seed in several classes a single picture was left.

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use egui_kittest::kittest::Queryable;
-use onestep::gui::egui::{self, ViewportCommand};
+use onestep::gui::egui::ViewportCommand;
 use onestep::gui::run::State;
 use onestep::gui::window::Window;
 use onestep_core::session::Start;
 use onestep_core::train::{Config, Preset};
 
 use super::harness::{
-    Gui, checkpoints, click, drop_file, iterations, settle, small, start_small, state, type_character, until, window,
+    ask_to_close, checkpoints, click, commands, drop_file, iterations, settle, small, start_small, state,
+    type_character, until, window,
 };
 
 #[test]
@@ -126,15 +127,7 @@ fn a_window_whose_run_cannot_be_saved_stays_open_and_says_so() {
     let checkpoints = checkpoints(state(&gui));
     std::fs::remove_dir_all(&checkpoints).unwrap();
     std::fs::write(&checkpoints, "in the way").unwrap();
-    let commands = |gui: &Gui| -> Vec<ViewportCommand> {
-        gui.output().viewport_output.values().flat_map(|v| v.commands.clone()).collect()
-    };
-    let ask = |gui: &mut Gui| {
-        let viewport = gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
-        viewport.events.push(egui::ViewportEvent::Close);
-        gui.step();
-    };
-    ask(&mut gui);
+    ask_to_close(&mut gui);
     gui.step();
     gui.get_by_label("Save and close").click();
     let start = Instant::now();
@@ -147,6 +140,6 @@ fn a_window_whose_run_cannot_be_saved_stays_open_and_says_so() {
     gui.step();
     assert!(!commands(&gui).contains(&ViewportCommand::Close), "it closes");
     assert!(gui.query_by_label("The run could not go on.").is_some());
-    ask(&mut gui);
+    ask_to_close(&mut gui);
     assert!(!commands(&gui).contains(&ViewportCommand::CancelClose), "it can be closed then");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use onestep::gui::egui::{self, Key};
+use onestep::gui::egui::{self, Key, ViewportCommand};
 use onestep::gui::window::{Options, Window};
 use onestep_core::session::Start;
 use onestep_core::train::{Config, Preset};
@@ -96,6 +96,18 @@ pub fn start_small(gui: &mut Gui, steps: u64, play: bool) {
     gui.state_mut().as_mut().expect("a window").start(start, play);
     // A short one may be over before it is seen to be open.
     until(gui, "the run is there", |w| w.run.generation > generation && w.run.view.is_some());
+}
+
+/// Closes the window as its frame does.
+pub fn ask_to_close(gui: &mut Gui) {
+    let viewport = gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+    viewport.events.push(egui::ViewportEvent::Close);
+    gui.step();
+}
+
+/// What the last frame asks of the system's window.
+pub fn commands(gui: &Gui) -> Vec<ViewportCommand> {
+    gui.output().viewport_output.values().flat_map(|v| v.commands.clone()).collect()
 }
 
 pub fn press(gui: &mut Gui, key: Key) {

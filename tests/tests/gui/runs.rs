@@ -12,8 +12,8 @@ use onestep_core::session::{End, Flow, Request, Session, Start};
 use onestep_core::train::{Config, Divergence, Preset, TrainingData};
 
 use super::harness::{
-    Gui, checkpoints, click, curve, drop_file, iterations, press, saved_step, settle, small, start_small, state,
-    type_character, type_number, until, window_in,
+    ask_to_close, checkpoints, click, commands, curve, drop_file, iterations, press, saved_step, settle, small,
+    start_small, state, type_character, type_number, until, window_in,
 };
 
 #[test]
@@ -124,20 +124,12 @@ fn closing_asks_and_saves() {
     let mut gui = small(&folder);
     start_small(&mut gui, 1_000_000, true);
     until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
-    let commands = |gui: &Gui| -> Vec<ViewportCommand> {
-        gui.output().viewport_output.values().flat_map(|v| v.commands.clone()).collect()
-    };
-    let ask = |gui: &mut Gui| {
-        let viewport = gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
-        viewport.events.push(egui::ViewportEvent::Close);
-        gui.step();
-    };
-    ask(&mut gui);
+    ask_to_close(&mut gui);
     assert!(commands(&gui).contains(&ViewportCommand::CancelClose));
     gui.step();
     click(&mut gui, "Go on");
     assert_eq!(state(&gui).run.state, State::Playing);
-    ask(&mut gui);
+    ask_to_close(&mut gui);
     gui.step();
     gui.get_by_label("Save and close").click();
     let start = Instant::now();
@@ -307,16 +299,12 @@ fn a_program_that_is_told_to_end_asks_nothing_and_saves() {
     let context = gui.ctx.clone();
     gui.state_mut().as_mut().expect("a window").leave(&context);
     gui.step();
-    let commands = |gui: &Gui| -> Vec<ViewportCommand> {
-        gui.output().viewport_output.values().flat_map(|v| v.commands.clone()).collect()
-    };
     assert!(commands(&gui).contains(&ViewportCommand::Close));
-    gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default().events.push(egui::ViewportEvent::Close);
-    gui.step();
+    ask_to_close(&mut gui);
     assert!(!commands(&gui).contains(&ViewportCommand::CancelClose));
     assert!(gui.query_by_label("A run is open").is_none(), "nobody is there to answer");
     drop(gui);
-    assert!(run.join("latest.json").is_file());
+    assert!(saved_step(&run) >= 3, "from its first step on there is a checkpoint");
     let log = std::fs::read_to_string(run.join("log.txt")).unwrap();
     assert!(log.lines().last().is_some_and(|line| line.contains("\"stopped\"")), "{log}");
 }
@@ -373,9 +361,8 @@ fn a_hidden_window_closes_when_its_run_is_saved() {
     let mut gui = small(&folder);
     start_small(&mut gui, 1_000_000, true);
     until(&mut gui, "some steps are done", |w| iterations(w) >= 3);
-    let viewport = gui.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
-    viewport.events.push(egui::ViewportEvent::Close);
-    gui.run_steps(2);
+    ask_to_close(&mut gui);
+    gui.step();
     gui.get_by_label("Save and close").click();
     until(&mut gui, "it is told to end", |w| !matches!(w.run.state, State::Playing));
     // From here on there are no frames.

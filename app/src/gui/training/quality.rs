@@ -1,7 +1,7 @@
 //! How close the samples are to the data, live.
 
+use onestep_core::eval::images::random_order;
 use onestep_core::eval::planar::{Grid, LIVE_BINS, ModeCoverage, kl_grid};
-use onestep_core::random::threefry2x32;
 use onestep_core::train::TrainingData;
 
 use crate::eval::PointReference;
@@ -65,8 +65,7 @@ impl Judge {
 
 /// Two samplings of the same data, without a point in common.
 fn halves(points: &[[f32; 2]]) -> [Vec<[f32; 2]>; 2] {
-    let mut order: Vec<usize> = (0..points.len()).collect();
-    order.sort_by_key(|i| threefry2x32([0x4E41, 0], [0, *i as u32]));
+    let order = random_order(points.len());
     let (one, other) = order.split_at(points.len() / 2);
     [one, other].map(|half| half.iter().map(|i| points[*i]).collect())
 }
