@@ -41,12 +41,14 @@ impl FromStr for Budget {
 
 /// Share of a budget that the phases before the last may take.
 const BEFORE: f64 = 0.4;
+/// Share of that which pairs of noise and sample may take, so that something is left to train what draws them.
+const DRAWN: f64 = 0.5;
 
 /// What a run was fitted to. It is kept beside the run, which is to go on as it was begun: seconds are others whenever
 /// they are measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
-    /// Lengths of its phases, by their settings.
+    /// Lengths of its phases, and how many pairs they draw, by their settings.
     pub lengths: BTreeMap<String, u64>,
     /// What its phases cost.
     pub phases: Vec<PhaseCost>,
@@ -77,7 +79,9 @@ impl Fitted {
             Count::Knob(name) => Some((name.to_owned(), phase.length.of(&setup.config))),
             Count::Times(_) => None,
         };
-        Self { lengths: recipe.phases.iter().filter_map(length).collect(), phases: costs.phases(setup) }
+        let pairs = setup.config.method.get().knobs.contains(&"pairs");
+        let pairs = pairs.then(|| ("pairs".to_owned(), setup.config.pairs as u64));
+        Self { lengths: recipe.phases.iter().filter_map(length).chain(pairs).collect(), phases: costs.phases(setup) }
     }
 
     /// What the run costs up to this turn, counted over all its phases.
@@ -188,12 +192,20 @@ impl Costs {
     }
 
     /// The settings with which all phases together cost `budget`: those before the last keep their lengths, or are
-    /// shortened alike to [`BEFORE`] of it; the last takes what is left, at least one turn.
+    /// shortened alike to [`BEFORE`] of it, of which pairs get [`DRAWN`] at most; the last takes what is left, at least one
+    /// turn.
     pub fn fit(&self, setup: &Setup, budget: f64) -> anyhow::Result<Config> {
+        let drawn_by = |setup: &Setup| setup.recipe().phases.iter().map(|phase| self.collected(setup, phase)).sum();
+        let (drawn, allowed): (f64, f64) = (drawn_by(setup), DRAWN * BEFORE * budget);
+        let mut setup = setup.clone();
+        if drawn > allowed {
+            setup.config.pairs = (setup.config.pairs as f64 * allowed / drawn).max(1.0) as usize;
+        }
+        let setup = &setup;
+        let drawn: f64 = drawn_by(setup);
         let recipe = setup.recipe();
         let mut config = setup.config.clone();
         let Some((last, before)) = recipe.phases.split_last() else { return Ok(config) };
-        let drawn: f64 = before.iter().map(|phase| self.collected(setup, phase)).sum();
         let cost = |config: &Config| -> f64 {
             before.iter().map(|phase| self.turn(config, phase) * phase.length.of(config) as f64).sum()
         };
@@ -266,6 +278,7 @@ mod tests {
                 assert!(spent <= budget && spent > budget - 1.01 * last, "{}: {spent} of {budget}", method.name);
                 let of_last = last * setup.config.steps as f64;
                 let drawn: f64 = recipe.phases.iter().map(|phase| costs.collected(&setup, phase)).sum();
+                assert!(drawn <= DRAWN * BEFORE * budget, "{}: pairs for {drawn} of {budget}", method.name);
                 assert!(of_last >= (1.0 - BEFORE) * budget - drawn - last, "{}", method.name);
                 // What is kept of it brings the same lengths back.
                 let mut again = original.clone();

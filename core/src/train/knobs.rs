@@ -242,8 +242,7 @@ knobs! {
     /// How often a flow is trained again on its own samples before it is distilled.
     #[cfg(not(target_arch = "wasm32"))]
     reflows: u32 = 1, fixed, 0 ..= 3;
-    /// How many pairs of noise and sample are drawn of a teacher before its adapter learns.
-    #[cfg(not(target_arch = "wasm32"))]
+    /// How many pairs of noise and sample are drawn of a teacher or a flow, to learn from.
     pairs: usize = 8192, fixed, 1 ..= 1_048_576;
     /// Steps of each round but the last, of methods that train in rounds.
     round_steps: u64 = 1000, live, 0 ..= 1_000_000_000;

@@ -8,7 +8,7 @@
 use super::super::recipe::{Handover, Layer, Method, Moment, Need, Phase, Recipe, Subject};
 use super::super::step::Setup;
 use super::reflow::{self, DISTILLATION, OF_FLOW, REFLOW, collect};
-use super::{alone, from_noise, phase, walked, warm_up};
+use super::{alone, phase, walked, warm_up};
 use crate::model::ModelKind;
 use crate::nets::Draw;
 
@@ -21,6 +21,7 @@ pub const METHOD: Method = Method {
         "warmup_steps",
         "reflows",
         "reflow_steps",
+        "pairs",
         "lr_warmup",
         "lr_generator",
         "label_dropout",
@@ -28,7 +29,7 @@ pub const METHOD: Method = Method {
         "cooldown",
     ],
     needs: &[Need::Teacher],
-    settings: from_noise,
+    settings: reflow::of_pairs,
     recipe,
 };
 

@@ -1,6 +1,7 @@
 //! Reflow and distillation (Liu et al. 2022, arXiv 2209.03003): a flow is trained again on the pairs of noise and sample
 //! that it makes itself, which straightens its paths; then one step of it is distilled.
 
+use super::super::knobs::Config;
 use super::super::recipe::{Handover, Layer, Method, Moment, PathsOf, Phase, Rates, Recipe, Subject, Update};
 use super::super::step::{Setup, Step};
 use super::flow::{STEPS, velocity_loss};
@@ -12,9 +13,9 @@ pub const METHOD: Method = Method {
     name: "reflow",
     about: "A flow is trained again on its own pairs of noise and sample, which straightens it; then one step is distilled.",
     paper: "arXiv 2209.03003",
-    knobs: &["warmup_steps", "reflow_steps", "lr_warmup", "lr_generator", "cooldown"],
+    knobs: &["warmup_steps", "reflow_steps", "pairs", "lr_warmup", "lr_generator", "cooldown"],
     needs: &[],
-    settings: from_noise,
+    settings: of_pairs,
     recipe,
 };
 
@@ -24,17 +25,23 @@ pub(super) const PAIRS: [&str; 2] = ["pairs.latent", "pairs.sample"];
 /// The network, until it is one step.
 pub(super) const OF_FLOW: PathsOf = |phase| (phase.turn[0].1 != DISTILLATION).then_some("generator");
 
-/// How many pairs of points, and of images, which the store must hold. The published code takes a million of images.
-const POINTS: usize = 65_536;
-const IMAGES: usize = 8_192;
-
-fn rows(setup: &Setup) -> usize {
-    if setup.data.bytes { IMAGES } else { POINTS }
+/// Of points, which have no warm-up by default, more pairs than of images, which the store must hold. The published code
+/// takes a million of images.
+pub(super) fn of_pairs(config: &mut Config) {
+    if config.warmup_steps == 0 {
+        config.pairs = 65_536;
+    }
+    from_noise(config);
 }
 
 /// The pairs are drawn, by as many steps as a flow's samples.
 pub(super) fn collect(setup: &Setup, guided: bool) -> Handover {
-    Handover::Collect { draw: Draw::euler(STEPS, setup.config.sigma_init), into: PAIRS, rows: rows(setup), guided }
+    Handover::Collect {
+        draw: Draw::euler(STEPS, setup.config.sigma_init),
+        into: PAIRS,
+        rows: setup.config.pairs,
+        guided,
+    }
 }
 
 /// A phase in which samples are those of a flow.
@@ -96,7 +103,7 @@ pub(super) const DISTILLATION: Update = Update {
 };
 
 fn pairs<'g>(step: &Step<'g>) -> [crate::graph::Var<'g>; 2] {
-    step.collected(PAIRS, rows(step.setup()))
+    step.collected(PAIRS, step.config().pairs)
 }
 
 /// The last two are also those of [`instaflow`](super::instaflow), the last that of [`hipa`](super::hipa).
