@@ -58,7 +58,7 @@ impl Bench<'_> {
     pub const PARTS: u64 = 1000;
 
     /// The settings of a denoiser's training.
-    fn config(&self, seed: u32) -> Config {
+    pub fn config(&self, seed: u32) -> Config {
         let (first, last) = (self.levels[0], self.levels[self.levels.len() - 1]);
         Config {
             seed,
@@ -186,11 +186,12 @@ impl Bench<'_> {
         let open = || Ok::<_, anyhow::Error>(device::open_silently(self.device, true)?.0);
         let tasks: Vec<&Task<'_>> = plans.iter().map(|plan| &plan.task).collect();
         let Some(trained) = Task::train_all(&tasks, open, stop)? else { return Ok(None) };
-        let said: anyhow::Result<Vec<_>> = trained.iter().map(|trained| Ok(probe.ask(open()?, trained)?)).collect();
+        let said: anyhow::Result<Vec<_>> =
+            trained.iter().map(|trained| Ok(probe.ask(open()?, trained)?.fields)).collect();
         let mut said = said?.into_iter();
         let [teacher, short, fake] = [(); 3].map(|()| said.next().expect("denoisers are trained with every seed"));
         let ways = [difference(&teacher, &fake), difference(&short, &fake)].into_iter().chain(said).collect();
-        let denoisers = [teacher, short, fake, on_data.ask(open()?, &trained[0])?];
+        let denoisers = [teacher, short, fake, on_data.ask(open()?, &trained[0])?.fields];
         Ok(Some(Answers { ways, denoisers }))
     }
 }

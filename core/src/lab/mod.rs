@@ -10,5 +10,5 @@ mod probe;
 mod training;
 
 pub use mixture::{BUMPS, Distance, Drawn, Mixture};
-pub use probe::{Bias, Gradient, Probe, difference};
+pub use probe::{Answer, Bias, Gradient, Probe, Slope, difference};
 pub use training::{Kind, Task, Trained};

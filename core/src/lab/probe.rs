@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::exec::{Executor, RunArgs};
 use crate::graph::Graph;
+use crate::graph::reference::{Feed, evaluate};
 use crate::nets::Params;
 use crate::plan::{Program, SLOT_ALIGN};
 use crate::random::{normal, threefry2x32};
-use crate::train::TrainError;
+use crate::train::{Divergence, TrainError};
 
 const X: &str = "probe.x";
 const FIELD: &str = "probe.field";
+const LOGIT: &str = "probe.logit";
 const NET: &str = "probe.net";
 
 /// Noised samples of a student at several noise levels, with what is exact there.
@@ -28,8 +30,30 @@ pub struct Probe {
     points: Vec<Vec<f32>>,
     /// By level: what the exact denoisers of data and of samples make of the points.
     exact: [Vec<Vec<f32>>; 2],
+    /// By level: the exact log density ratio of data to samples at the points, `[n]` each.
+    log_ratios: Vec<Vec<f32>>,
     /// By level: the mean of the log density ratio of samples to data, a Kullback-Leibler divergence.
     pub divergence: Vec<f64>,
+}
+
+/// What a network says at the points of a [`Probe`], or what is exact there, by level.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// `D(x)`, or `sigma^2 grad l(x)`: `[n, dim]` each.
+    pub fields: Vec<Vec<f32>>,
+    /// The log density ratio `l`, `[n]` each; of denoisers there are none.
+    pub logits: Vec<Vec<f32>>,
+}
+
+/// The gradient of a generator.
+#[derive(Clone, Debug)]
+pub struct Slope {
+    /// By means and deviations `[2, BUMPS, dim]`, mean over samples and levels.
+    pub mean: Vec<f64>,
+    /// The variance of one sample's gradient in parts of the square of the mean's length: as many samples make a batch whose
+    /// gradient is as much noise as signal (the "simple noise scale" of arXiv 1812.06162). `None` where the points are too
+    /// few to tell.
+    pub noise: Option<f64>,
 }
 
 /// How a vector, such as the gradient of a generator, differs from the exact one.
@@ -57,6 +81,7 @@ impl Probe {
             dim,
             points: Vec::new(),
             exact: [Vec::new(), Vec::new()],
+            log_ratios: Vec::new(),
             divergence: Vec::new(),
             drawn,
         };
@@ -74,8 +99,10 @@ impl Probe {
             for (fields, mixture) in probe.exact.iter_mut().zip([data, student]) {
                 fields.push(wide.chunks(dim).flat_map(|x| mixture.denoise(x, sigma)).map(|x| x as f32).collect());
             }
-            let ratio = |x| student.log_density(x, sigma) - data.log_density(x, sigma);
-            probe.divergence.push(wide.chunks(dim).map(ratio).sum::<f64>() / n as f64);
+            let ratio = |x| data.log_density(x, sigma) - student.log_density(x, sigma);
+            let ratios: Vec<f64> = wide.chunks(dim).map(ratio).collect();
+            probe.divergence.push(-ratios.iter().sum::<f64>() / n as f64);
+            probe.log_ratios.push(ratios.into_iter().map(|l| l as f32).collect());
             probe.points.push(points);
         }
         probe
@@ -91,26 +118,73 @@ impl Probe {
         difference(&self.exact[0], &self.exact[1])
     }
 
-    /// What a trained network says at the points of each level, `[n, dim]`: `D(x)`, or `sigma^2 grad l(x)`.
-    pub fn ask(&self, mut executor: Executor, trained: &Trained) -> Result<Vec<Vec<f32>>, TrainError> {
+    /// The same, and the exact log density ratio, as a ratio network would say it.
+    pub fn truth(&self) -> Answer {
+        Answer { fields: self.exact(), logits: self.log_ratios.clone() }
+    }
+
+    /// What a trained network says at the points of each level.
+    pub fn ask(&self, mut executor: Executor, trained: &Trained) -> Result<Answer, TrainError> {
         let len = self.drawn.points.len();
+        let n = len / self.dim;
         let graph = Graph::new();
-        let x = graph.input(X, 0, &[len / self.dim, self.dim]);
+        let x = graph.input(X, 0, &[n, self.dim]);
         let sigma = graph.scalar("sigma").reshape(&[1]);
-        let field = answer(trained.kind, &trained.network, &Params::new(&graph, NET), x, sigma);
-        let plan = Program::new("probe", &graph).output(field, FIELD, 0).build()?;
-        for (store, len) in [(X, len), (FIELD, len), (NET, trained.weights.len())] {
+        let (field, logit) = answer(trained.kind, &trained.network, &Params::new(&graph, NET), x, sigma);
+        let program = Program::new("probe", &graph).output(field, FIELD, 0);
+        let plan = match logit {
+            Some(logit) => program.output(logit, LOGIT, 0),
+            None => program,
+        }
+        .build()?;
+        for (store, len) in [(X, len), (FIELD, len), (LOGIT, n), (NET, trained.weights.len())] {
             executor.create_store(store, len.next_multiple_of(SLOT_ALIGN))?;
         }
         executor.write(NET, 0, &trained.weights)?;
         let plan = executor.prepare(&plan)?;
-        let mut fields = Vec::new();
+        let mut answer = Answer::default();
         for (points, sigma) in self.points.iter().zip(&self.levels) {
             executor.write(X, 0, points)?;
             executor.run(plan, &RunArgs { scalars: &[*sigma], seed: 0, step: 0 })?;
-            fields.push(pollster::block_on(executor.read(FIELD, 0, len))?);
+            answer.fields.push(pollster::block_on(executor.read(FIELD, 0, len))?);
+            if logit.is_some() {
+                answer.logits.push(pollster::block_on(executor.read(LOGIT, 0, n))?);
+            }
         }
-        Ok(fields)
+        Ok(answer)
+    }
+
+    /// The generator's gradient of a divergence by an [`Answer`] at all levels together, as the chain rule gives it to
+    /// [`Probe::pull`]: each sample's field is weighted by [`Divergence::weight`], and each level divided by its root mean
+    /// square, as `diffratio` does. A level at which no sample has weight adds nothing.
+    pub fn slope(&self, divergence: Divergence, answer: &Answer) -> Slope {
+        let weighted = |(field, logits): (&Vec<f32>, &Vec<f32>)| {
+            let pulls = field.chunks(self.dim).zip(weights(divergence, logits));
+            let field: Vec<f64> = pulls.flat_map(|(pull, h)| pull.iter().map(move |x| h * f64::from(*x))).collect();
+            let size = (field.iter().map(|x| x * x).sum::<f64>() / field.len() as f64).sqrt();
+            field.into_iter().map(|x| if size > 0.0 { (x / size) as f32 } else { 0.0 }).collect()
+        };
+        let levels: Vec<Vec<f32>> = answer.fields.iter().zip(&answer.logits).map(weighted).collect();
+        let mut mean = vec![0.0; 2 * BUMPS * self.dim];
+        for field in &levels {
+            mean.iter_mut().zip(self.pull(field)).for_each(|(sum, slope)| *sum += slope);
+        }
+        // A number of a field moves a mean by itself, and a deviation by its latent.
+        let (mut squares, mut of_points) = (0.0, 0.0);
+        for (i, z) in self.drawn.latents.iter().enumerate() {
+            let reach = 1.0 + z * z;
+            let of_levels = levels.iter().map(|field| f64::from(field[i]));
+            squares += reach * of_levels.clone().map(|x| x * x).sum::<f64>();
+            of_points += reach * of_levels.sum::<f64>().powi(2);
+        }
+        let (n, levels) = (self.drawn.bumps.len() as f64, levels.len() as f64);
+        for sum in &mut mean {
+            *sum /= n * levels;
+        }
+        // Products of different points alone: their noise is independent, and drops out.
+        let whole: f64 = mean.iter().map(|x| x * x).sum();
+        let signal = (whole * n - of_points / (n * levels * levels)) / (n - 1.0);
+        Slope { noise: (signal > 0.0).then(|| squares / (n * levels * signal) - 1.0), mean }
     }
 
     /// The chain rule: the slope by means and deviations `[2, BUMPS, dim]` of the generator `mean_k + deviation_k z` that
@@ -124,6 +198,15 @@ impl Probe {
         }
         slopes
     }
+}
+
+/// [`Divergence::weight`] of log density ratios.
+fn weights(divergence: Divergence, log_ratios: &[f32]) -> Vec<f64> {
+    let graph = Graph::new();
+    let weight = divergence.weight(graph.input("l", 0, &[log_ratios.len()]));
+    let values = log_ratios.iter().map(|l| f64::from(*l)).collect();
+    let feed = Feed { stores: [("l".to_owned(), values)].into(), ..Feed::default() };
+    evaluate(&graph, &feed, &[weight]).remove(0)
 }
 
 /// `a - b` by level.
@@ -221,6 +304,30 @@ mod tests {
         let [near, far] = [Distance::Near, Distance::Far]
             .map(|distance| Probe::new(&data, &data.moved(distance, 1), &[0.1], 2048, 1).divergence[0]);
         assert!(0.0 < near && 10.0 * near < far && moved != data, "{near} {far}");
+    }
+
+    #[test]
+    fn the_noise_of_a_gradient_is_its_variance_in_parts_of_its_square() {
+        // The same pull everywhere: a sample moves its own bump's mean by 1 and its deviation by its latent, along each
+        // axis. So its square is 2 on average, that of the mean over bumps 1/8, and the rest is noise.
+        let data = Mixture::data(2, 1);
+        let probe = Probe::new(&data, &data, &[0.1, 1.0], 20_000, 1);
+        let n = probe.drawn.bumps.len();
+        let answer = Answer { fields: vec![vec![3.0; 2 * n]; 2], logits: vec![vec![0.5; n]; 2] };
+        for &divergence in Divergence::ALL {
+            let slope = probe.slope(divergence, &answer);
+            let noise = slope.noise.unwrap();
+            assert!((noise - 15.0).abs() < 0.5, "{divergence}: {noise}");
+            let own: f64 = slope.mean[..2 * BUMPS].iter().sum();
+            assert!((own - 2.0).abs() < 1e-6, "{divergence}: pulls of one sum up to {own}");
+        }
+        // Where only a hundredth of the samples count, it takes about a hundred times as many.
+        let logits = (0..n).map(|i| if i % 100 == 0 { 0.0 } else { -30.0 }).collect();
+        let rare = Answer { fields: vec![vec![1.0; 2 * n]], logits: vec![logits] };
+        let noise = probe.slope(Divergence::Js, &rare).noise.unwrap();
+        assert!((1200.0..2000.0).contains(&noise), "{noise}");
+        let none = Answer { fields: vec![vec![1.0; 2 * n]], logits: vec![vec![-1e4; n]] };
+        assert!(probe.slope(Divergence::Js, &none).noise.is_none());
     }
 
     #[test]

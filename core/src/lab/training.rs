@@ -259,21 +259,21 @@ impl Task<'_> {
     }
 }
 
-/// What a trained network says of points `x [n, D]` at one level `sigma [1]`, weights in a store: `D(x; sigma)`, or
-/// `sigma^2 grad l(x, sigma)`, which estimates a difference of two denoisers.
+/// What a trained network says of points `x [n, D]` at one level `sigma [1]`, weights in a store: `D(x; sigma)`; or
+/// `sigma^2 grad l(x, sigma)`, which estimates a difference of two denoisers, and `l [n]`.
 pub(super) fn answer<'g>(
     kind: Kind,
     network: &NetworkConfig,
     params: &Params<'g>,
     x: Var<'g>,
     sigma: Var<'g>,
-) -> Var<'g> {
+) -> (Var<'g>, Option<Var<'g>>) {
     if kind.head() == Head::Denoise {
-        return network.denoiser(params, x, sigma, None);
+        return (network.denoiser(params, x, sigma, None), None);
     }
     let logit = network.ratio(params, x, sigma, None);
     let logit = if kind == Kind::Scaled { logit * scale(sigma) } else { logit };
-    x.graph().grad(logit.sum_all(), &[x])[0] * sigma.square().reshape(&[1, 1])
+    (x.graph().grad(logit.sum_all(), &[x])[0] * sigma.square().reshape(&[1, 1]), Some(logit))
 }
 
 #[cfg(test)]
@@ -335,7 +335,7 @@ mod tests {
         let ask = |kind| {
             let task = Task { kind, data: &data, student: &student, config: config.clone() };
             let trained = Task::train_all(&[&task], || Ok::<_, TrainError>(executor()), |_, _| false);
-            probe.ask(executor(), &trained.unwrap().expect("nothing stopped it")[0]).unwrap().remove(0)
+            probe.ask(executor(), &trained.unwrap().expect("nothing stopped it")[0]).unwrap().fields.remove(0)
         };
         let wanted: Vec<f64> = probe.exact()[0].iter().map(|x| f64::from(*x)).collect();
         let error = |got: &[f32]| Gradient::of(&got.iter().map(|x| f64::from(*x)).collect::<Vec<_>>(), &wanted).error;
