@@ -19,6 +19,7 @@ pub struct Options {
 /// on.
 const FIGURES: &[(&str, &[&str], bool)] = &[
     ("bias", &["lab", "bias", "--dims", "2,8"], true),
+    ("divergences", &["lab", "divergences", "--device", "cpu"], false),
     ("judge", &["lab", "judge", "--model", "assets/web/mnist-generator.safetensors", "--device", "cpu"], false),
 ];
 

@@ -12,7 +12,7 @@ mod vary;
 
 pub use budget::Budget;
 pub use measure::Yardstick;
-pub use report::{mean_and_range, samples};
+pub use report::{mean_and_range, samples, spread};
 pub use run::{Job, Runs, only_folder};
 
 use std::path::{Path, PathBuf};

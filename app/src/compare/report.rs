@@ -176,8 +176,12 @@ impl Results {
 
 /// Mean, and least and most of several.
 pub fn mean_and_range(values: &[f64]) -> String {
+    spread(values, |x| if x.abs() >= 100.0 { format!("{x:.1}") } else { format!("{x:.3}") })
+}
+
+/// The same with numbers written by `digits`.
+pub fn spread(values: &[f64], digits: fn(f64) -> String) -> String {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let digits = |x: f64| if x.abs() >= 100.0 { format!("{x:.1}") } else { format!("{x:.3}") };
     match values {
         [] => String::new(),
         [only] => digits(*only),

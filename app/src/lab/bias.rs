@@ -7,35 +7,19 @@ use onestep_core::lab::Distance;
 use super::picture::{self, What};
 use super::record::{Record, Settings};
 use super::replaced;
+use super::students::Students;
 use super::ways::Bench;
 use crate::device::{self, DeviceArgs};
 use crate::exit::bad_input;
 use crate::interrupt;
 use crate::output::{note, print, progress, show_as};
 use crate::plot::register_font;
-use crate::range::in_range;
 
 /// Arguments of `onestep lab bias`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Trainings of each network, with the seeds 1 to N.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = in_range::<u32>(1..=100))]
-    seeds: u32,
-    /// Dimensions of the points.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2,8,32", value_parser = in_range::<u32>(1..=128))]
-    dims: Vec<u32>,
-    /// How far the students are.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "near,medium,far")]
-    distances: Vec<Distance>,
-    /// Steps of each denoiser; a ratio network gets as many, or as many as cost the same.
-    #[arg(long, value_name = "N", default_value_t = 800, value_parser = in_range::<u64>(10..=1_000_000))]
-    steps: u64,
-    /// Points per step, of data and of samples.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = in_range::<u32>(2..=65_536))]
-    batch: u32,
-    /// Width of each denoiser.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_range::<u32>(4..=1024))]
-    width: u32,
+    #[command(flatten)]
+    students: Students,
     /// One seed and 500 steps: a first look in a few minutes.
     #[arg(long, conflicts_with_all = ["seeds", "steps", "docs"])]
     quick: bool,
@@ -97,23 +81,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 }
 
 fn settings(args: &Args) -> anyhow::Result<Settings> {
-    fn twice<T: PartialEq + std::fmt::Display>(flag: &str, list: &[T]) -> anyhow::Result<()> {
-        match list.iter().enumerate().find(|(i, x)| list[..*i].contains(x)) {
-            Some((_, x)) => Err(bad_input!("--{flag}: {x} is named twice")),
-            None => Ok(()),
-        }
-    }
-    twice("dims", &args.dims)?;
-    twice("distances", &args.distances)?;
-    let (seeds, steps) = if args.quick { (1, 500) } else { (args.seeds, args.steps) };
-    Ok(Settings {
-        seeds,
-        dims: args.dims.iter().map(|dim| *dim as usize).collect(),
-        distances: args.distances.clone(),
-        steps,
-        batch: args.batch as usize,
-        width: args.width as usize,
-    })
+    let settings = args.students.settings()?;
+    Ok(if args.quick { Settings { seeds: 1, steps: 500, ..settings } } else { settings })
 }
 
 /// The record so far: none, or that of the folder. Nothing is written.

@@ -1,10 +1,12 @@
 //! `onestep lab`: what networks learn, where the truth is known exactly; and what it costs.
 
 mod bias;
+mod divergences;
 mod growth;
 mod judge;
 mod picture;
 mod record;
+mod students;
 mod ways;
 
 use std::io::Write as _;
@@ -26,6 +28,8 @@ pub struct Args {
 enum What {
     /// How far one ratio network and two denoisers are from the exact difference of two scores.
     Bias(bias::Args),
+    /// How noisy the gradient of each divergence is, and how well a ratio network gives it.
+    Divergences(divergences::Args),
     /// How time and memory grow with batch, channels, pixels, parameters and threads.
     Growth(growth::Args),
     /// What a choice among candidates is worth, by the ratio network that was trained beside a generator.
@@ -36,6 +40,7 @@ enum What {
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     match &args.what {
         What::Bias(args) => bias::run(args, quiet),
+        What::Divergences(args) => divergences::run(args, quiet),
         What::Growth(args) => growth::run(args, quiet),
         What::Judge(args) => judge::run(args, quiet),
     }

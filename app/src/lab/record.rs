@@ -1,4 +1,4 @@
-//! What the bias laboratory measured, and the tables that follow from it.
+//! What the bias laboratory measured, and the tables that follow from it; and what other experiments on mixtures share.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -15,6 +15,11 @@ use crate::exit::bad_input;
 const LEVELS: usize = 8;
 const FIRST: f32 = 0.02;
 const LAST: f32 = 10.0;
+
+/// The noise levels of the experiments on mixtures.
+pub fn levels() -> Vec<f32> {
+    (0..LEVELS).map(|i| FIRST * (LAST / FIRST).powf(i as f32 / (LEVELS - 1) as f32)).collect()
+}
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,8 +109,7 @@ impl Settings {
 impl Record {
     /// Nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let level = |i: usize| FIRST * (LAST / FIRST).powf(i as f32 / (LEVELS - 1) as f32);
-        Self { settings, levels: (0..LEVELS).map(level).collect(), ..Self::default() }
+        Self { settings, levels: levels(), ..Self::default() }
     }
 
     /// The record in a file.
@@ -211,9 +215,6 @@ impl Record {
 impl Cell {
     /// The same with four digits of each number: what is measured has no more.
     pub fn rounded(mut self) -> Self {
-        fn round(x: &mut f64) {
-            *x = format!("{x:.3e}").parse().unwrap_or(*x);
-        }
         fn all(values: &mut [f64]) {
             values.iter_mut().for_each(round);
         }
@@ -238,8 +239,13 @@ impl Cell {
     }
 }
 
+/// Four digits.
+pub fn round(x: &mut f64) {
+    *x = format!("{x:.3e}").parse().unwrap_or(*x);
+}
+
 /// A number with as many digits as a table has room for.
-fn number(x: f64) -> String {
+pub fn number(x: f64) -> String {
     match x.abs() {
         size if size >= 100.0 => format!("{x:.0}"),
         size if size >= 10.0 => format!("{x:.1}"),
@@ -248,11 +254,11 @@ fn number(x: f64) -> String {
     }
 }
 
-fn row(cells: &[String]) -> String {
+pub fn row(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-fn head_of(cells: &[String]) -> String {
+pub fn head_of(cells: &[String]) -> String {
     let mut text = row(cells);
     let _ = writeln!(text, "|{}", "---|".repeat(cells.len()));
     text
