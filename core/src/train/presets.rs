@@ -81,14 +81,25 @@ fn planar(config: &mut Config, data: &str) {
     };
 }
 
+/// The embedded digits, of a class that is asked for.
+fn digits(config: &mut Config) {
+    *config =
+        Config { data: "mnist-10k".into(), classes: 1, warmup_steps: 1000, steps: 3500, snap: 250, ..config.clone() };
+}
+
 /// All presets.
 pub const PRESETS: &[Preset] = &[
     Preset {
         name: "mnist",
         about: "Handwritten digits, 28 x 28, of a class that is asked for; from the 10,000 embedded images, about half an hour on two processor cores.",
+        settings: digits,
+    },
+    Preset {
+        name: "mnist-small",
+        about: "The same digits by networks of half the width: a third of the time, as near to the data, less varied.",
         settings: |c| {
-            *c =
-                Config { data: "mnist-10k".into(), classes: 1, warmup_steps: 1000, steps: 3500, snap: 250, ..c.clone() }
+            digits(c);
+            c.width = 16;
         },
     },
     Preset {

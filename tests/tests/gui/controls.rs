@@ -27,8 +27,9 @@ pub const ROLES: [Role; 11] = [
 ];
 
 /// Not pressed here: these download, leave what is looked at, or wait for the system's dialogs.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
     "mnist",
+    "mnist-small",
     "fashion-mnist",
     "cifar10",
     "checkerboard",
