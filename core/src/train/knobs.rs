@@ -2,6 +2,9 @@
 //! change while training. The command line, config files, the environment and the window all
 //! read this table. Those of methods that the page has not are not in its build.
 
+mod checks;
+mod values;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,10 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::divergence::Divergence;
 #[cfg(not(target_arch = "wasm32"))]
 use super::guidance::GuidanceRule;
-use super::methods::METHODS;
-use super::recipe::Method;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::nets::{Draw, SIGMA_DATA};
+pub use values::{MethodName, Multipliers};
 
 /// A value that is refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -416,84 +416,6 @@ pub const COMMON: &[&str] = &[
 /// Settings that have no effect without classes.
 pub const OF_CLASSES: &[&str] = &["label_dropout", "guidance", "guidance_least", "guidance_rule"];
 
-/// One of [`METHODS`], by its name.
-#[derive(Clone, Copy)]
-pub struct MethodName(&'static Method);
-
-impl MethodName {
-    /// The method.
-    pub fn get(self) -> &'static Method {
-        self.0
-    }
-}
-
-impl From<&'static Method> for MethodName {
-    fn from(method: &'static Method) -> Self {
-        Self(method)
-    }
-}
-
-impl Default for MethodName {
-    fn default() -> Self {
-        Self(&METHODS[0])
-    }
-}
-
-impl PartialEq for MethodName {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.name == other.0.name
-    }
-}
-
-impl fmt::Debug for MethodName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name)
-    }
-}
-
-impl fmt::Display for MethodName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name)
-    }
-}
-
-impl FromStr for MethodName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Method::find(text).map(Self).ok_or_else(|| {
-            let names: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
-            format!("known methods: {}", names.join(", "))
-        })
-    }
-}
-
-impl Serialize for MethodName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.name)
-    }
-}
-
-impl<'de> Deserialize<'de> for MethodName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// Channel multipliers, written `1,2,4`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Multipliers(pub Vec<usize>);
-
-impl FromStr for Multipliers {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parse = |part: &str| match part.trim().parse() {
-            Ok(n @ 1..=64) => Ok(n),
-            _ => Err("write positive numbers up to 64 with commas, such as 1,2,4".to_owned()),
-        };
-        text.split(',').map(parse).collect::<Result<_, _>>().map(Self)
-    }
-}
-
 fn parse<T: FromStr>(name: &str, value: &str) -> Result<T, KnobError>
 where
     T::Err: fmt::Display,
@@ -547,62 +469,6 @@ impl Config {
         let problem = "acts only with classes: add --classes, with data that have some".to_owned();
         Err(KnobError { knob: knob.to_owned(), value: self.text_of(knob), problem })
     }
-
-    /// Every bound, and what one setting asks of another.
-    pub fn validate(&self) -> Result<(), KnobError> {
-        self.check_ranges()?;
-        let refuse = |knob: &str, value: String, problem: &str| {
-            Err(KnobError { knob: knob.to_owned(), value, problem: problem.to_owned() })
-        };
-        if self.sigma_min >= self.sigma_max {
-            return refuse("sigma_min", self.sigma_min.to_string(), "must be below sigma_max");
-        }
-        if self.multipliers.0.is_empty() || self.multipliers.0.len() > 8 {
-            return refuse("multipliers", format!("{:?}", self.multipliers.0), "one to eight levels");
-        }
-        if self.accumulate > 1 {
-            super::slots::deal(self, &[1])?;
-        }
-        #[cfg(not(target_arch = "wasm32"))]
-        if self.method.get().reads("phase_sigma") {
-            let below = self.sigma_init.min(self.sigma_max);
-            if self.phase_sigma >= below {
-                let problem = format!("must be below sigma_init and sigma_max, {below}");
-                return refuse("phase_sigma", self.phase_sigma.to_string(), &problem);
-            }
-        }
-        #[cfg(not(target_arch = "wasm32"))]
-        if self.method.get().reads("few_steps") {
-            let draw = Draw::jumps(self.few_steps as usize, self.sigma_init);
-            if !draw.is_valid() {
-                let problem = format!("must be above {SIGMA_DATA}, to which noise falls in {} steps", self.few_steps);
-                return refuse("sigma_init", self.sigma_init.to_string(), &problem);
-            }
-        }
-        #[cfg(not(target_arch = "wasm32"))]
-        if self.method.get().reads("reward_weight") && self.reward_weight > 0.0 {
-            let value = self.reward_weight.to_string();
-            if self.classes == 0 {
-                return refuse("reward_weight", value, "needs classes: set classes to 1");
-            }
-            if self.few_steps == 1 {
-                return refuse("reward_weight", value, "needs next states: set few_steps to 2 or more");
-            }
-        }
-        #[cfg(not(target_arch = "wasm32"))]
-        if self.method.get().reads("levels") && self.method.get().reads("halvings") {
-            let (steps, most) = (u64::from(self.levels).saturating_sub(1), 1 << (self.halvings - 1));
-            if !steps.is_multiple_of(most) {
-                let problem = format!("must be one more than a multiple of {most}, the segments of the first round");
-                return refuse("levels", self.levels.to_string(), &problem);
-            }
-        }
-        if self.method.get().reads("students") && !self.batch.is_multiple_of(self.students) {
-            let problem = format!("must divide the batch, {}", self.batch);
-            return refuse("students", self.students.to_string(), &problem);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -641,27 +507,6 @@ mod tests {
         assert_eq!(refused(|c| c.batch = 0), "batch = 0: must be in 2..=65536");
         assert!(refused(|c| c.lr_critic = f32::NAN).starts_with("lr_critic = NaN"));
         assert!(refused(|c| c.sigma_min = 30.0).contains("below sigma_max"));
-        // Of another number of levels, a step went across the border of two segments.
-        let hyper_sd =
-            |levels| Config { method: Method::find("hyper-sd").unwrap().into(), levels, ..Config::default() };
-        assert_eq!(hyper_sd(33).validate(), Ok(()));
-        assert!(hyper_sd(18).validate().unwrap_err().to_string().contains("one more than a multiple of 8"));
-    }
-
-    /// Snapshots of such a run could not be opened.
-    #[test]
-    fn noise_has_to_fall_in_several_steps() {
-        let check = |method: &str, few_steps, sigma_init| {
-            let method = method.parse().unwrap();
-            Config { method, few_steps, sigma_init, ..Config::default() }.validate()
-        };
-        for few_steps in 2..=4 {
-            check("dmd2", few_steps, 0.6).unwrap();
-            let error = check("dmd2", few_steps, 0.5).unwrap_err().to_string();
-            assert!(error.starts_with("sigma_init = 0.5: must be above 0.5"), "{error}");
-        }
-        check("dmd2", 1, 0.5).unwrap();
-        check("diffratio", 4, 0.5).unwrap();
     }
 
     #[test]
