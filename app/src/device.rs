@@ -107,6 +107,14 @@ pub fn announce(executor: &Executor, choice: &Choice, quiet: bool) {
     note(quiet, format_args!("device: {} ({})", executor.name(), choice.why));
 }
 
+/// The device that `args` ask for, by its name, and arguments that open it again: graphics cards are looked for once, not
+/// before every training.
+pub fn choose_once(args: &DeviceArgs, quiet: bool) -> anyhow::Result<(String, DeviceArgs)> {
+    let executor = open_silently(args, quiet)?.0;
+    let device = if executor.is_cpu() { "cpu".to_owned() } else { args.device.clone() };
+    Ok((executor.name(), DeviceArgs { device, ..args.clone() }))
+}
+
 /// The executor that `args` ask for, and the reason. Only a device that had to be given up is told of.
 pub fn open_silently(args: &DeviceArgs, quiet: bool) -> anyhow::Result<(Executor, Choice)> {
     let mut choice = choose(&args.device);

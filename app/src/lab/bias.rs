@@ -46,12 +46,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if let Some(docs) = &args.docs {
         replaced(docs, PAGE, "")?;
     }
-    let executor = device::open_silently(&args.device, quiet)?.0;
-    record.device = executor.name();
-    // Graphics cards are looked for once, not before every training.
-    let device = if executor.is_cpu() { "cpu".to_owned() } else { args.device.device.clone() };
-    let device = DeviceArgs { device, ..args.device.clone() };
-    drop(executor);
+    let (name, device) = device::choose_once(&args.device, quiet)?;
+    record.device = name;
     interrupt::install(false)?;
     interrupt::begin();
     register_font();

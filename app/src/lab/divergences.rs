@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{Settings, head_of, levels, number, round, row};
 use super::students::Students;
 use super::ways::Bench;
-use super::{Outcome, replaced};
+use super::{Outcome, picture, replaced};
 use crate::compare::{mean_and_range, spread};
 use crate::device::{self, DeviceArgs};
 use crate::exit::bad_input;
@@ -91,13 +91,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&args.out)
         .map_err(|error| bad_input!("--out {}: cannot be made: {error}", args.out.display()))?;
-    let executor = device::open_silently(&args.device, quiet)?.0;
-    let mut record =
-        Record { device: executor.name(), points: POINTS, levels: levels(), settings, ..Record::default() };
-    // Graphics cards are looked for once, not before every training.
-    let device = if executor.is_cpu() { "cpu".to_owned() } else { args.device.device.clone() };
-    let device = DeviceArgs { device, ..args.device.clone() };
-    drop(executor);
+    let (name, device) = device::choose_once(&args.device, quiet)?;
+    let mut record = Record { device: name, points: POINTS, levels: levels(), settings, ..Record::default() };
     interrupt::install(false)?;
     interrupt::begin();
     register_font();
@@ -197,14 +192,10 @@ impl Record {
 }
 
 /// Colours of the divergences, in their order.
-const COLORS: [RGBColor; 6] = [
-    RGBColor(190, 30, 45),
-    RGBColor(240, 150, 60),
-    RGBColor(30, 140, 90),
-    RGBColor(90, 170, 230),
-    RGBColor(25, 60, 150),
-    RGBColor(120, 120, 120),
-];
+const COLORS: [RGBColor; 6] = {
+    let [red, orange, blue, sky, green, grey] = picture::COLORS;
+    [red, orange, green, sky, blue, grey]
+};
 
 impl Drawing for Record {
     /// The noise of the exact gradient by level, a panel per student.

@@ -38,7 +38,7 @@ impl What {
 }
 
 /// Colours of the ways, in their order: warm for denoisers, cold for ratios.
-const COLORS: [RGBColor; 6] = [
+pub const COLORS: [RGBColor; 6] = [
     RGBColor(190, 30, 45),
     RGBColor(240, 150, 60),
     RGBColor(25, 60, 150),
